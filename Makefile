@@ -1,0 +1,145 @@
+# registrar: make demo | check | check-asan | lint | bench | install
+#
+# Folders are the architecture (see README.md): supervisor -> common <- worker. Every .c below a folder
+# belongs to it; nothing is listed by hand.
+
+PREFIX ?= /usr/local
+CC ?= cc
+CXX ?= c++
+BUILD ?= build
+OPT ?= -O2
+SANITIZE ?=
+PKG_CONFIG ?= pkg-config
+
+PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libtiff-dev \
+	libopencv-core-dev libopencv-imgproc-dev libopencv-features2d-dev libopencv-calib3d-dev \
+	libxxhash-dev libcminpack-dev
+CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
+LINT_PACKAGES := $(PACKAGES) libcmocka-dev clang-format clang-tidy cppcheck mandoc
+BENCH_PACKAGES := $(CHECK_PACKAGES) hyperfine time parallel
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
+C_WARNINGS := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes
+# what both compilers and clang-tidy are given
+DEFINES := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I.
+HARDEN := -fstack-protector-strong -fno-strict-aliasing
+CFLAGS_ALL = -std=gnu17 $(OPT) -g $(C_WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE) -MMD -MP $(CFLAGS)
+CXXFLAGS_ALL = -std=c++17 $(OPT) -g $(WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE) -MMD -MP $(CXXFLAGS)
+
+SUPERVISOR_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson zlib)
+OPENCV_INCLUDE := -isystem /usr/include/opencv4
+OPENCV_LIBS := -lopencv_calib3d -lopencv_features2d -lopencv_imgproc -lopencv_core
+WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack) \
+	$(OPENCV_LIBS) -lm -pthread
+
+sources = $(shell find $(1) -name '*.c' -o -name '*.cpp' | sort)
+objects = $(patsubst %,$(BUILD)/%.o,$(1))
+
+COMMON_OBJ := $(call objects,$(call sources,common))
+SUPERVISOR_OBJ := $(call objects,$(filter-out supervisor/main.c,$(call sources,supervisor)))
+WORKER_OBJ := $(call objects,$(filter-out worker/main.c,$(call sources,worker)))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+INTEGRATION_TESTS := $(wildcard tests/integration/test_*.py)
+PROGRAMS := $(BUILD)/registrar $(BUILD)/registrar-worker
+
+.PHONY: all deps deps-check deps-lint deps-bench demo check check-asan lint format bench install \
+	uninstall clean
+.SECONDARY:
+
+all: $(PROGRAMS)
+
+$(BUILD)/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+$(BUILD)/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) $(OPENCV_INCLUDE) -c -o $@ $<
+
+# Archives are made anew: a member whose source is gone must not linger.
+$(BUILD)/libcommon.a: $(COMMON_OBJ)
+$(BUILD)/libsupervisor.a: $(SUPERVISOR_OBJ)
+$(BUILD)/libworker.a: $(WORKER_OBJ)
+$(BUILD)/%.a:
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/registrar: $(BUILD)/supervisor/main.c.o $(BUILD)/libsupervisor.a $(BUILD)/libcommon.a
+	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(SUPERVISOR_LIBS)
+
+$(BUILD)/registrar-worker: $(BUILD)/worker/main.c.o $(BUILD)/libworker.a $(BUILD)/libcommon.a
+	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS)
+
+# A unit test links what it uses of either program: archives bring in only the members it needs.
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.c.o $(BUILD)/libsupervisor.a $(BUILD)/libworker.a \
+		$(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS) $(SUPERVISOR_LIBS) -lcmocka
+
+$(BUILD)/tools/%: $(BUILD)/tests/tools/%.c.o $(BUILD)/libworker.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS)
+
+# Missing packages are named, then installed; nothing happens when all are there.
+define need_packages
+@missing=; for p in $(1); do \
+	dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+done; \
+if [ -n "$$missing" ]; then \
+	echo "Installing with apt:$$missing"; \
+	if [ "$$(id -u)" -eq 0 ]; then as=; else as=sudo; fi; \
+	$$as apt-get update -q && \
+	$$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+fi
+endef
+
+deps:
+	$(call need_packages,$(PACKAGES))
+deps-check:
+	$(call need_packages,$(CHECK_PACKAGES))
+deps-lint:
+	$(call need_packages,$(LINT_PACKAGES))
+deps-bench:
+	$(call need_packages,$(BENCH_PACKAGES))
+
+JOBS := $(shell nproc)
+
+# The tests see the programs through BUILD; see tests/lib.
+check: deps-check
+	$(MAKE) -j$(JOBS) all $(UNIT_TESTS) $(TOOLS)
+	BUILD=$(BUILD) prove -j$(JOBS) --exec tests/lib/timed $(UNIT_TESTS) $(INTEGRATION_TESTS)
+
+check-asan:
+	ASAN_OPTIONS=abort_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	TIMEOUT_FACTOR=5 $(MAKE) check BUILD=build-asan OPT=-O1 \
+		SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer'
+
+C_FILES = $(shell git ls-files '*.c' '*.h' '*.cpp')
+lint: deps-lint
+	clang-format --dry-run --Werror $(C_FILES)
+	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
+		--inline-suppr --error-exitcode=1 --suppress=missingIncludeSystem $(DEFINES) \
+		common supervisor worker
+	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P$(JOBS) -n 8 clang-tidy --quiet \
+		2>/dev/null -- -std=gnu17 $(DEFINES)
+	@for page in man/*.[1-9]; do mandoc -T lint -W warning "$$page" || exit 1; done
+
+format:
+	clang-format -i $(C_FILES)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	for page in man/*.[1-9]; do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
+	for page in man/*.[1-9]; do \
+		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+
+clean:
+	rm -rf build build-asan demo
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,104 @@
+/* See atomic_file.h. An error from fsync is never retried on the same file: the kernel has already
+ * marked the pages clean, so a second success would prove nothing. */
+#include "common/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <string.h>
+#include <sys/stat.h>
+
+char *atomic_file_temporary_name(const char *path) {
+    char *name = NULL;
+    if (asprintf(&name, "%s.tmp", path) < 0)
+        return NULL;
+    return name;
+}
+
+static int write_all(int fd, const char *bytes, size_t length) {
+    while (length > 0) {
+        ssize_t n = write(fd, bytes, length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        bytes += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+int atomic_file_sync_folder(const char *path, struct failure *failure) {
+    CLEANUP_FREE char *copy = strdup(path);
+    if (!copy)
+        return failure_set_errno(failure, -ENOMEM, "cannot sync the folder of %s", path);
+    const char *folder = dirname(copy);
+    CLEANUP_CLOSE int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return failure_set_errno(failure, -errno, "cannot open the folder %s", folder);
+    if (fsync(fd) < 0 && errno != EINVAL) /* some network file systems cannot sync a folder */
+        return failure_set_errno(failure, -errno, "cannot sync the folder %s", folder);
+    return 0;
+}
+
+int atomic_file_publish(const char *temporary, const char *path, struct failure *failure) {
+    CLEANUP_CLOSE int fd = open(temporary, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return failure_set_errno(failure, -errno, "cannot open %s", temporary);
+    if (fsync(fd) < 0)
+        return failure_set_errno(failure, -errno, "cannot write %s to disk", temporary);
+    if (rename(temporary, path) < 0)
+        return failure_set_errno(failure, -errno, "cannot rename %s to %s", temporary, path);
+    return atomic_file_sync_folder(path, failure);
+}
+
+int atomic_file_write(const char *path, const void *bytes, size_t length, struct failure *failure) {
+    CLEANUP_FREE char *temporary = atomic_file_temporary_name(path);
+    if (!temporary)
+        return failure_set_errno(failure, -ENOMEM, "cannot write %s", path);
+    if (unlink(temporary) < 0 && errno != ENOENT)
+        return failure_set_errno(failure, -errno, "cannot remove the stale %s", temporary);
+    CLEANUP_CLOSE int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return failure_set_errno(failure, -errno, "cannot create %s", temporary);
+    int r = write_all(fd, bytes, length);
+    if (r == 0 && close(STEAL_FD(fd)) < 0)
+        r = -errno;
+    if (r < 0) {
+        (void)unlink(temporary); /* the write's own error is the one to tell */
+        return failure_set_errno(failure, r, "cannot write %s", temporary);
+    }
+    return atomic_file_publish(temporary, path, failure);
+}
+
+int atomic_file_write_json(const char *path, const json_t *value, struct failure *failure) {
+    CLEANUP_FREE char *text = json_dumps(value, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    if (!text)
+        return failure_set_errno(failure, -ENOMEM, "cannot write %s", path);
+    size_t length = strlen(text);
+    text[length++] = '\n'; /* takes the place of the terminator: atomic_file_write counts bytes */
+    return atomic_file_write(path, text, length, failure);
+}
+
+int atomic_file_make_folders(const char *path, struct failure *failure) {
+    CLEANUP_FREE char *partial = strdup(path);
+    if (!partial)
+        return failure_set_errno(failure, -ENOMEM, "cannot create the folder %s", path);
+    for (char *at = partial + 1;; at++) {
+        if (*at != '/' && *at != '\0')
+            continue;
+        char kept = *at;
+        *at = '\0';
+        if (mkdir(partial, 0777) < 0 && errno != EEXIST)
+            return failure_set_errno(failure, -errno, "cannot create the folder %s", partial);
+        *at = kept;
+        if (kept == '\0')
+            break;
+    }
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return failure_set_errno(failure, -errno, "cannot use the folder %s", path);
+    if (!S_ISDIR(status.st_mode))
+        return failure_set(failure, -ENOTDIR, "%s is not a folder; name another one", path);
+    return 0;
+}

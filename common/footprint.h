@@ -1,0 +1,40 @@
+/* What an align task needs, from its images' headers alone: the worker sizes its buffers by these
+ * figures and the supervisor forecasts with them, so the two cannot drift apart.
+ */
+#ifndef COMMON_FOOTPRINT_H
+#define COMMON_FOOTPRINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One image, as the probe reports it. */
+struct footprint_image {
+    uint64_t width, height; /* px */
+    uint32_t samples;       /* per pixel, extra samples included */
+    uint32_t bits;          /* 8 or 16 */
+    bool scratch; /* a tiled copy is written: random access would decode it over and over */
+};
+
+struct footprint_pair {
+    struct footprint_image pre, post;
+    uint32_t threads;
+    uint64_t cap_bytes; /* the task's memory cap (RSS) */
+    uint32_t pad;       /* px on every side */
+    uint32_t n_differences;
+};
+
+enum {
+    /* RSS of the worker before any image: code, libraries (OpenCV, BLAS), stacks. Measured. */
+    FOOTPRINT_BASE_BYTES = 64 << 20,
+    /* The least cap that align accepts. */
+    FOOTPRINT_LEAST_CAP_BYTES = 192 << 20,
+};
+
+/* Peak RSS of the task. Never above cap_bytes when that is at least the least cap. */
+uint64_t footprint_align_memory(const struct footprint_pair *pair);
+/* Bytes written below OUT at the worst instant: outputs, checkpoints, scratch. */
+uint64_t footprint_align_disk(const struct footprint_pair *pair);
+/* Wall time on an idle machine, ms: a rough prior until there is history. */
+int64_t footprint_align_time_ms(const struct footprint_pair *pair);
+
+#endif

@@ -1,0 +1,53 @@
+/* What supervisor and worker say to each other.
+ *
+ * The worker gets one JSON object on stdin and reports JSON lines (at most PROTOCOL_LINE_BYTES with
+ * the newline) on fd PROTOCOL_REPORT_FD; without that descriptor it reports to stdout, so that a
+ * person can run it by hand. Text for people goes to stderr, which is the task's log.
+ *
+ * registrar-worker align, on stdin:
+ *   {"v":1,"task":"S/D","attempt":1,"pre":"/abs","post":"/abs","out":"/abs/OUT/S/D",
+ *    "params":{...},"threads":2,"memory_bytes":536870912}
+ * reports:
+ *   {"event":"progress","stage":"survey","fraction":0.25,"memory_bytes":n}
+ *        fraction is of the whole task, 0 to 1, never falling; memory_bytes is the tracked total
+ *   {"event":"stage_end","stage":"survey","wall_s":1.5,"peak_bytes":n,"resumed":false}
+ *   {"event":"result","status":"aligned|doubtful|failed","reason":"...",
+ *    "inputs":[{"path":"/abs","size":n,"mtime_ns":n,"hash":"32 hex"}, ...],
+ *    "outputs":[{"name":"aligned_pre.tiff","size":n,"mtime_ns":n}, ...],
+ *    "peak":{"bytes":n,"stage":"warp","buffers":[{"label":"...","bytes":n}, ...]}}
+ *   {"event":"error","cause":"input|environment","reason":"one sentence"}
+ *        input: the same files and parameters will fail again; environment: another try may work
+ * and exits 0 after a result, PROTOCOL_EXIT_ERROR after an error, PROTOCOL_EXIT_STOPPED when
+ * SIGTERM stopped it at a checkpoint, PROTOCOL_EXIT_USAGE for a task it cannot read.
+ *
+ * registrar-worker probe, on stdin: {"v":1,"files":["/abs", ...]}; reports per file, in order:
+ *   {"event":"begin","index":0}
+ *   {"event":"file","index":0,"width":w,"height":h,"samples":s,"bits":b,"size":n,"scratch":false}
+ *        width and height as displayed; scratch: align will write a tiled copy of it
+ *   {"event":"file","index":0,"error":"one sentence"}
+ * registrar-worker hash takes the same and reports:
+ *   {"event":"begin","index":0}
+ *   {"event":"file","index":0,"size":n,"mtime_ns":n,"hash":"32 hex"}     or "error" as above
+ * The hash is XXH3-128 of the file's bytes.
+ *
+ * A command task gets no stdin. It may report progress lines in the same way: its environment has
+ * REGISTRAR_REPORT_FD=3, REGISTRAR_TASK (the id) and PROTOCOL_TOKEN_VARIABLE.
+ *
+ * PROTOCOL_TOKEN_VARIABLE stands in the environment of every child as "<boot id>:<ledger's id>:<seq
+ * of its attempt_start>". It is how a later start finds what a killed supervisor left behind.
+ */
+#ifndef COMMON_PROTOCOL_H
+#define COMMON_PROTOCOL_H
+
+#define PROTOCOL_TOKEN_VARIABLE "REGISTRAR_ATTEMPT"
+
+enum {
+    PROTOCOL_VERSION = 1,
+    PROTOCOL_REPORT_FD = 3,
+    PROTOCOL_LINE_BYTES = 64 * 1024,
+    PROTOCOL_EXIT_ERROR = 1,
+    PROTOCOL_EXIT_USAGE = 2,
+    PROTOCOL_EXIT_STOPPED = 75, /* EX_TEMPFAIL of sysexits.h */
+};
+
+#endif

@@ -1,0 +1,21 @@
+/* The commands: each parses its own arguments (argv[0] is the command's name), prints, and returns
+ * the exit status. */
+#ifndef SUPERVISOR_CLI_COMMANDS_H
+#define SUPERVISOR_CLI_COMMANDS_H
+
+/* Exit statuses (contract). */
+enum {
+    EXIT_ALL_OK = 0,
+    EXIT_SOME_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_REFUSED = 3,
+    EXIT_INTERRUPTED = 4,
+    EXIT_LEDGER = 5,
+    EXIT_INTERNAL = 70,
+};
+
+int command_run(int argc, char **argv);
+int command_plan(int argc, char **argv);
+int command_ledger(int argc, char **argv);
+
+#endif

@@ -1,0 +1,38 @@
+/* The command line of run, plan and (later) submit, checked. */
+#ifndef SUPERVISOR_CLI_OPTIONS_H
+#define SUPERVISOR_CLI_OPTIONS_H
+
+#include "common/failure.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    OPTIONS_DEFAULT_WORKER_MEMORY_MIB = 512,
+    OPTIONS_DEFAULT_RETRIES = 1,
+    OPTIONS_DEFAULT_TIMEOUT_MS = 2 * 3600 * 1000,
+    OPTIONS_DEFAULT_STALL_TIMEOUT_MS = 10 * 60 * 1000,
+    OPTIONS_DEFAULT_GRACE_MS = 10 * 1000, /* between SIGTERM and SIGKILL */
+};
+
+struct options {
+    char *raw;      /* absolute; NULL with a manifest */
+    char *out;      /* absolute; need not exist yet */
+    char *manifest; /* absolute; or NULL */
+    char **samples; /* NULL-terminated; NULL: all */
+    char **dyes;
+    bool skip_missing;
+    int jobs;                             /* 0: auto */
+    int threads;                          /* 0: auto */
+    int64_t timeout_ms, stall_timeout_ms; /* > 0 */
+    uint64_t memory_bytes;                /* budget of the batch; 0: not given as a size */
+    double memory_share;                  /* of what is available; 0: not given as a share */
+    uint64_t worker_memory_bytes;
+    int retries;
+    bool force, redo, json, quiet;
+    json_t *params; /* complete: defaults with every --set applied */
+};
+
+void options_free(struct options *options);
+
+#endif

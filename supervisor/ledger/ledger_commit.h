@@ -1,0 +1,33 @@
+/* Group commit in the libuv loop: records are written at once and synced together in the thread
+ * pool, so a thousand small results cost a handful of fdatasyncs and the loop never waits.
+ */
+#ifndef SUPERVISOR_LEDGER_LEDGER_COMMIT_H
+#define SUPERVISOR_LEDGER_LEDGER_COMMIT_H
+
+#include "supervisor/ledger/ledger_store.h"
+
+#include <uv.h>
+
+struct ledger_commit;
+
+/* The record is on disk: now it may be told. seq is its number. Never called from within append. */
+typedef void (*ledger_commit_done_cb)(void *context, uint64_t seq);
+
+/* The disk is full (full true, text says where and what to do) or has room again (full false).
+ * While full: start nothing new; records that do not fit wait in memory in order and are tried
+ * again every second. fatal: fsync failed or the file is gone; nothing more will be recorded. */
+typedef void (*ledger_commit_state_cb)(void *context, bool full, bool fatal, const char *text);
+
+/* Borrows store and context. */
+MUST_USE int ledger_commit_open(uv_loop_t *loop, struct ledger_store *store,
+                                ledger_commit_state_cb state, void *context,
+                                struct ledger_commit **ret, struct failure *failure);
+/* Takes fields. done may be NULL. Order of calls is order in the file. ret_seq (may be NULL) gets
+ * the number the record has or, while the disk is full, will have. */
+void ledger_commit_append(struct ledger_commit *commit, const char *event, json_t *fields,
+                          ledger_commit_done_cb done, void *context, uint64_t *ret_seq);
+bool ledger_commit_idle(const struct ledger_commit *commit); /* nothing waits for disk */
+/* Closes the handles; frees itself once libuv lets go. What waits is written if it can be. */
+void ledger_commit_close(struct ledger_commit *commit);
+
+#endif

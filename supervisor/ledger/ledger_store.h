@@ -1,0 +1,52 @@
+/* The ledger on disk: JSON Lines, append-only, one writer (contract: "The ledger"; ledger(5)).
+ *
+ * Opening takes flock on the file, replays it and heals its tail. A record is one write() on an
+ * O_APPEND descriptor; it is safe only after ledger_store_sync. Space for records to come is kept
+ * allocated ahead (fallocate), so a full disk is noticed before a result is lost.
+ *
+ * Every line carries "synced": the last seq known to be on disk when it was written. It tells a
+ * tail that power loss tore (nothing damaged had been promised) from damage in the middle
+ * (refused).
+ */
+#ifndef SUPERVISOR_LEDGER_LEDGER_STORE_H
+#define SUPERVISOR_LEDGER_LEDGER_STORE_H
+
+#include "common/failure.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ledger_store;
+
+/* Called for each valid line in order while replaying. record is borrowed. Nonzero aborts. */
+typedef int (*ledger_store_replay_cb)(void *context, const json_t *record, struct failure *failure);
+
+struct ledger_recovery {
+    uint64_t n_records;
+    uint64_t set_aside_bytes;  /* 0: the tail was whole */
+    char set_aside_path[4096]; /* where they went */
+};
+
+/* Opens or creates path for writing. -EWOULDBLOCK: another run holds it (the sentence names its pid
+ * where it can be told). -EBADMSG: damage in the middle, with the line's number. A healed tail is
+ * in *ret_recovery and stands as a note in the ledger. */
+MUST_USE int ledger_store_open(const char *path, ledger_store_replay_cb replay, void *context,
+                               struct ledger_store **ret, struct ledger_recovery *ret_recovery,
+                               struct failure *failure);
+/* Reads without lock or healing, for show, csv, explain. Same errors for damage in the middle. */
+MUST_USE int ledger_store_read(const char *path, ledger_store_replay_cb replay, void *context,
+                               struct failure *failure);
+/* A random name made when the ledger was created; it stands in the first record. Borrowed. */
+const char *ledger_store_id(const struct ledger_store *store);
+const char *ledger_store_boot_id(const struct ledger_store *store); /* of this boot; borrowed */
+
+/* Writes one record; adds v, seq, time, boot, synced, crc. Borrows fields. On error (-ENOSPC, -EIO)
+ * the file is as before and seq is not consumed. */
+MUST_USE int ledger_store_append(struct ledger_store *store, const char *event,
+                                 const json_t *fields, uint64_t *ret_seq, struct failure *failure);
+/* fdatasync; afterwards all appended records are safe. After an error the store refuses to go on.
+ */
+MUST_USE int ledger_store_sync(struct ledger_store *store, struct failure *failure);
+void ledger_store_close(struct ledger_store *store); /* NULL is fine */
+
+#endif

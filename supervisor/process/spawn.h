@@ -1,0 +1,47 @@
+/* Starting a child by clone3 with a pidfd, and reaping it with the kernel's accounting.
+ *
+ * The child leads its own session, dies with its parent (PR_SET_PDEATHSIG SIGKILL, then a getppid
+ * check), has default signal handlers and an empty mask, and inherits exactly the descriptors
+ * named. Where clone3 is refused (ENOSYS, EPERM) fork and pidfd_open do the same. Source: clone(2),
+ * pidfd_open(2), waitid(2); linux-facts: the raw waitid has a fifth argument, the rusage.
+ */
+#ifndef SUPERVISOR_PROCESS_SPAWN_H
+#define SUPERVISOR_PROCESS_SPAWN_H
+
+#include "common/failure.h"
+
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+struct spawn_request {
+    const char *const *argv; /* argv[0] is looked up in PATH (of envp) when it has no slash */
+    const char *const *envp;
+    const char *cwd;                    /* NULL: the parent's */
+    int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
+    int report_fd;                      /* becomes fd 3; -1: none */
+    int oom_score_adj;                  /* raised to this; 0: as the parent's */
+};
+
+struct spawned {
+    pid_t pid;
+    int pidfd;            /* caller owns; O_CLOEXEC */
+    uint64_t start_ticks; /* /proc/PID/stat field 22: with the pid it names the process for good */
+};
+
+struct spawn_exit {
+    int code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
+    int status; /* exit status or signal */
+    struct rusage usage;
+};
+
+/* Fails with a sentence when the program cannot be executed (-ENOENT, -EACCES, ...): exec errors
+ * are reported here, not as an exit status. */
+MUST_USE int spawn_start(const struct spawn_request *request, struct spawned *ret,
+                         struct failure *failure);
+/* -EAGAIN while it runs. Never blocks. Afterwards the pid is free: signal it no more. */
+MUST_USE int spawn_reap(int pidfd, struct spawn_exit *ret);
+/* Signals the process through its pidfd (never a recycled pid). */
+int spawn_signal(int pidfd, int signal);
+
+#endif

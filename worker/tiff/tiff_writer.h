@@ -1,0 +1,35 @@
+/* A tiled BigTIFF, written tile by tile from any thread under a temporary name and published whole.
+ */
+#ifndef WORKER_TIFF_TIFF_WRITER_H
+#define WORKER_TIFF_TIFF_WRITER_H
+
+#include "common/failure.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { TIFF_WRITER_TILE_PX = 256 };
+
+struct tiff_writer_options {
+    uint32_t width, height, samples;
+    uint32_t bits; /* 8, 16, or 32 with is_float */
+    bool is_float;
+    double x_resolution, y_resolution; /* 0: no tag */
+    uint32_t resolution_unit;
+    const char *description; /* ImageDescription; NULL: none */
+};
+
+struct tiff_writer;
+
+MUST_USE int tiff_writer_open(const char *path, const struct tiff_writer_options *options,
+                              struct tiff_writer **ret, struct failure *failure);
+/* pixels: a full TIFF_WRITER_TILE_PX square, interleaved, native byte order; what lies beyond the
+ * image's edge must be zero. Each tile exactly once, in any order. Safe from several threads. */
+MUST_USE int tiff_writer_put(struct tiff_writer *writer, uint32_t tile_x, uint32_t tile_y,
+                             const void *pixels, struct failure *failure);
+/* Syncs, renames, frees. On an error nothing stands under the final name. */
+MUST_USE int tiff_writer_publish(struct tiff_writer *writer, struct failure *failure);
+/* Removes the temporary file and frees. NULL is fine. */
+void tiff_writer_abandon(struct tiff_writer *writer);
+
+#endif
