@@ -33,8 +33,9 @@
  * A command task gets no stdin. It may report progress lines in the same way: its environment has
  * REGISTRAR_REPORT_FD=3, REGISTRAR_TASK (the id) and PROTOCOL_TOKEN_VARIABLE.
  *
- * PROTOCOL_TOKEN_VARIABLE stands in the environment of every child as "<boot id>:<ledger's id>:<seq
- * of its attempt_start>". It is how a later start finds what a killed supervisor left behind.
+ * PROTOCOL_TOKEN_VARIABLE stands in the environment of every child as "<ledger's id>:<attempt's own
+ * name>". Whatever carries a ledger's id while nobody holds that ledger's lock was left behind by a
+ * killed supervisor: the next start finds it so, and ends it.
  */
 #ifndef COMMON_PROTOCOL_H
 #define COMMON_PROTOCOL_H
