@@ -1,0 +1,323 @@
+/* See spawn.h. Between clone and exec the child is a copy of a program that may have threads (the
+ * ledger's), so it makes only async-signal-safe calls and allocates nothing: whatever needs memory
+ * is prepared before. It says through a close-on-exec pipe how far it came; end of file there means
+ * that exec worked. PR_SET_PDEATHSIG follows the parent *thread*: start from the main thread only.
+ */
+#include "supervisor/process/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+enum {
+    SPAWN_CLEAR_FD = 10, /* sources are moved at least here, clear of the targets 0 to 3 */
+    SPAWN_OLD_KERNEL_FDS = 1024,
+    SPAWN_FAILED_STATUS = 127,
+};
+
+static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
+
+enum step { STEP_ORPHANED, STEP_DESCRIPTORS, STEP_FOLDER, STEP_EXECUTE };
+
+/* What the child says when it does not get to exec. */
+struct complaint {
+    int step;
+    int error;
+};
+
+/* All that the child needs, ready before the clone. */
+struct plan {
+    const struct spawn_request *request;
+    char **candidates; /* paths to try in order, NULL-terminated; owned, one block */
+    int null_fd;
+    int complaint_fd;
+    pid_t parent;
+};
+
+static const char *path_of(const char *const *envp) {
+    for (size_t i = 0; envp[i]; i++)
+        if (strncmp(envp[i], "PATH=", 5) == 0)
+            return envp[i] + 5;
+    return default_path;
+}
+
+/* The block holds the pointers, then the strings. An empty PATH element is the working folder. */
+static char **make_candidates(const char *program, const char *path) {
+    if (strchr(program, '/'))
+        path = "";
+    size_t n = 1;
+    for (const char *at = path; *at; at++)
+        n += *at == ':';
+    size_t length = n * (strlen(program) + 2) + strlen(path) + 1;
+    char **block = malloc((n + 1) * sizeof(char *) + length);
+    if (!block)
+        return NULL;
+    char *text = (char *)(block + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        size_t folder = strcspn(path, ":");
+        block[i] = text;
+        text = mempcpy(text, path, folder);
+        if (folder > 0)
+            *text++ = '/';
+        text = stpcpy(text, program) + 1;
+        path += folder + (path[folder] == ':');
+    }
+    block[n] = NULL;
+    return block;
+}
+
+/* ---- the child, from here to exec: async-signal-safe calls only ---- */
+
+static void reset_signals(void) {
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < NSIG; number++)
+        (void)sigaction(number, &usual, NULL); /* KILL, STOP and libc's own two refuse: fine */
+}
+
+/* Failing is harmless: the child then is as likely a victim as its parent. */
+static void raise_oom_score(int score) {
+    char text[8];
+    size_t at = sizeof(text);
+    for (unsigned rest = (unsigned)score; at == sizeof(text) || rest; rest /= 10)
+        text[--at] = (char)('0' + rest % 10);
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)!write(fd, text + at, sizeof(text) - at);
+    (void)close(fd);
+}
+
+static int place_descriptors(struct plan *plan) {
+    const struct spawn_request *request = plan->request;
+    int source[] = {request->stdin_fd, request->stdout_fd, request->stderr_fd, request->report_fd};
+    int n = request->report_fd >= 0 ? 4 : 3;
+    plan->complaint_fd = fcntl(plan->complaint_fd, F_DUPFD_CLOEXEC, SPAWN_CLEAR_FD);
+    for (int i = 0; i < n; i++) {
+        int fd = source[i] >= 0 ? source[i] : plan->null_fd;
+        source[i] = fcntl(fd, F_DUPFD_CLOEXEC, SPAWN_CLEAR_FD);
+        if (source[i] < 0)
+            return -errno;
+    }
+    for (int i = 0; i < n; i++)
+        if (dup2(source[i], i) < 0)
+            return -errno;
+    if (syscall(SYS_close_range, (unsigned)n, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+        return 0;
+    /* Before Linux 5.11. Ours are all close-on-exec; these are what our starter left open. */
+    for (int fd = n; fd < SPAWN_OLD_KERNEL_FDS; fd++)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return 0;
+}
+
+__attribute__((noreturn)) static void complain(const struct plan *plan, enum step step, int error) {
+    struct complaint complaint = {step, error};
+    (void)!write(plan->complaint_fd, &complaint, sizeof(complaint)); /* nobody left to tell */
+    _exit(SPAWN_FAILED_STATUS);
+}
+
+__attribute__((noreturn)) static void become(struct plan *plan) {
+    const struct spawn_request *request = plan->request;
+    (void)setsid(); /* cannot fail: a new process leads no group */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != plan->parent)
+        complain(plan, STEP_ORPHANED, ESRCH);
+    reset_signals();
+    if (request->oom_score_adj > 0)
+        raise_oom_score(request->oom_score_adj);
+    int r = place_descriptors(plan);
+    if (r < 0)
+        complain(plan, STEP_DESCRIPTORS, -r);
+    if (request->cwd && chdir(request->cwd) < 0)
+        complain(plan, STEP_FOLDER, errno);
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+
+    int error = ENOENT;
+    for (char **candidate = plan->candidates; *candidate; candidate++) {
+        (void)execve(*candidate, (char *const *)request->argv, (char *const *)request->envp);
+        if (errno != ENOENT && errno != ENOTDIR)
+            error = errno; /* the most telling one: a file that is there but cannot be run */
+        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+            break;
+    }
+    complain(plan, STEP_EXECUTE, error);
+}
+
+/* ---- the parent ---- */
+
+static int open_pidfd(pid_t pid) {
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Returns the pid, or a negative errno. */
+static int clone_child(struct plan *plan, int *ret_pidfd) {
+    int pidfd = -1;
+    struct clone_args args = {
+        .flags = CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    if (pid == 0)
+        become(plan);
+    if (pid > 0) {
+        *ret_pidfd = pidfd;
+        return pid;
+    }
+    if (errno != ENOSYS && errno != EPERM && errno != EINVAL && errno != EOPNOTSUPP)
+        return -errno;
+
+    pid = fork(); /* clone3 is hidden from us: an old kernel, or a container's filter */
+    if (pid == 0)
+        become(plan);
+    if (pid < 0)
+        return -errno;
+    pidfd = open_pidfd(pid); /* no race: nobody but us can reap it */
+    if (pidfd < 0) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        return pidfd;
+    }
+    *ret_pidfd = pidfd;
+    return pid;
+}
+
+/* Field 22 of /proc/PID/stat. The name in field 2 may hold anything, so count from its last ')'. */
+static uint64_t read_start_ticks(pid_t pid) {
+    char path[40], text[1024];
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoull(at, NULL, 10) : 0;
+}
+
+static int explain(const struct complaint *complaint, const struct spawn_request *request,
+                   struct failure *failure) {
+    const char *program = request->argv[0];
+    int code = -complaint->error;
+    switch ((enum step)complaint->step) {
+    case STEP_FOLDER:
+        return failure_set_errno(failure, code, "cannot start %s in the folder %s", program,
+                                 request->cwd);
+    case STEP_ORPHANED:
+        return failure_set(failure, code, "cannot start %s: its parent is gone", program);
+    case STEP_DESCRIPTORS:
+        return failure_set_errno(failure, code, "cannot start %s: no descriptors for it", program);
+    case STEP_EXECUTE:
+        break;
+    }
+    if (code == -ENOENT && !strchr(program, '/'))
+        return failure_set(failure, code,
+                           "cannot start %s: no program of that name in PATH (%s); give its path",
+                           program, path_of(request->envp));
+    if (code == -ENOENT)
+        return failure_set(failure, code,
+                           "cannot start %s: it is not there, or the interpreter that its first "
+                           "line names is not",
+                           program);
+    if (code == -ENOEXEC)
+        return failure_set(failure, code,
+                           "cannot start %s: neither a program for this machine nor a script with "
+                           "a #! line",
+                           program);
+    if (code == -EACCES)
+        return failure_set(failure, code, "cannot start %s: not executable; chmod +x it", program);
+    return failure_set_errno(failure, code, "cannot start %s", program);
+}
+
+/* End of file: exec worked. A complaint: it did not, and the child is reaped here. */
+static int hear(int fd, int pidfd, const struct spawn_request *request, struct failure *failure) {
+    struct complaint complaint;
+    ssize_t n;
+    do {
+        n = read(fd, &complaint, sizeof(complaint));
+    } while (n < 0 && errno == EINTR);
+    if (n == 0)
+        return 0;
+    siginfo_t info;
+    while (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED, NULL) < 0 && errno == EINTR)
+        ; /* it is in _exit */
+    if (n != sizeof(complaint))
+        return failure_set(failure, -EIO, "cannot start %s: it died at once", request->argv[0]);
+    return explain(&complaint, request, failure);
+}
+
+/* An ignored SIGCHLD, inherited from whoever started us, would let the kernel reap in our place. */
+static void claim_children(void) {
+    struct sigaction action;
+    if (sigaction(SIGCHLD, NULL, &action) == 0 &&
+        (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT)))
+        (void)signal(SIGCHLD, SIG_DFL);
+}
+
+int spawn_start(const struct spawn_request *request, struct spawned *ret, struct failure *failure) {
+    const char *program = request->argv[0];
+    CLEANUP_FREE char **candidates = make_candidates(program, path_of(request->envp));
+    if (!candidates)
+        return failure_set_errno(failure, -ENOMEM, "cannot start %s", program);
+    CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null_fd < 0)
+        return failure_set_errno(failure, -errno, "cannot start %s: no /dev/null", program);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return failure_set_errno(failure, -errno, "cannot start %s: no pipe", program);
+    CLEANUP_CLOSE int heard_fd = ends[0];
+    CLEANUP_CLOSE int complaint_fd = ends[1];
+    struct plan plan = {request, candidates, null_fd, complaint_fd, getpid()};
+
+    claim_children();
+    /* No handler of ours may run in the child: libuv's would write into our own signal pipe. */
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    CLEANUP_CLOSE int pidfd = -1;
+    int pid = clone_child(&plan, &pidfd);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid == -ENOSYS)
+        return failure_set(failure, pid, "cannot start %s: this needs Linux 5.4 or later", program);
+    if (pid < 0)
+        return failure_set_errno(failure, pid, "cannot start %s: no new process", program);
+
+    (void)close(STEAL_FD(complaint_fd)); /* or the end of file would never come */
+    int r = hear(heard_fd, pidfd, request, failure);
+    if (r < 0)
+        return r;
+    *ret = (struct spawned){
+        .pid = pid, .pidfd = STEAL_FD(pidfd), .start_ticks = read_start_ticks(pid)};
+    return 0;
+}
+
+int spawn_reap(int pidfd, struct spawn_exit *ret) {
+    siginfo_t info = {0};
+    struct rusage usage;
+    if (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOHANG, &usage) < 0)
+        return -errno;
+    if (info.si_pid == 0)
+        return -EAGAIN;
+    *ret = (struct spawn_exit){.code = info.si_code, .status = info.si_status, .usage = usage};
+    return 0;
+}
+
+int spawn_signal(int pidfd, int signal) {
+    return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
