@@ -120,6 +120,17 @@ size_t text_width(const char *text) {
     return measure(text);
 }
 
+bool text_is_clean(const char *text) {
+    CLEANUP_UTF8 struct utf8_scope scope = enter_utf8(text);
+    while (*text) {
+        struct glyph glyph = next_glyph(text);
+        if (glyph.shown != text)
+            return false;
+        text += glyph.bytes;
+    }
+    return true;
+}
+
 size_t text_print(FILE *stream, const char *text, size_t width, enum text_cut cut) {
     CLEANUP_UTF8 struct utf8_scope scope = enter_utf8(text);
     size_t total = measure(text);

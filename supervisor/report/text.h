@@ -26,6 +26,9 @@ enum text_style { TEXT_PLAIN, TEXT_GOOD, TEXT_WARN, TEXT_BAD, TEXT_FAINT, TEXT_S
 /* Columns that text_print writes for the whole text. */
 size_t text_width(const char *text);
 
+/* True when text_print would change nothing in it. */
+bool text_is_clean(const char *text);
+
 /* Prints at most width columns of the text, with "..." where something is left out. Returns the
  * columns printed. */
 size_t text_print(FILE *stream, const char *text, size_t width, enum text_cut cut);

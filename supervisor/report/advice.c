@@ -1,0 +1,154 @@
+/* Problems put in words; see advice.h. A resumed run repeats only what is missing, so nearly every
+ * advice is the run's own command with one option more: the last one given wins. */
+#include "supervisor/report/advice.h"
+
+#include "common/units.h"
+#include "supervisor/report/command_line.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool is_likely_oom(const struct task_result *task) {
+    return json_is_true(json_object_get(task->evidence, "likely_oom"));
+}
+
+enum advice_kind advice_kind(const struct task_result *task) {
+    static const enum advice_kind kinds[VERDICT_COUNT] = {
+        [VERDICT_OK] = ADVICE_NONE,           [VERDICT_FAILED] = ADVICE_FAILED,
+        [VERDICT_DOUBTFUL] = ADVICE_DOUBTFUL, [VERDICT_TIMEOUT] = ADVICE_TIMEOUT,
+        [VERDICT_STALLED] = ADVICE_STALLED,   [VERDICT_OOM_LIMIT] = ADVICE_OOM_LIMIT,
+        [VERDICT_OOM_MACHINE] = ADVICE_OOM,   [VERDICT_KILLED] = ADVICE_KILLED,
+        [VERDICT_CRASHED] = ADVICE_CRASHED,   [VERDICT_CANCELLED] = ADVICE_CANCELLED,
+        [VERDICT_LOST] = ADVICE_LOST,
+    };
+    if (!task->finished)
+        return ADVICE_NONE;
+    if (task->verdict == VERDICT_KILLED && is_likely_oom(task))
+        return ADVICE_OOM;
+    return kinds[task->verdict];
+}
+
+const char *advice_title(enum advice_kind kind) {
+    static const char *const titles[ADVICE_KIND_COUNT] = {
+        [ADVICE_CANCELLED] = "cancelled",
+        [ADVICE_LOST] = "lost",
+        [ADVICE_STALLED] = "stalled",
+        [ADVICE_TIMEOUT] = "over the time limit",
+        [ADVICE_OOM_LIMIT] = "over the memory limit",
+        [ADVICE_OOM] = "killed when memory ran out",
+        [ADVICE_KILLED] = "killed from outside",
+        [ADVICE_CRASHED] = "crashed",
+        [ADVICE_DOUBTFUL] = "doubtful",
+        [ADVICE_FAILED] = "failed",
+    };
+    return kind < ADVICE_KIND_COUNT ? titles[kind] : "";
+}
+
+char *advice_evidence(const struct task_result *task) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return NULL;
+    const char *reason = task->reason && *task->reason ? task->reason : "no reason was recorded";
+    (void)fputs(reason, stream);
+    const char *why = json_string_value(json_object_get(task->evidence, "why"));
+    if (why && *why && !strstr(reason, why))
+        (void)fprintf(stream, "; %s", why);
+    if (task->attempts > 1)
+        (void)fprintf(stream, " (after %d tries)", task->attempts);
+    if (fclose(stream) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+void advice_group_add(struct advice_group *group, const struct task_result *task) {
+    if (!group->first)
+        group->first = task;
+    group->count++;
+    if (task->wall_ms > group->longest_ms)
+        group->longest_ms = task->wall_ms;
+    if (task->peak_rss_bytes > group->largest_bytes)
+        group->largest_bytes = task->peak_rss_bytes;
+}
+
+/* Twice what was not enough, as a round value for the command line: "90s", "45m", "4h". */
+static void twice_duration(int64_t ms, char text[UNITS_TEXT_BYTES]) {
+    long long seconds = (long long)(2 * ms + 500) / 1000;
+    if (seconds < 10)
+        seconds = 10;
+    if (seconds < 120)
+        (void)snprintf(text, UNITS_TEXT_BYTES, "%llds", seconds);
+    else if (seconds < 7200)
+        (void)snprintf(text, UNITS_TEXT_BYTES, "%lldm", (seconds + 30) / 60);
+    else
+        (void)snprintf(text, UNITS_TEXT_BYTES, "%lldh", (seconds + 1800) / 3600);
+}
+
+static void twice_size(uint64_t bytes, char text[UNITS_TEXT_BYTES]) {
+    unsigned long long mib = (unsigned long long)(2 * bytes >> 20) + 1;
+    if (mib < 4096)
+        (void)snprintf(text, UNITS_TEXT_BYTES, "%lluM", (mib + 255) / 256 * 256);
+    else
+        (void)snprintf(text, UNITS_TEXT_BYTES, "%lluG", (mib + 1023) / 1024);
+}
+
+/* The option that is added to the run's command, or "" to repeat it as it is. */
+static void make_option(enum advice_kind kind, const struct advice_group *group, char *option,
+                        size_t size) {
+    char value[UNITS_TEXT_BYTES];
+    option[0] = '\0';
+    if (kind == ADVICE_TIMEOUT) {
+        twice_duration(group->longest_ms, value);
+        (void)snprintf(option, size, " --timeout %s", value);
+    } else if (kind == ADVICE_STALLED) {
+        twice_duration(group->longest_ms, value);
+        (void)snprintf(option, size, " --stall-timeout %s", value);
+    } else if (kind == ADVICE_OOM_LIMIT) {
+        twice_size(group->largest_bytes, value);
+        (void)snprintf(option, size, " --worker-memory %s", value);
+    } else if (kind == ADVICE_OOM) {
+        (void)snprintf(option, size, " --jobs 1");
+    }
+}
+
+int advice_make(enum advice_kind kind, const struct advice_group *group, const char *command,
+                struct advice *ret) {
+    static const char *const words[ADVICE_KIND_COUNT] = {
+        [ADVICE_CANCELLED] = "run them when you want to:",
+        [ADVICE_LOST] = "registrar or the machine died while these ran; run them again:",
+        [ADVICE_STALLED] = "the end of the log says where it stood still. If it was only slow "
+                           "(a busy disk, a network folder), allow more time without progress:",
+        [ADVICE_TIMEOUT] = "if the log shows that it was still advancing, allow more time:",
+        [ADVICE_OOM_LIMIT] = "allow each worker more memory:",
+        [ADVICE_OOM] = "leave more memory free: one task at a time (or a smaller --memory, or "
+                       "close what else uses memory):",
+        [ADVICE_KILLED] = "somebody, or a guard such as earlyoom, sent the signal; the system's "
+                          "journal may tell who. Then run again:",
+        [ADVICE_CRASHED] = "look at the end of the log. If it happens again, report it with the "
+                           "log and the image's format:",
+        [ADVICE_DOUBTFUL] = "look before you use it: lay aligned_pre.tiff over the post-stain "
+                            "image, and see the residuals in transform.json. In difference.tiff, "
+                            "edges that show twice mean a wrong map.",
+        [ADVICE_FAILED] = "put right what the reason says; the same command then runs only what "
+                          "is missing:",
+    };
+    if (kind >= ADVICE_KIND_COUNT)
+        return -EINVAL;
+    char *text = NULL;
+    if (kind != ADVICE_DOUBTFUL) { /* running it again would change nothing */
+        char option[64];
+        make_option(kind, group, option, sizeof(option));
+        if (asprintf(&text, "%s%s", command, option) < 0)
+            return -ENOMEM;
+    }
+    *ret = (struct advice){.words = words[kind], .command = text};
+    return 0;
+}
+
+void advice_free(struct advice *advice) {
+    free(advice->command);
+    *advice = (struct advice){0};
+}

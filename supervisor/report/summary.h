@@ -1,0 +1,38 @@
+/* The end of a run: what worked, what did not and why, and what to type next.
+ *
+ * For people: a table of the tasks, then the problems by kind, each with its evidence in words and
+ * the next command to try, then one closing line. When many tasks are ok they become one line, so
+ * that they never bury the problems. For programs: summary.json (contract), which --json prints.
+ */
+#ifndef SUPERVISOR_REPORT_SUMMARY_H
+#define SUPERVISOR_REPORT_SUMMARY_H
+
+#include "supervisor/report/task_result.h"
+
+struct summary {
+    const struct task_result *tasks; /* in the batch's order */
+    size_t n_tasks;
+    int64_t wall_ms; /* of this run */
+    bool interrupted;
+    const char *out;     /* the output folder as the user wrote it */
+    const char *command; /* this run's command line, quoted (command_line.h) */
+};
+/* Everything is borrowed. */
+
+/* Prints for people, in lines of at most width columns where the text allows. */
+MUST_USE int summary_print(const struct summary *summary, FILE *stream, size_t width, bool colour,
+                           struct failure *failure);
+
+/* The contract's summary.json. A task without a verdict yet is "waiting". Caller owns the value;
+ * NULL when out of memory. */
+json_t *summary_to_json(const struct summary *summary);
+
+/* The same text as the file has, on a stream (--json). */
+MUST_USE int summary_print_json(const struct summary *summary, FILE *stream,
+                                struct failure *failure);
+
+/* Writes it as path, whole or not at all. */
+MUST_USE int summary_write(const struct summary *summary, const char *path,
+                           struct failure *failure);
+
+#endif
