@@ -1,25 +1,76 @@
-/* registrar: finds the command and hands over. */
+/* registrar: finds the command and hands over. What every command shares, --help and a checked
+ * stdout, is done here once. */
 #include "common/cleanup.h"
+#include "common/names.h"
 #include "supervisor/cli/commands.h"
+#include "supervisor/cli/help.h"
+#include "supervisor/cli/nearest.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
-
-#define REGISTRAR_VERSION "0.1.0"
 
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *meaning;
 };
 
 static const struct command commands[] = {
-    {NULL, NULL, NULL},
+    {"plan", command_plan},
 };
 
-int main(int argc, char **argv) {
-    for (size_t i = 0; i < ARRAY_LEN(commands) && argc > 1; i++)
-        if (commands[i].name && strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
-    (void)fputs("usage: registrar COMMAND ...\n", stderr);
+static const char *command_name(size_t n) {
+    const struct help_page *page = help_page(n);
+    return page ? page->command : NULL;
+}
+
+static int refuse_command(const char *typed) {
+    CLEANUP_FREE char *shown = names_escape(typed);
+    const char *nearest = nearest_word(typed, command_name);
+    (void)fprintf(stderr, "registrar: unknown command \"%s\"%s%s%s; registrar --help lists all\n",
+                  shown ? shown : "?", nearest ? ", did you mean " : "", nearest ? nearest : "",
+                  nearest ? "?" : "");
     return EXIT_USAGE;
+}
+
+static int print_help(const char *command) {
+    const struct help_page *page = command ? help_find(command) : NULL;
+    if (command && !page)
+        return refuse_command(command);
+    if (page)
+        help_print_page(page, stdout);
+    else
+        help_print_overview(stdout);
+    return EXIT_ALL_OK;
+}
+
+static int dispatch(int argc, char **argv) {
+    if (argc < 2) {
+        help_print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+        return printf("registrar " REGISTRAR_VERSION "\n") < 0 ? EXIT_INTERNAL : EXIT_ALL_OK;
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
+        return print_help(argc > 2 ? argv[2] : NULL);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, word) != 0)
+            continue;
+        if (help_is_asked(argc - 1, argv + 1))
+            return print_help(word);
+        return commands[i].run(argc - 1, argv + 1);
+    }
+    return refuse_command(word);
+}
+
+int main(int argc, char **argv) {
+    /* a reader that went away shows as EPIPE where it is written, not as a dead supervisor */
+    (void)signal(SIGPIPE, SIG_IGN);
+    const int status = dispatch(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
+        (void)fprintf(stderr, "registrar: cannot write to stdout: %s\n", strerror(errno));
+        return status == EXIT_ALL_OK ? EXIT_INTERNAL : status;
+    }
+    return status;
 }

@@ -1,0 +1,173 @@
+/* See help.h. Option rows come from options.c and parameter rows from common/params.c, so nothing
+ * is described twice. */
+#include "supervisor/cli/help.h"
+
+#include "common/cleanup.h"
+#include "common/params.h"
+#include "supervisor/cli/options.h"
+#include "supervisor/report/text.h"
+
+#include <string.h>
+
+enum { LINE_WIDTH = 80, MEANING_COLUMN = 29 };
+
+static const struct help_page pages[] = {
+    {
+        .command = "run",
+        .meaning = "align every pair below a raw folder, now, in the foreground",
+        .usage = "  registrar run RAW -o OUT [OPTION]...\n"
+                 "  registrar run --manifest FILE -o OUT [OPTION]...\n",
+        .text = "RAW holds a folder per sample, and in it a pre- and a post-stain image per dye:\n"
+                "\n"
+                "  RAW/CD070/CD070pre_DAPI.tif\n"
+                "  RAW/CD070/CD070post_DAPI.tif     becomes the task CD070/DAPI\n"
+                "\n"
+                "\"pre\" or \"post\" stands anywhere before the last underscore, the dye behind it;\n"
+                "the ending is .tif or .tiff. Letter case matters in the dye alone.\n"
+                "\n"
+                "Each pair is aligned by a fresh process; one that fails never stops the others.\n"
+                "Results are in OUT/<sample>/<dye>/. Run the same command again after an\n"
+                "interruption, a crash or a power cut: finished tasks are not repeated.\n",
+        .has_batch_options = true,
+        .more = "Examples:\n"
+                "  registrar run /data/raw -o /data/aligned\n"
+                "  registrar run /data/raw -o /data/aligned --samples CD070,CD071 --dyes DAPI\n"
+                "  registrar run /data/raw -o /data/aligned --jobs 2 --worker-memory 1G\n"
+                "  registrar run /data/raw -o /data/aligned --set scale_max=1.5 --redo\n"
+                "\n"
+                "Ctrl-C once stops at the next checkpoint, twice at once; both can be resumed.\n"
+                "\n"
+                "Exit status:\n"
+                "  0   every task is ok\n"
+                "  1   some task failed or is doubtful\n"
+                "  2   wrong usage, or nothing in RAW that can be aligned\n"
+                "  3   the pre-flight refused: too little memory or disk (see --force)\n"
+                "  4   interrupted; the same command continues\n"
+                "  5   the ledger is damaged, or in use by another run\n"
+                "  70  a fault of registrar itself\n",
+    },
+    {
+        .command = "plan",
+        .meaning = "what a run would do and need: tasks, memory, time, disk; starts nothing",
+        .usage = "  registrar plan RAW -o OUT [OPTION]...\n"
+                 "  registrar plan --manifest FILE -o OUT [OPTION]...\n",
+        .text = "Takes the same words as run, reads the headers of the images and prints the\n"
+                "tasks, what each is predicted to need, how many fit at once, and the pre-flight.\n"
+                "Pairs that cannot be aligned are listed with the reason. Nothing is written, and\n"
+                "OUT need not exist.\n",
+        .has_batch_options = true,
+        .more = "Examples:\n"
+                "  registrar plan /data/raw -o /data/aligned\n"
+                "  registrar plan /data/raw -o /data/aligned --memory 4G --json\n"
+                "\n"
+                "Exit status:\n"
+                "  0   run would start, and every task can be tried\n"
+                "  1   run would start, but some tasks are broken and would fail\n"
+                "  2   wrong usage, or nothing in RAW that can be aligned\n"
+                "  3   the pre-flight refuses; run would not start without --force\n",
+    },
+    {
+        .command = "ledger",
+        .meaning = "read the record of everything that was done",
+        .usage = "  registrar ledger show|verify|csv -o OUT\n"
+                 "  registrar ledger show|verify|csv FILE\n",
+        .text = "  show     every record, one line each, for people\n"
+                "  verify   check every record's checksum and number; name the damaged line\n"
+                "  csv      the attempts as a table: verdict, time, memory, evidence\n",
+        .more = "Exit status:\n"
+                "  0   fine\n"
+                "  2   wrong usage\n"
+                "  5   the ledger is damaged\n",
+    },
+};
+
+const struct help_page *help_page(size_t n) { return n < ARRAY_LEN(pages) ? &pages[n] : NULL; }
+
+const struct help_page *help_find(const char *command) {
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        if (strcmp(pages[i].command, command) == 0)
+            return &pages[i];
+    return NULL;
+}
+
+bool help_is_asked(int argc, char *const *argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+/* The meaning beside what stands on the left, which is `at` columns wide. */
+static void print_meaning(FILE *stream, const char *text, int at) {
+    if (at >= MEANING_COLUMN) {
+        (void)fputc('\n', stream); /* main checks stdout at the end */
+        at = 0;
+    }
+    (void)fprintf(stream, "%*s", MEANING_COLUMN - at, "");
+    text_wrap(stream, text, MEANING_COLUMN, LINE_WIDTH);
+}
+
+static void print_option(FILE *stream, const struct option_row *row) {
+    char left[64], right[256];
+    const char letter[] = {'-', row->letter, ',', ' ', '\0'};
+    const int at = snprintf(left, sizeof(left), "  %s--%s%s%s", row->letter ? letter : "    ",
+                            row->name, row->argument ? " " : "", row->argument ? row->argument : "");
+    (void)snprintf(right, sizeof(right), "%s%s%s%s", row->meaning,
+                   row->fallback ? " (default: " : "", row->fallback ? row->fallback : "",
+                   row->fallback ? ")" : "");
+    (void)fputs(left, stream);
+    print_meaning(stream, right, at);
+}
+
+static void print_options(FILE *stream) {
+    static const struct option_row help = {"help", NULL, NULL, "this text", NULL, 'h'};
+    const char *group = "";
+    const struct option_row *row = NULL;
+    for (size_t i = 0; (row = options_row(i)); i++) {
+        if (strcmp(group, row->group) != 0)
+            (void)fprintf(stream, "%s%s:\n", i ? "\n" : "", row->group);
+        group = row->group;
+        print_option(stream, row);
+    }
+    print_option(stream, &help);
+    (void)fputs("\nSizes are binary: 512M, 4G. Durations: 90s, 30m, 2h.\n"
+                "\nAlignment parameters, for --set:\n",
+                stream);
+    for (size_t i = 0; params_name(i); i++) {
+        char left[64], right[256], fallback[32];
+        const int at = snprintf(left, sizeof(left), "  %s", params_name(i));
+        (void)snprintf(fallback, sizeof(fallback), "%.*s", /* JSON text: strings are quoted */
+                       (int)strcspn(params_default_text(i) + (*params_default_text(i) == '"'), "\""),
+                       params_default_text(i) + (*params_default_text(i) == '"'));
+        (void)snprintf(right, sizeof(right), "%s (default: %s)", params_meaning(i), fallback);
+        (void)fputs(left, stream);
+        print_meaning(stream, right, at);
+    }
+}
+
+void help_print_page(const struct help_page *page, FILE *stream) {
+    (void)fprintf(stream, "registrar %s: %s\n\nUsage:\n%s\n%s\n", page->command, page->meaning,
+                  page->usage, page->text);
+    if (page->has_batch_options) {
+        print_options(stream);
+        (void)fputc('\n', stream);
+    }
+    (void)fputs(page->more, stream);
+}
+
+void help_print_overview(FILE *stream) {
+    (void)fputs("registrar aligns pre- and post-stain microscopy scans, one supervised process per\n"
+                "pair, through the night, and tells in the morning what worked and what did not.\n"
+                "\n"
+                "  registrar plan RAW -o OUT     what there is to do, and whether it fits\n"
+                "  registrar run RAW -o OUT      do it; again: do only what is missing\n"
+                "\n"
+                "Commands:\n",
+                stream);
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        (void)fprintf(stream, "  %-10s%s\n", pages[i].command, pages[i].meaning);
+    (void)fputs("\n"
+                "registrar COMMAND --help tells all about one command.\n"
+                "registrar --version prints the version.\n",
+                stream);
+}

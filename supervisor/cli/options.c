@@ -1,0 +1,426 @@
+/* See options.h. getopt_long takes the words apart; each row of the table below says how one value
+ * is checked and where it goes, and --help prints the same rows. */
+#include "supervisor/cli/options.h"
+
+#include "common/footprint.h"
+#include "common/params.h"
+#include "common/names.h"
+#include "common/units.h"
+#include "supervisor/cli/nearest.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    MAX_JOBS = 1024,
+    MAX_THREADS = 256,
+    MAX_RETRIES = 100,
+    FIRST_VALUE = 256, /* getopt's code of row 0: out of the way of every letter */
+};
+
+typedef int (*set_cb)(struct options *options, const char *name, const char *text,
+                      struct failure *failure);
+
+struct row {
+    struct option_row shown;
+    set_cb set;
+};
+
+/* ---- values ---- */
+
+static int out_of_memory(struct failure *failure) {
+    return failure_set(failure, -ENOMEM, "out of memory while reading the command line");
+}
+
+static int refuse(const char *name, const char *text, const char *allowed,
+                  struct failure *failure) {
+    CLEANUP_FREE char *shown = names_escape(text);
+    return failure_set(failure, -EINVAL, "--%s: \"%.100s\" is not allowed; give %s", name,
+                       shown ? shown : "?", allowed);
+}
+
+/* Folders and files travel as absolute paths, in JSON too. */
+static int set_path(char **slot, const char *name, const char *text, struct failure *failure) {
+    if (*text == '\0')
+        return failure_set(failure, -EINVAL, "%s: the path is empty", name);
+    if (!names_is_clean(text)) {
+        CLEANUP_FREE char *shown = names_escape(text);
+        return failure_set(failure, -EINVAL,
+                           "%s: the path \"%.500s\" holds a control character or bytes that are "
+                           "no UTF-8; rename it or go there by a link with a plain name",
+                           name, shown ? shown : "?");
+    }
+    CLEANUP_FREE char *here = *text == '/' ? strdup("") : getcwd(NULL, 0);
+    if (!here)
+        return failure_set_errno(failure, -errno, "the current folder cannot be read");
+    while (strncmp(text, "./", 2) == 0)
+        text += 2 + strspn(text + 2, "/");
+    const bool is_here = strcmp(text, ".") == 0 || *text == '\0';
+    free(*slot);
+    *slot = is_here ? strdup(here) : names_format("%s%s%s", here, *text == '/' ? "" : "/", text);
+    if (!*slot)
+        return out_of_memory(failure);
+    for (size_t end = strlen(*slot); end > 1 && (*slot)[end - 1] == '/'; end--)
+        (*slot)[end - 1] = '\0';
+    return 0;
+}
+
+static int set_out(struct options *options, const char *name, const char *text,
+                   struct failure *failure) {
+    (void)name; /* people know it by its letter */
+    return set_path(&options->out, "-o", text, failure);
+}
+
+static int set_manifest(struct options *options, const char *name, const char *text,
+                        struct failure *failure) {
+    (void)name;
+    return set_path(&options->manifest, "--manifest", text, failure);
+}
+
+/* Adds the words of "A,B"; a word that is there already is not added twice. */
+static int add_words(char ***list, const char *name, const char *text, struct failure *failure) {
+    for (const char *at = text;; at++) {
+        const size_t length = strcspn(at, ",");
+        CLEANUP_FREE char *word = strndup(at, length);
+        if (!word)
+            return out_of_memory(failure);
+        if (length == 0 || strchr(word, '/') || !names_is_clean(word))
+            return refuse(name, text, "names with commas between them, like A,B", failure);
+        if (!names_contains(*list, word) && names_append(list, word) < 0)
+            return out_of_memory(failure);
+        at += length;
+        if (*at == '\0')
+            return 0;
+    }
+}
+
+static int set_samples(struct options *options, const char *name, const char *text,
+                       struct failure *failure) {
+    return add_words(&options->samples, name, text, failure);
+}
+
+static int set_dyes(struct options *options, const char *name, const char *text,
+                    struct failure *failure) {
+    return add_words(&options->dyes, name, text, failure);
+}
+
+static int set_count(int *slot, const char *name, const char *text, int64_t low, int64_t high,
+                     const char *allowed, struct failure *failure) {
+    int64_t value = 0;
+    if (units_parse_int(text, low, high, &value) < 0)
+        return refuse(name, text, allowed, failure);
+    *slot = (int)value;
+    return 0;
+}
+
+static int set_jobs(struct options *options, const char *name, const char *text,
+                    struct failure *failure) {
+    if (strcmp(text, "auto") == 0)
+        return options->jobs = 0;
+    return set_count(&options->jobs, name, text, 1, MAX_JOBS, "auto or a number from 1 to 1024",
+                     failure);
+}
+
+static int set_threads(struct options *options, const char *name, const char *text,
+                       struct failure *failure) {
+    if (strcmp(text, "auto") == 0)
+        return options->threads = 0;
+    return set_count(&options->threads, name, text, 1, MAX_THREADS,
+                     "auto or a number from 1 to 256", failure);
+}
+
+static int set_retries(struct options *options, const char *name, const char *text,
+                       struct failure *failure) {
+    return set_count(&options->retries, name, text, 0, MAX_RETRIES, "a number from 0 to 100",
+                     failure);
+}
+
+static int set_duration(int64_t *slot, const char *name, const char *text,
+                        struct failure *failure) {
+    int64_t ms = 0;
+    if (units_parse_duration(text, &ms) < 0 || ms <= 0)
+        return refuse(name, text, "a duration above 0, like 90s, 30m or 2h", failure);
+    *slot = ms;
+    return 0;
+}
+
+static int set_timeout(struct options *options, const char *name, const char *text,
+                       struct failure *failure) {
+    return set_duration(&options->timeout_ms, name, text, failure);
+}
+
+static int set_stall_timeout(struct options *options, const char *name, const char *text,
+                             struct failure *failure) {
+    return set_duration(&options->stall_timeout_ms, name, text, failure);
+}
+
+static int set_memory(struct options *options, const char *name, const char *text,
+                      struct failure *failure) {
+    uint64_t bytes = 0;
+    double share = 0;
+    if (units_parse_percent(text, &share) < 0 && (units_parse_size(text, &bytes) < 0 || bytes == 0))
+        return refuse(name, text, "a size like 4G or 900M, or a share from 1% to 100%", failure);
+    options->memory_bytes = bytes;
+    options->memory_share = share;
+    return 0;
+}
+
+static int set_worker_memory(struct options *options, const char *name, const char *text,
+                             struct failure *failure) {
+    uint64_t bytes = 0;
+    char allowed[96], least[UNITS_TEXT_BYTES];
+    (void)snprintf(allowed, sizeof(allowed), "a size of at least %s, like 300M or 1G",
+                   units_format_size(FOOTPRINT_LEAST_CAP_BYTES, least));
+    if (units_parse_size(text, &bytes) < 0 || bytes < FOOTPRINT_LEAST_CAP_BYTES)
+        return refuse(name, text, allowed, failure);
+    options->worker_memory_bytes = bytes;
+    return 0;
+}
+
+static int set_param(struct options *options, const char *name, const char *text,
+                     struct failure *failure) {
+    (void)name; /* the sentence names the parameter */
+    return params_set_text(options->params, text, failure);
+}
+
+static int set_skip_missing(struct options *options, const char *name, const char *text,
+                            struct failure *failure) {
+    (void)name, (void)text, (void)failure;
+    options->skip_missing = true;
+    return 0;
+}
+
+static int set_force(struct options *options, const char *name, const char *text,
+                     struct failure *failure) {
+    (void)name, (void)text, (void)failure;
+    options->force = true;
+    return 0;
+}
+
+static int set_redo(struct options *options, const char *name, const char *text,
+                    struct failure *failure) {
+    (void)name, (void)text, (void)failure;
+    options->redo = true;
+    return 0;
+}
+
+static int set_json(struct options *options, const char *name, const char *text,
+                    struct failure *failure) {
+    (void)name, (void)text, (void)failure;
+    options->json = true;
+    return 0;
+}
+
+static int set_quiet(struct options *options, const char *name, const char *text,
+                     struct failure *failure) {
+    (void)name, (void)text, (void)failure;
+    options->quiet = true;
+    return 0;
+}
+
+/* ---- the table ---- */
+
+#define WHAT "What to do"
+#define MACHINE "How much of the machine"
+#define PATIENCE "How long to wait"
+#define SHOWN "What is printed"
+
+static const struct row rows[] = {
+    {{"out", "OUT", NULL, "folder for the results; made when it is not there", WHAT, 'o'}, set_out},
+    {{"samples", "A,B", "all", "only these sample folders", WHAT, 0}, set_samples},
+    {{"dyes", "X,Y", "all", "only these dyes", WHAT, 0}, set_dyes},
+    {{"skip-missing", NULL, NULL, "go on without requested samples or dyes that are not there",
+      WHAT, 0},
+     set_skip_missing},
+    {{"manifest", "FILE", NULL,
+      "a JSON list of pairs and commands in place of RAW; see registrar-manifest(5)", WHAT, 0},
+     set_manifest},
+    {{"set", "NAME=VALUE", NULL, "an alignment parameter, see below; may be given many times",
+      WHAT, 0},
+     set_param},
+    {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0}, set_redo},
+    {{"jobs", "N|auto", "auto", "workers at once", MACHINE, 0}, set_jobs},
+    {{"threads", "N|auto", "auto", "threads of each worker", MACHINE, 0}, set_threads},
+    {{"memory", "SIZE|PERCENT", "80% of what is available", "for the whole batch", MACHINE, 0},
+     set_memory},
+    {{"worker-memory", "SIZE", "512M", "cap that each worker obeys", MACHINE, 0},
+     set_worker_memory},
+    {{"force", NULL, NULL, "run although the pre-flight refuses", MACHINE, 0}, set_force},
+    {{"timeout", "DURATION", "2h", "for one attempt", PATIENCE, 0}, set_timeout},
+    {{"stall-timeout", "DURATION", "10m", "without any progress", PATIENCE, 0},
+     set_stall_timeout},
+    {{"retries", "N", "1", "further attempts after a crash, a kill or a stall", PATIENCE, 0},
+     set_retries},
+    {{"json", NULL, NULL, "the result as JSON on stdout", SHOWN, 0}, set_json},
+    {{"quiet", NULL, NULL, "no progress on stderr", SHOWN, 'q'}, set_quiet},
+};
+
+const struct option_row *options_row(size_t row) {
+    return row < ARRAY_LEN(rows) ? &rows[row].shown : NULL;
+}
+
+static const char *option_name(size_t row) {
+    return row < ARRAY_LEN(rows) ? rows[row].shown.name : NULL;
+}
+
+static const struct row *find_row(int code) {
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (code == (int)i + FIRST_VALUE || (rows[i].shown.letter && code == rows[i].shown.letter))
+            return &rows[i];
+    return NULL;
+}
+
+/* ---- words ---- */
+
+static void fill_getopt_tables(struct option longs[ARRAY_LEN(rows) + 1],
+                               char shorts[2 * ARRAY_LEN(rows) + 2]) {
+    *shorts++ = ':'; /* tell a missing value from an unknown option */
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct option_row *row = &rows[i].shown;
+        longs[i] = (struct option){.name = row->name,
+                                   .has_arg = row->argument ? required_argument : no_argument,
+                                   .val = (int)i + FIRST_VALUE};
+        if (row->letter)
+            *shorts++ = row->letter;
+        if (row->letter && row->argument)
+            *shorts++ = ':';
+    }
+    longs[ARRAY_LEN(rows)] = (struct option){0};
+    *shorts = '\0';
+}
+
+static int refuse_option(const char *command, const char *word, int code,
+                         struct failure *failure) {
+    const struct row *row = find_row(code);
+    if (row) /* getopt knows the option: it had a value where none belongs */
+        return failure_set(failure, -EINVAL, "--%s takes no value", row->shown.name);
+    if (code != 0)
+        return failure_set(failure, -EINVAL,
+                           "unknown option -%c; registrar %s --help lists all options",
+                           code > ' ' && code < 0x7f ? code : '?', command);
+    CLEANUP_FREE char *typed = names_escape(word);
+    if (!typed)
+        return out_of_memory(failure);
+    typed[strcspn(typed, "=")] = '\0';
+    const char *nearest = nearest_word(typed + 2, option_name);
+    return failure_set(failure, -EINVAL,
+                       "unknown option %.100s;%s%s%s registrar %s --help lists all options", typed,
+                       nearest ? " did you mean --" : "", nearest ? nearest : "",
+                       nearest ? "?" : "", command);
+}
+
+static int parse_words(int argc, char **argv, struct options *options, struct failure *failure) {
+    struct option longs[ARRAY_LEN(rows) + 1];
+    char shorts[2 * ARRAY_LEN(rows) + 2];
+    fill_getopt_tables(longs, shorts);
+    opterr = 0; /* we speak for ourselves */
+    optind = 0; /* glibc: start anew */
+    int code;
+    while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        if (code == ':') {
+            const struct row *row = find_row(optopt);
+            return failure_set(failure, -EINVAL, "--%s needs a value: --%s %s", row->shown.name,
+                               row->shown.name, row->shown.argument);
+        }
+        const struct row *row = code == '?' ? NULL : find_row(code);
+        if (!row)
+            return refuse_option(argv[0], argv[optind - 1], optopt, failure);
+        int r = row->set(options, row->shown.name, optarg, failure);
+        if (r < 0)
+            return r;
+    }
+    for (; optind < argc; optind++) {
+        if (options->raw)
+            return failure_set(failure, -EINVAL,
+                               "one raw folder at a time: \"%.200s\" is one too many (a name with "
+                               "spaces needs quotes)",
+                               argv[optind]);
+        int r = set_path(&options->raw, "RAW", argv[optind], failure);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static int check_out(const struct options *options, struct failure *failure) {
+    struct stat out, raw;
+    const bool out_exists = stat(options->out, &out) == 0;
+    if (!out_exists && errno == ENOTDIR)
+        return failure_set(failure, -ENOTDIR,
+                           "-o: a part of %s is a file; give a folder for the results",
+                           options->out);
+    if (out_exists && !S_ISDIR(out.st_mode))
+        return failure_set(failure, -ENOTDIR, "-o: %s is a file; give a folder for the results",
+                           options->out);
+    if (!options->raw)
+        return 0;
+    const bool same = out_exists && stat(options->raw, &raw) == 0 && raw.st_dev == out.st_dev &&
+                      raw.st_ino == out.st_ino;
+    if (same || strcmp(options->raw, options->out) == 0)
+        return failure_set(failure, -EINVAL,
+                           "-o: %s is the raw folder itself; give another one, so that raw images "
+                           "and results stay apart",
+                           options->out);
+    return 0;
+}
+
+static int check_whole(const char *command, const struct options *options,
+                       struct failure *failure) {
+    if (options->raw && options->manifest)
+        return failure_set(failure, -EINVAL,
+                           "RAW (%s) and --manifest (%s) cannot go together; leave one out",
+                           options->raw, options->manifest);
+    if (!options->raw && !options->manifest)
+        return failure_set(failure, -EINVAL,
+                           "the raw folder is missing; write registrar %s RAW -o OUT", command);
+    if (!options->out)
+        return failure_set(failure, -EINVAL,
+                           "the folder for the results is missing; write registrar %s %s%s -o OUT",
+                           command, options->manifest ? "--manifest " : "",
+                           options->manifest ? options->manifest : options->raw);
+    if (options->manifest && (options->samples || options->dyes || options->skip_missing))
+        return failure_set(failure, -EINVAL,
+                           "%s chooses from a raw folder and cannot go with --manifest; choose by "
+                           "leaving tasks out of %s",
+                           options->samples ? "--samples"
+                           : options->dyes  ? "--dyes"
+                                            : "--skip-missing",
+                           options->manifest);
+    struct params unused;
+    int r = params_parse(options->params, &unused, failure);
+    return r < 0 ? r : check_out(options, failure);
+}
+
+int options_parse(int argc, char **argv, struct options *ret, struct failure *failure) {
+    CLEANUP(options_free) struct options options = {
+        .timeout_ms = OPTIONS_DEFAULT_TIMEOUT_MS,
+        .stall_timeout_ms = OPTIONS_DEFAULT_STALL_TIMEOUT_MS,
+        .worker_memory_bytes = (uint64_t)OPTIONS_DEFAULT_WORKER_MEMORY_MIB << 20,
+        .retries = OPTIONS_DEFAULT_RETRIES,
+        .params = params_defaults(),
+    };
+    if (!options.params)
+        return out_of_memory(failure);
+    int r = parse_words(argc, argv, &options, failure);
+    if (r == 0)
+        r = check_whole(argv[0], &options, failure);
+    if (r < 0)
+        return r;
+    *ret = options;
+    options = (struct options){0};
+    return 0;
+}
+
+void options_free(struct options *options) {
+    free(options->raw);
+    free(options->out);
+    free(options->manifest);
+    names_free(options->samples);
+    names_free(options->dyes);
+    json_decref(options->params);
+    *options = (struct options){0};
+}
