@@ -32,6 +32,8 @@ OPENCV_LIBS := -lopencv_calib3d -lopencv_features2d -lopencv_imgproc -lopencv_co
 WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack) \
 	$(OPENCV_LIBS) -lm -pthread
 
+TOOLS_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib) -lm -pthread
+
 sources = $(shell find $(1) -name '*.c' -o -name '*.cpp' | sort)
 objects = $(patsubst %,$(BUILD)/%.o,$(1))
 
@@ -39,6 +41,8 @@ COMMON_OBJ := $(call objects,$(call sources,common))
 SUPERVISOR_OBJ := $(call objects,$(filter-out supervisor/main.c,$(call sources,supervisor)))
 WORKER_OBJ := $(call objects,$(filter-out worker/main.c,$(call sources,worker)))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+# What stands in a folder below tests/tools is linked into each tool that uses it.
+TOOLS_OBJ := $(call objects,$(call sources,$(wildcard tests/tools/*/)))
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 INTEGRATION_TESTS := $(wildcard tests/integration/test_*.py)
 PROGRAMS := $(BUILD)/registrar $(BUILD)/registrar-worker
@@ -61,6 +65,7 @@ $(BUILD)/%.cpp.o: %.cpp
 $(BUILD)/libcommon.a: $(COMMON_OBJ)
 $(BUILD)/libsupervisor.a: $(SUPERVISOR_OBJ)
 $(BUILD)/libworker.a: $(WORKER_OBJ)
+$(BUILD)/libtools.a: $(TOOLS_OBJ)
 $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
@@ -77,9 +82,13 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.c.o $(BUILD)/libsupervisor.a $(BUILD)/lib
 	@mkdir -p $(@D)
 	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS) $(SUPERVISOR_LIBS) -lcmocka
 
-$(BUILD)/tools/%: $(BUILD)/tests/tools/%.c.o $(BUILD)/libworker.a $(BUILD)/libcommon.a
+# The tools judge the programs, so they share common/ with them and nothing else.
+$(BUILD)/tools/%: $(BUILD)/tests/tools/%.c.o $(BUILD)/libtools.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS)
+	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(TOOLS_LIBS)
+
+# vectors: it draws a billion kernels for a large image
+$(BUILD)/tests/tools/scene/render.c.o: OPT := -O3
 
 # Missing packages are named, then installed; nothing happens when all are there.
 define need_packages
