@@ -1,0 +1,344 @@
+/* verdict: every row of the contract's table, and every cell that it leaves open. */
+#include "supervisor/engine/verdict.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+/* cmocka wants setjmp, stdarg and stddef first */
+#include <cmocka.h>
+
+#define GIB (1ULL << 30)
+#define EXITED(n) .code = CLD_EXITED, .status = (n)
+#define SIGNALLED(n) .code = CLD_KILLED, .status = (n)
+#define PLENTY                                                                                     \
+    .oom_counter_known = true, .memory_total_bytes = 16 * GIB, .memory_available_bytes = 8 * GIB
+#define TIMED_OUT .stop = VERDICT_STOP_TIMEOUT, .limit_ms = 90000, .sent_term = true
+#define STALLED .stop = VERDICT_STOP_STALL, .limit_ms = 600000, .sent_term = true
+#define CANCELLED .stop = VERDICT_STOP_USER, .user = "ada (Ctrl-C)", .sent_term = true
+#define BREACH .stop = VERDICT_STOP_BREACH, .breach = "sent 'x'", .sent_kill = true
+
+struct row {
+    struct verdict_facts facts;
+    enum verdict verdict;
+    const char *cause;
+    const char *reason;   /* exact */
+    const char *evidence; /* a part of its text */
+};
+
+static const struct row rows[] = {
+    /* ok, doubtful, failed: the worker's own word */
+    {{EXITED(0), .result = VERDICT_RESULT_ALIGNED}, VERDICT_OK, "", "", "\"result\": \"aligned\""},
+    {{EXITED(0), .result = VERDICT_RESULT_DOUBTFUL, .result_reason = "few tiles"},
+     VERDICT_DOUBTFUL,
+     "",
+     "few tiles",
+     "\"exit_status\": 0"},
+    {{EXITED(0), .result = VERDICT_RESULT_FAILED, .result_reason = "nothing to align"},
+     VERDICT_FAILED,
+     "input",
+     "nothing to align",
+     "\"result\": \"failed\""},
+    {{EXITED(0), .result = VERDICT_RESULT_FAILED},
+     VERDICT_FAILED,
+     "input",
+     "the worker gave no reason; see its log",
+     ""},
+    {{EXITED(1), .error_cause = "input", .error_reason = "float pixels"},
+     VERDICT_FAILED,
+     "input",
+     "float pixels",
+     "\"error_cause\": \"input\""},
+    {{EXITED(1), .error_cause = "environment", .error_reason = "disk full"},
+     VERDICT_FAILED,
+     "environment",
+     "disk full",
+     ""},
+    {{EXITED(0), .error_cause = "input", .error_reason = "palette"},
+     VERDICT_FAILED,
+     "input",
+     "palette",
+     ""},
+    {{EXITED(1), .error_cause = "environment"},
+     VERDICT_FAILED,
+     "environment",
+     "the worker gave no reason",
+     ""},
+    /* a worker that contradicts itself */
+    {{EXITED(0)}, VERDICT_FAILED, "environment", "the worker exited with 0 without a result", ""},
+    {{EXITED(3)},
+     VERDICT_FAILED,
+     "environment",
+     "the worker exited with 3 without a result",
+     "\"exit_status\": 3"},
+    {{EXITED(2)},
+     VERDICT_FAILED,
+     "environment",
+     "the worker could not read its task: do registrar and registrar-worker belong together?",
+     ""},
+    {{EXITED(3), .result = VERDICT_RESULT_ALIGNED},
+     VERDICT_FAILED,
+     "environment",
+     "the worker reported a result and then exited with 3: not trusted",
+     ""},
+    {{EXITED(0), .result = VERDICT_RESULT_ALIGNED, .breach = "ended in half a line: 'x'"},
+     VERDICT_FAILED,
+     "environment",
+     "the worker ended in half a line: 'x', then exited with 0",
+     "half a line"},
+    {{SIGNALLED(SIGKILL), BREACH},
+     VERDICT_FAILED,
+     "environment",
+     "ended because the worker sent 'x'",
+     "\"stopped_for\": \"breach\""},
+    {{EXITED(0), .result = VERDICT_RESULT_ALIGNED, BREACH},
+     VERDICT_FAILED,
+     "environment",
+     "ended because the worker sent 'x'",
+     ""},
+    {{.start_error = "cannot start x: no such program"},
+     VERDICT_FAILED,
+     "environment",
+     "cannot start x: no such program",
+     "\"start_error\""},
+    /* timeout, stalled, cancelled: registrar's own doing, whatever the exit looks like */
+    {{SIGNALLED(SIGTERM), TIMED_OUT, .stage = "warp"},
+     VERDICT_TIMEOUT,
+     "",
+     "over its time limit of 1 min 30 s, in stage warp",
+     "\"limit_s\": 90.0"},
+    {{SIGNALLED(SIGKILL), TIMED_OUT, .sent_kill = true},
+     VERDICT_TIMEOUT,
+     "",
+     "over its time limit of 1 min 30 s; it ignored SIGTERM and got SIGKILL",
+     "\"sent\": \"SIGTERM, SIGKILL\""},
+    {{EXITED(75), TIMED_OUT}, VERDICT_TIMEOUT, "", "over its time limit of 1 min 30 s", ""},
+    {{EXITED(0), TIMED_OUT, .is_command = true},
+     VERDICT_TIMEOUT,
+     "",
+     "over its time limit of 1 min 30 s",
+     ""},
+    {{EXITED(0), TIMED_OUT, .result = VERDICT_RESULT_ALIGNED}, VERDICT_OK, "", "", ""},
+    {{SIGNALLED(SIGSEGV), TIMED_OUT},
+     VERDICT_TIMEOUT,
+     "",
+     "over its time limit of 1 min 30 s; it crashed while stopping",
+     "SIGSEGV"},
+    {{EXITED(1), TIMED_OUT, .error_cause = "input", .error_reason = "x"},
+     VERDICT_TIMEOUT,
+     "",
+     "over its time limit of 1 min 30 s",
+     ""},
+    {{SIGNALLED(SIGTERM), STALLED},
+     VERDICT_STALLED,
+     "",
+     "no progress for 10 min 00 s",
+     "\"stopped_for\": \"stall\""},
+    {{EXITED(75), STALLED, .stage = "refine"},
+     VERDICT_STALLED,
+     "",
+     "no progress for 10 min 00 s, in stage refine",
+     ""},
+    {{EXITED(75), CANCELLED},
+     VERDICT_CANCELLED,
+     "",
+     "stopped by ada (Ctrl-C)",
+     "\"user\": \"ada (Ctrl-C)\""},
+    {{SIGNALLED(SIGKILL), .stop = VERDICT_STOP_USER, .sent_kill = true},
+     VERDICT_CANCELLED,
+     "",
+     "stopped by a user",
+     "\"sent\": \"SIGKILL\""},
+    {{EXITED(0), CANCELLED, .is_command = true},
+     VERDICT_CANCELLED,
+     "",
+     "stopped by ada (Ctrl-C)",
+     ""},
+    {{EXITED(0), CANCELLED, .result = VERDICT_RESULT_DOUBTFUL, .result_reason = "few tiles"},
+     VERDICT_DOUBTFUL,
+     "",
+     "few tiles",
+     ""},
+    /* killed: from elsewhere */
+    {{SIGNALLED(SIGKILL), PLENTY},
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere; not likely for lack of memory: the kernel's out-of-memory counter "
+     "did not move and 8.0 GiB were available",
+     "\"likely_oom\": false"},
+    {{SIGNALLED(SIGKILL), PLENTY, .oom_kills_after = 1, .peak_rss_bytes = 6 * GIB, .stage = "warp"},
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere in stage warp; likely for lack of memory: the kernel's out-of-memory "
+     "killer struck 1 time(s) while it ran, and it had 6.0 GiB",
+     "\"oom_kills_after\": 1"},
+    {{SIGNALLED(SIGKILL), PLENTY, .peak_rss_bytes = 7 * GIB},
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere; likely for lack of memory: memory was short (8.0 GiB available "
+     "afterwards, it had 7.0 GiB): perhaps earlyoom or systemd-oomd",
+     "\"likely_oom\": true"},
+    {{SIGNALLED(SIGKILL), .memory_total_bytes = 16 * GIB, .memory_available_bytes = 8 * GIB},
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere; not likely for lack of memory: 8.0 GiB were available; this kernel "
+     "does not count its out-of-memory kills",
+     "\"likely_oom\": false"},
+    {{SIGNALLED(SIGTERM), PLENTY},
+     VERDICT_KILLED,
+     "",
+     "SIGTERM from elsewhere; not likely for lack of memory: the kernel's out-of-memory counter "
+     "did not move and 8.0 GiB were available",
+     "\"signal\": \"SIGTERM\""},
+    {{EXITED(75), PLENTY},
+     VERDICT_KILLED,
+     "",
+     "stopped at a checkpoint by SIGTERM from elsewhere; not likely for lack of memory: the "
+     "kernel's out-of-memory counter did not move and 8.0 GiB were available",
+     "\"exit_status\": 75"},
+    {{SIGNALLED(SIGINT), PLENTY},
+     VERDICT_KILLED,
+     "",
+     "ended by SIGINT, which registrar did not send",
+     "\"signal\": \"SIGINT\""},
+    {{SIGNALLED(SIGXCPU), .is_command = true, PLENTY},
+     VERDICT_KILLED,
+     "",
+     "ended by SIGXCPU, which registrar did not send",
+     ""},
+    {{SIGNALLED(40), PLENTY},
+     VERDICT_KILLED,
+     "",
+     "ended by signal 40, which registrar did not send",
+     ""},
+    {{SIGNALLED(SIGKILL), PLENTY, .result = VERDICT_RESULT_ALIGNED},
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere; not likely for lack of memory: the kernel's out-of-memory counter "
+     "did not move and 8.0 GiB were available",
+     "\"result\": \"aligned\""},
+    /* crashed */
+    {{SIGNALLED(SIGSEGV), .stage = "survey"},
+     VERDICT_CRASHED,
+     "",
+     "crashed with SIGSEGV in stage survey",
+     "\"core_dumped\": false"},
+    {{.code = CLD_DUMPED, .status = SIGBUS},
+     VERDICT_CRASHED,
+     "",
+     "crashed with SIGBUS",
+     "\"core_dumped\": true"},
+    {{SIGNALLED(SIGABRT)}, VERDICT_CRASHED, "", "crashed with SIGABRT", ""},
+    {{SIGNALLED(SIGFPE)}, VERDICT_CRASHED, "", "crashed with SIGFPE", ""},
+    {{SIGNALLED(SIGILL)}, VERDICT_CRASHED, "", "crashed with SIGILL", ""},
+    {{SIGNALLED(SIGSYS)}, VERDICT_CRASHED, "", "crashed with SIGSYS", ""},
+    {{SIGNALLED(SIGTRAP)}, VERDICT_CRASHED, "", "crashed with SIGTRAP", ""},
+    {{SIGNALLED(SIGSEGV), .breach = "ended in half a line: 'x'"},
+     VERDICT_CRASHED,
+     "",
+     "crashed with SIGSEGV after it ended in half a line: 'x'",
+     ""},
+    {{SIGNALLED(SIGSEGV), .result = VERDICT_RESULT_ALIGNED},
+     VERDICT_CRASHED,
+     "",
+     "crashed with SIGSEGV",
+     ""},
+    /* commands */
+    {{EXITED(0), .is_command = true}, VERDICT_OK, "", "", ""},
+    {{EXITED(0), .is_command = true, .breach = "sent 'x'"}, VERDICT_OK, "", "", "sent 'x'"},
+    {{EXITED(0), .is_command = true, .result = VERDICT_RESULT_FAILED}, VERDICT_OK, "", "", ""},
+    {{EXITED(7), .is_command = true}, VERDICT_FAILED, "environment", "exit status 7", ""},
+    {{EXITED(75), .is_command = true}, VERDICT_FAILED, "environment", "exit status 75", ""},
+    {{EXITED(137), .is_command = true},
+     VERDICT_FAILED,
+     "environment",
+     "exit status 137: a program in it was perhaps ended by SIGKILL",
+     ""},
+    {{EXITED(255), .is_command = true}, VERDICT_FAILED, "environment", "exit status 255", ""},
+    {{EXITED(4), .is_command = true, .error_cause = "input", .error_reason = "no such plate"},
+     VERDICT_FAILED,
+     "environment",
+     "exit status 4: no such plate",
+     ""},
+    /* lost */
+    {{.lost = true}, VERDICT_LOST, "", "registrar or the machine ended while it ran", "{}"},
+    /* what could not be ended is told whatever the verdict */
+    {{EXITED(0), .is_command = true, .left_behind = "pid 77 (D)"},
+     VERDICT_OK,
+     "",
+     "",
+     "pid 77 (D)"},
+};
+
+static void every_row(void **state) {
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct verdict_judgement got;
+        verdict_judge(&rows[i].facts, &got);
+        CLEANUP_JSON json_t *evidence = got.evidence;
+        CLEANUP_FREE char *text = json_dumps(evidence, 0);
+        if (got.verdict != rows[i].verdict || strcmp(got.reason, rows[i].reason) != 0)
+            print_message("row %zu: %s: %s\n", i, verdict_name(got.verdict), got.reason);
+        assert_int_equal(got.verdict, rows[i].verdict);
+        assert_string_equal(got.cause, rows[i].cause);
+        assert_string_equal(got.reason, rows[i].reason);
+        assert_non_null(strstr(text, rows[i].evidence));
+    }
+}
+
+/* Whatever the facts, there is a verdict with a reason, and only a clean end is ok. */
+static void every_combination(void **state) {
+    (void)state;
+    static const int codes[] = {CLD_EXITED, CLD_KILLED, CLD_DUMPED};
+    for (size_t code = 0; code < ARRAY_LEN(codes); code++)
+        for (int status = 0; status < 256; status++)
+            for (int flags = 0; flags < 4; flags++)
+                for (int stop = 0; stop < VERDICT_STOP_COUNT; stop++)
+                    for (int result = 0; result < VERDICT_RESULT_COUNT; result++) {
+                        struct verdict_facts facts = {
+                            .code = codes[code],
+                            .status = status,
+                            .is_command = flags & 1,
+                            .breach = flags & 2 ? "sent 'x'" : NULL,
+                            .stop = (enum verdict_stop)stop,
+                            .result = (enum verdict_result)result,
+                        };
+                        struct verdict_judgement got;
+                        verdict_judge(&facts, &got);
+                        CLEANUP_JSON json_t *evidence = got.evidence;
+                        assert_non_null(evidence);
+                        assert_true((got.verdict == VERDICT_OK) == (got.reason[0] == '\0'));
+                        assert_true((got.verdict == VERDICT_FAILED) == (got.cause[0] != '\0'));
+                        if (got.verdict == VERDICT_OK || got.verdict == VERDICT_DOUBTFUL)
+                            assert_true(facts.code == CLD_EXITED && status == 0);
+                        assert_int_not_equal(got.verdict, VERDICT_LOST);
+                    }
+}
+
+static void names(void **state) {
+    (void)state;
+    static const char *const contract[] = {"ok",      "failed",    "doubtful",    "timeout",
+                                           "stalled", "oom-limit", "oom-machine", "killed",
+                                           "crashed", "cancelled", "lost"};
+    assert_int_equal(ARRAY_LEN(contract), VERDICT_COUNT);
+    for (int i = 0; i < VERDICT_COUNT; i++) {
+        enum verdict verdict = VERDICT_COUNT;
+        assert_string_equal(verdict_name((enum verdict)i), contract[i]);
+        assert_int_equal(verdict_parse(contract[i], &verdict), 0);
+        assert_int_equal(verdict, i);
+    }
+    enum verdict untouched = VERDICT_LOST;
+    assert_int_equal(verdict_parse("fine", &untouched), -EINVAL);
+    assert_int_equal(untouched, VERDICT_LOST);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row),
+        cmocka_unit_test(every_combination),
+        cmocka_unit_test(names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
