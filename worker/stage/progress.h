@@ -13,4 +13,19 @@
 struct progress;
 MUST_USE int progress_set(struct progress *progress, double fraction);
 
+/* For the pipeline, which owns the progress. */
+struct report;
+
+/* From here on SIGTERM and SIGINT stay pending in this thread and in those it starts; progress_set
+ * finds them there. */
+void progress_hold_signals(void);
+
+/* Reports to report (borrowed; NULL: to nobody). NULL: out of memory. */
+struct progress *progress_open(struct report *report);
+void progress_close(struct progress *progress); /* NULL is fine */
+
+/* The stage (a string literal) that progress_set speaks of from now on; it takes the task from
+ * fraction `start` to `end`. What is reported of the task never falls. */
+void progress_begin(struct progress *progress, const char *stage, double start, double end);
+
 #endif

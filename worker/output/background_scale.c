@@ -1,0 +1,244 @@
+/* Threads count into histograms of their own; the sums are the same in any order, so the result
+ * does not depend on how many there were. See background_scale.h. */
+#include "worker/output/background_scale.h"
+
+#include "worker/memory/tracked.h"
+#include "worker/output/log_ratio.h"
+#include "worker/output/tile_queue.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    SIGNAL_BINS = 65536,
+    SAMPLED_PIXELS = 16 << 20, /* more change the scale by less than one part in a thousand */
+};
+
+struct counter {
+    struct tile_render *render;
+    uint64_t *ratio;      /* LOG_RATIO_FINE_BINS */
+    uint64_t *pre, *post; /* SIGNAL_BINS */
+    double pre_bins_per_count, post_bins_per_count;
+    uint32_t step, first_x, first_y; /* sampled tiles: first + k step in both directions */
+};
+
+static const char *const kinds[] = {"manual", "percentile", "moffat", "histogram-peak"};
+
+static void count_tile(struct counter *counter, const struct tile_render_tile *tile) {
+    float pre_factor = (float)counter->pre_bins_per_count;
+    float post_factor = (float)counter->post_bins_per_count;
+    for (uint32_t y = 0; y < tile->height; y++) {
+        size_t at = (size_t)y * TILE_RENDER_PX;
+        for (uint32_t x = 0; x < tile->width; x++) {
+            if (!tile->covered[at + x])
+                continue;
+            float pre = tile->pre_signal[at + x], post = tile->post_signal[at + x];
+            counter->pre[(size_t)(pre * pre_factor)]++;
+            counter->post[(size_t)(post * post_factor)]++;
+            if (pre > 0 && post > 0)
+                counter->ratio[log_ratio_bin(pre, post)]++;
+        }
+    }
+}
+
+static int count_cb(void *worker, uint32_t x, uint32_t y, struct failure *failure) {
+    struct counter *counter = worker;
+    const struct tile_render_tile *tile;
+    int r = tile_render_run(counter->render, counter->first_x + x * counter->step,
+                            counter->first_y + y * counter->step, &tile, failure);
+    if (r == 0)
+        count_tile(counter, tile);
+    return r;
+}
+
+static void counter_close(struct counter *counter) {
+    tile_render_close(counter->render);
+    tracked_free(counter->ratio);
+    tracked_free(counter->pre);
+    tracked_free(counter->post);
+}
+
+static double bins_per_count(const struct signal *signal) {
+    return fmin(1, (SIGNAL_BINS - 1) / signal_max(signal));
+}
+
+static int counter_open(const struct tile_render_task *task, uint64_t cache_bytes, uint32_t step,
+                        struct counter *ret, struct failure *failure) {
+    struct counter counter = {
+        .ratio = tracked_alloc(LOG_RATIO_FINE_BINS, sizeof(uint64_t), "ratio histogram"),
+        .pre = tracked_alloc(SIGNAL_BINS, sizeof(uint64_t), "signal histograms"),
+        .post = tracked_alloc(SIGNAL_BINS, sizeof(uint64_t), "signal histograms"),
+        .pre_bins_per_count = bins_per_count(task->pre_signal),
+        .post_bins_per_count = bins_per_count(task->post_signal),
+        .step = step,
+        .first_x = step / 2,
+        .first_y = step / 2,
+    };
+    int r = 0;
+    if (!counter.ratio || !counter.pre || !counter.post)
+        r = failure_set(failure, -ENOMEM,
+                        "no memory for the scale's histograms; raise --worker-memory");
+    if (r == 0)
+        r = tile_render_open(task, cache_bytes, &counter.render, failure);
+    if (r < 0)
+        counter_close(&counter);
+    else
+        *ret = counter;
+    return r;
+}
+
+static void merge(struct counter *into, const struct counter *from) {
+    for (size_t i = 0; i < LOG_RATIO_FINE_BINS; i++)
+        into->ratio[i] += from->ratio[i];
+    for (size_t i = 0; i < SIGNAL_BINS; i++) {
+        into->pre[i] += from->pre[i];
+        into->post[i] += from->post[i];
+    }
+}
+
+/* Signal value below which `percent` of the sampled pixels lie. */
+static double signal_percentile(const uint64_t *bins, double per_count, uint64_t n,
+                                double percent) {
+    double rank = percent / 100 * (double)n, below = 0;
+    for (size_t i = 0; i < SIGNAL_BINS; i++) {
+        below += (double)bins[i];
+        if (below >= rank && bins[i] > 0)
+            return (double)i / per_count;
+    }
+    return 0;
+}
+
+static const double shown_percents[] = {1, 5, 25, 50, 75, 95, 99};
+
+static json_t *signal_statistics(const uint64_t *bins, double per_count, uint64_t n) {
+    json_t *object = json_object();
+    for (size_t i = 0; n > 0 && i < ARRAY_LEN(shown_percents); i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "p%.0f", shown_percents[i]);
+        json_object_set_new(object, name,
+                            json_real(signal_percentile(bins, per_count, n, shown_percents[i])));
+    }
+    return object;
+}
+
+static json_t *ratio_statistics(const uint64_t *ratio, uint64_t n) {
+    json_t *object = json_object();
+    for (size_t i = 0; n > 0 && i < ARRAY_LEN(shown_percents); i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "p%.0f", shown_percents[i]);
+        json_object_set_new(object, name,
+                            json_real(log_ratio_percentile(ratio, shown_percents[i])));
+    }
+    return object;
+}
+
+static json_t *statistics(const struct counter *sum) {
+    uint64_t n = 0, n_ratio = 0;
+    for (size_t i = 0; i < SIGNAL_BINS; i++)
+        n += sum->pre[i];
+    for (size_t i = 0; i < LOG_RATIO_FINE_BINS; i++)
+        n_ratio += sum->ratio[i];
+    return json_pack("{s:I,s:I,s:o,s:o,s:o}", "sampled_pixels", (json_int_t)n, "ratio_pixels",
+                     (json_int_t)n_ratio, "pre",
+                     signal_statistics(sum->pre, sum->pre_bins_per_count, n), "post",
+                     signal_statistics(sum->post, sum->post_bins_per_count, n), "log10_ratio",
+                     ratio_statistics(sum->ratio, n_ratio));
+}
+
+static json_t *moffat_json(const struct log_ratio_scale *estimate) {
+    if (!estimate->fitted)
+        return json_null();
+    const struct moffat *moffat = &estimate->moffat;
+    return json_pack("{s:f,s:f,s:f,s:f,s:f}", "amp", moffat->amp, "mu", moffat->mu, "alpha",
+                     moffat->alpha, "beta", moffat->beta, "rms", estimate->rms);
+}
+
+static int conclude(const struct counter *sum, const struct params *params, json_t **ret,
+                    struct failure *failure) {
+    struct log_ratio_scale estimate = {0};
+    bool estimated = log_ratio_estimate(sum->ratio, &estimate);
+    CLEANUP_JSON json_t *scales = json_object();
+    if (isfinite(params->manual_scale))
+        json_object_set_new(scales, "manual", json_real(params->manual_scale));
+    if (estimated && isfinite(params->scale_percentile))
+        json_object_set_new(
+            scales, "percentile",
+            json_real(pow(10, log_ratio_percentile(sum->ratio, params->scale_percentile))));
+    if (estimate.fitted)
+        json_object_set_new(scales, "moffat", json_real(pow(10, estimate.moffat.mu)));
+    if (estimated)
+        json_object_set_new(scales, "histogram-peak", json_real(pow(10, estimate.peak)));
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        json_t *value = json_object_get(scales, kinds[i]);
+        if (!value)
+            continue;
+        *ret = json_pack("{s:O,s:s,s:O,s:o,s:o}", "scale", value, "scale_kind", kinds[i], "scales",
+                         scales, "moffat", moffat_json(&estimate), "statistics", statistics(sum));
+        return *ret ? 0 : failure_set(failure, -ENOMEM, "no memory for the scale's figures");
+    }
+    return failure_set(failure, -ENODATA,
+                       "no background scale: fewer than %d sampled pixels are above 0 in both "
+                       "images; check the channel, or set manual_scale",
+                       LOG_RATIO_LEAST_PIXELS);
+}
+
+/* Tiles of the grid that are sampled in one direction. */
+static uint32_t sampled(uint32_t pixels, uint32_t step) {
+    uint32_t tiles = (pixels + TILE_RENDER_PX - 1) / TILE_RENDER_PX;
+    return (tiles - step / 2 + step - 1) / step;
+}
+
+int background_scale_measure(const struct tile_render_task *task, const struct params *params,
+                             int threads, struct progress *progress, json_t **ret,
+                             struct failure *failure) {
+    struct tile_render_task unpadded = *task; /* the pad must not shift what is sampled */
+    unpadded.pad = 0;
+    uint32_t width = tile_render_canvas_width(&unpadded);
+    uint32_t height = tile_render_canvas_height(&unpadded);
+    double share = (double)width * height / SAMPLED_PIXELS;
+    uint32_t step = share > 1 ? (uint32_t)ceil(sqrt(share)) : 1;
+    while (step > 1 && (sampled(width, step) == 0 || sampled(height, step) == 0))
+        step--; /* a ribbon narrower than half a step */
+    const uint64_t histograms = (LOG_RATIO_FINE_BINS + 2 * SIGNAL_BINS) * sizeof(uint64_t);
+    struct tile_render_plan plan = tile_render_plan(&unpadded, threads, histograms);
+    size_t n = (size_t)plan.n_workers;
+    CLEANUP_FREE struct counter *counters = calloc(n, sizeof(*counters));
+    CLEANUP_FREE void **workers = calloc(n, sizeof(*workers));
+    if (!counters || !workers)
+        return failure_set(failure, -ENOMEM, "no memory for %zu threads", n);
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++) {
+        r = counter_open(&unpadded, plan.cache_bytes, step, &counters[i], failure);
+        workers[i] = &counters[i];
+    }
+    if (r == 0)
+        r = tile_queue_run(sampled(width, step), sampled(height, step), workers, plan.n_workers,
+                           count_cb, progress, failure);
+    for (size_t i = 1; i < n && r == 0; i++)
+        merge(&counters[0], &counters[i]);
+    if (r == 0)
+        r = conclude(&counters[0], params, ret, failure);
+    for (size_t i = 0; i < n; i++)
+        counter_close(&counters[i]);
+    return r;
+}
+
+size_t background_scale_differences(
+    const json_t *scale, struct background_scale_difference ret[BACKGROUND_SCALE_MAX_DIFFERENCES]) {
+    const char *in_use = json_string_value(json_object_get(scale, "scale_kind"));
+    const json_t *scales = json_object_get(scale, "scales");
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(kinds) && n < BACKGROUND_SCALE_MAX_DIFFERENCES; i++) {
+        const json_t *value = json_object_get(scales, kinds[i]);
+        bool stand_in =
+            strcmp(kinds[i], "histogram-peak") == 0 && json_object_get(scales, "moffat");
+        if (value && !stand_in)
+            ret[n++] = (struct background_scale_difference){
+                .kind = kinds[i],
+                .scale = json_number_value(value),
+                .in_use = in_use && strcmp(kinds[i], in_use) == 0,
+            };
+    }
+    return n;
+}

@@ -1,0 +1,164 @@
+/* The four kernels over float blocks; see sampler.h. One generic loop per lane count is specialised
+ * by constant tap counts; weights are computed as vectors, all taps of an axis at once. */
+#include "worker/output/sampler.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Unaligned loads and stores go through memcpy, which compiles to one movups. */
+typedef float vec4 __attribute__((vector_size(16)));
+
+#define INLINE static inline __attribute__((always_inline))
+/* A second body for machines with AVX2, chosen at load time; both give the same bytes. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CLONES /* the chooser would run before the sanitizer is ready */
+#else
+#define CLONES __attribute__((target_clones("avx2", "default")))
+#endif
+
+enum { MAX_TAPS = 6 };
+
+/* Weights of the taps of one axis, in order, unused ones zero. */
+struct weights {
+    vec4 low, high;
+};
+
+INLINE vec4 load(const float *from) {
+    vec4 value;
+    memcpy(&value, from, sizeof(value));
+    return value;
+}
+
+INLINE void store(float *to, vec4 value) { memcpy(to, &value, sizeof(value)); }
+
+INLINE vec4 splat(float value) { return (vec4){value, value, value, value}; }
+
+/* Keys 1981, eq. 15 with a = -1/2: each tap's weight is a cubic in t, all four by one Horner. */
+INLINE struct weights cubic_weights(float t) {
+    const vec4 c0 = {0, 1, 0, 0}, c1 = {-0.5F, 0, 0.5F, 0}, c2 = {1, -2.5F, 2, -0.5F},
+               c3 = {-0.5F, 1.5F, -1.5F, 0.5F};
+    vec4 at = splat(t);
+    return (struct weights){.low = ((c3 * at + c2) * at + c1) * at + c0};
+}
+
+/* sinc(d) sinc(d / 3) at d = t + 2, t + 1, ..., t - 3. The sines of all six follow from those of
+ * pi t and pi t / 3: shifting by whole pixels flips the sign or turns by multiples of 60 degrees.
+ */
+INLINE struct weights lanczos_weights(float t) {
+    if (t < 1e-6F) /* the quotient below is 0 / 0 at a pixel's centre */
+        return (struct weights){.low = {0, 0, 1, 0}};
+    if (t > 1 - 1e-6F)
+        return (struct weights){.low = {0, 0, 0, 1}};
+    const double half_sqrt3 = 0.86602540378443865;
+    double angle = M_PI / 3 * (double)t;
+    double s3 = sin(angle), c3 = cos(angle);
+    double s = s3 * (3 - 4 * s3 * s3); /* sin(3 a) */
+    double plus = s3 * 0.5 + c3 * half_sqrt3, minus = s3 * 0.5 - c3 * half_sqrt3;
+    /* sin(pi (t + k)) sin(pi (t + k) / 3) for k = 2, 1, 0, -1, -2, -3 */
+    const double product[MAX_TAPS] = {
+        s * (c3 * half_sqrt3 - s3 * 0.5),  -s * plus, s * s3, -s * minus,
+        s * (-s3 * 0.5 - c3 * half_sqrt3), s * s3};
+    double weight[MAX_TAPS], sum = 0;
+    for (int k = 0; k < MAX_TAPS; k++) {
+        double d = (double)t + 2 - k;
+        weight[k] = product[k] / (d * d);
+        sum += weight[k];
+    }
+    float w[8] = {0};
+    for (int k = 0; k < MAX_TAPS; k++)
+        w[k] = (float)(weight[k] / sum);
+    return (struct weights){.low = load(w), .high = load(w + 4)};
+}
+
+INLINE struct weights weights_of(int taps, float t) {
+    if (taps == 2)
+        return (struct weights){.low = {1 - t, t, 0, 0}};
+    return taps == 4 ? cubic_weights(t) : lanczos_weights(t);
+}
+
+INLINE float weight_at(const struct weights *weights, int tap) {
+    return tap < 4 ? weights->low[tap] : weights->high[tap - 4];
+}
+
+/* One grey pixel: columns summed with the y weights, four at a time, then along x. */
+INLINE float sample_grey(int taps, const float *from, size_t stride, float tx, float ty) {
+    struct weights wx = weights_of(taps, tx), wy = weights_of(taps, ty);
+    vec4 low = splat(0), high = splat(0);
+    for (int row = 0; row < taps; row++) {
+        vec4 w = splat(weight_at(&wy, row));
+        low += w * load(from + (size_t)row * stride);
+        if (taps > 4)
+            high += w * load(from + (size_t)row * stride + 4);
+    }
+    vec4 sum = low * wx.low;
+    if (taps > 4)
+        sum += high * wx.high;
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+INLINE vec4 sample_lanes(int taps, const float *from, size_t stride, float tx, float ty) {
+    struct weights wx = weights_of(taps, tx), wy = weights_of(taps, ty);
+    vec4 sum = splat(0);
+    for (int row = 0; row < taps; row++) {
+        const float *at = from + (size_t)row * stride;
+        vec4 along = splat(0);
+        for (int column = 0; column < taps; column++)
+            along += splat(weight_at(&wx, column)) * load(at + 4 * column);
+        sum += splat(weight_at(&wy, row)) * along;
+    }
+    return sum;
+}
+
+INLINE double clamp(double value, double low, double high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+/* taps: 1 (nearest), 2, 4, 6; the first tap lies (taps - 1) / 2 before floor(position). */
+INLINE void run(int taps, int lanes, const struct sampler_source *source, const double *x,
+                const double *y, size_t count, float *ret) {
+    const double shift = taps == 1 ? 0.5 : 0;
+    const double last_x = source->width - 1 - SAMPLER_AFTER;
+    const double last_y = source->height - 1 - SAMPLER_AFTER;
+    const int before = taps == 1 ? 0 : (taps - 1) / 2;
+    for (size_t i = 0; i < count; i++) {
+        /* a NaN fails both comparisons of clamp; !(>=) sends it to the first valid place */
+        double px = x[i] - source->x + shift, py = y[i] - source->y + shift;
+        px = px >= SAMPLER_BEFORE ? clamp(px, SAMPLER_BEFORE, last_x) : SAMPLER_BEFORE;
+        py = py >= SAMPLER_BEFORE ? clamp(py, SAMPLER_BEFORE, last_y) : SAMPLER_BEFORE;
+        int ix = (int)px, iy = (int)py; /* positive: truncation is floor */
+        const float *from = source->pixels + (size_t)(iy - before) * source->stride +
+                            (size_t)(ix - before) * (size_t)lanes;
+        float tx = (float)(px - ix), ty = (float)(py - iy);
+        if (lanes == 1)
+            ret[i] = taps == 1 ? *from : sample_grey(taps, from, source->stride, tx, ty);
+        else
+            store(ret + 4 * i,
+                  taps == 1 ? load(from) : sample_lanes(taps, from, source->stride, tx, ty));
+    }
+}
+
+#define KERNEL(name, taps)                                                                         \
+    CLONES static void name(const struct sampler_source *source, const double *x, const double *y, \
+                            size_t count, float *ret) {                                            \
+        if (source->lanes == 1)                                                                    \
+            run(taps, 1, source, x, y, count, ret);                                                \
+        else                                                                                       \
+            run(taps, 4, source, x, y, count, ret);                                                \
+    }
+
+KERNEL(run_nearest, 1)
+KERNEL(run_linear, 2)
+KERNEL(run_cubic, 4)
+KERNEL(run_lanczos, 6)
+
+void sampler_run(enum params_interpolation kind, const struct sampler_source *source,
+                 const double *x, const double *y, size_t count, float *ret) {
+    static void (*const kernels[PARAMS_INTERPOLATION_COUNT])(
+        const struct sampler_source *, const double *, const double *, size_t, float *) = {
+        [PARAMS_INTERPOLATION_NEAREST] = run_nearest,
+        [PARAMS_INTERPOLATION_LINEAR] = run_linear,
+        [PARAMS_INTERPOLATION_CUBIC] = run_cubic,
+        [PARAMS_INTERPOLATION_LANCZOS] = run_lanczos,
+    };
+    kernels[kind](source, x, y, count, ret);
+}

@@ -1,0 +1,466 @@
+/* A tile is cut into pieces whose source box fits a fixed block: the box is read, turned into float
+ * lanes with the image's edge repeated around it, and sampled row by row; see tile_render.h. */
+#include "worker/output/tile_render.h"
+
+#include "worker/memory/tracked.h"
+#include "worker/output/sampler.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    PIECE_PX = 128,       /* side of a piece at first: its float block stays in the L2 cache */
+    BLOCK_PX = 256 * 256, /* a piece whose source box has more pixels is halved */
+    MAX_LANES = 4,
+    CACHED_TILES = 72, /* what a strip of the tile queue comes back to: 4 rows of 18 tiles */
+    LEAST_CACHE_BYTES = 4 << 20, /* a thread whose readers had less would decode all day */
+    TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX,
+};
+
+struct tile_render {
+    struct tile_render_task task;
+    struct map canvas_to_pre;
+    struct image_info pre, post;
+    struct image_reader *pre_reader, *post_reader;
+    struct tile_render_tile tile;
+    uint32_t x, y;        /* canvas position of the tile */
+    uint8_t *box;         /* source box, native samples */
+    float *block;         /* the same as float lanes with margins */
+    uint8_t *post_pixels; /* post's part of the tile, native */
+    float *row;           /* one row of sampled lanes */
+    double *positions;    /* x of one row, then y */
+};
+
+/* A rectangle of canvas pixels, [x, x + width) x [y, y + height). */
+struct piece {
+    uint32_t x, y, width, height;
+};
+
+/* Pre pixels that a piece touches: [x0, x1) x [y0, y1), margins included, perhaps off the image. */
+struct box {
+    int64_t x0, y0, x1, y1;
+};
+
+static size_t pixel_bytes(const struct image_info *info) {
+    return (size_t)info->samples * info->bits / 8;
+}
+
+static int lanes_of(const struct image_info *pre) { return pre->samples == 1 ? 1 : MAX_LANES; }
+
+uint32_t tile_render_canvas_width(const struct tile_render_task *task) {
+    return image_get_info(task->post)->width + 2 * task->pad;
+}
+
+uint32_t tile_render_canvas_height(const struct tile_render_task *task) {
+    return image_get_info(task->post)->height + 2 * task->pad;
+}
+
+uint64_t tile_render_bytes(const struct tile_render_task *task) {
+    const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
+    uint64_t per_tile_pixel = pixel_bytes(pre) + pixel_bytes(post) + 1 + 2 * sizeof(float);
+    uint64_t per_box_pixel = pixel_bytes(pre) + (uint64_t)lanes_of(pre) * sizeof(float);
+    return TILE_PIXELS * per_tile_pixel + BLOCK_PX * per_box_pixel;
+}
+
+struct tile_render_plan tile_render_plan(const struct tile_render_task *task, int threads,
+                                         uint64_t extra_bytes) {
+    const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
+    uint64_t bytes = pixel_bytes(pre) > pixel_bytes(post) ? pixel_bytes(pre) : pixel_bytes(post);
+    uint64_t wanted = bytes * TILE_PIXELS * CACHED_TILES, budget = tracked_budget();
+    if (budget == 0)
+        return (struct tile_render_plan){.n_workers = threads, .cache_bytes = wanted};
+    uint64_t now = tracked_now(), left = budget > now ? budget - now : 0;
+    uint64_t fixed = tile_render_bytes(task) + extra_bytes;
+    int n = threads;
+    while (n > 1 && left < (uint64_t)n * (fixed + 2 * (uint64_t)LEAST_CACHE_BYTES))
+        n--;
+    uint64_t share = left / (uint64_t)n;
+    uint64_t cache = share > fixed ? (share - fixed) / 2 : 0;
+    return (struct tile_render_plan){.n_workers = n,
+                                     .cache_bytes = cache < wanted ? cache : wanted};
+}
+
+static struct map canvas_to_pre(const struct tile_render_task *task) {
+    struct map to_post = map_identity;
+    to_post.h[2] = -(double)task->pad;
+    to_post.h[5] = -(double)task->pad;
+    return map_compose(&to_post, task->post_to_pre);
+}
+
+int tile_render_check(const struct tile_render_task *task, struct failure *failure) {
+    struct map map = canvas_to_pre(task);
+    double right = tile_render_canvas_width(task) - 1.0;
+    double bottom = tile_render_canvas_height(task) - 1.0;
+    const double corners[4][2] = {{0, 0}, {right, 0}, {0, bottom}, {right, bottom}};
+    int positive = 0;
+    for (int i = 0; i < 4; i++) {
+        double x = corners[i][0], y = corners[i][1];
+        double w = map.h[6] * x + map.h[7] * y + map.h[8];
+        struct map_point p = map_apply(&map, x, y);
+        if (!isfinite(p.x) || !isfinite(p.y) || fabs(p.x) > 1e9 || fabs(p.y) > 1e9)
+            return failure_set(failure, -ERANGE,
+                               "the map takes the canvas's corner %.0f,%.0f to infinity; "
+                               "lower pad (%u)",
+                               x, y, task->pad);
+        positive += w > 0;
+    }
+    if (positive % 4 != 0)
+        return failure_set(failure, -ERANGE,
+                           "the homography's horizon crosses the canvas; lower pad (%u) or use "
+                           "model=affine",
+                           task->pad);
+    return 0;
+}
+
+static int out_of_memory(struct failure *failure) {
+    return failure_set(failure, -ENOMEM,
+                       "no memory for one output tile; raise --worker-memory or "
+                       "lower --threads");
+}
+
+int tile_render_open(const struct tile_render_task *task, uint64_t cache_bytes,
+                     struct tile_render **ret, struct failure *failure) {
+    struct tile_render *render = calloc(1, sizeof(*render));
+    if (!render)
+        return out_of_memory(failure);
+    render->task = *task;
+    render->canvas_to_pre = canvas_to_pre(task);
+    render->pre = *image_get_info(task->pre);
+    render->post = *image_get_info(task->post);
+    size_t lanes = (size_t)lanes_of(&render->pre);
+    struct tile_render_tile *tile = &render->tile;
+    render->box = tracked_alloc(BLOCK_PX, pixel_bytes(&render->pre), "source box");
+    render->block = tracked_alloc(BLOCK_PX * lanes, sizeof(float), "source box as float");
+    render->post_pixels = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->post), "post tile");
+    tile->aligned = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->pre), "aligned tile");
+    tile->covered = tracked_alloc(TILE_PIXELS, 1, "coverage tile");
+    tile->pre_signal = tracked_alloc(TILE_PIXELS, sizeof(float), "signal tiles");
+    tile->post_signal = tracked_alloc(TILE_PIXELS, sizeof(float), "signal tiles");
+    render->row = calloc(TILE_RENDER_PX * lanes, sizeof(float));
+    render->positions = calloc(2 * TILE_RENDER_PX, sizeof(double));
+    int r = 0;
+    if (!render->box || !render->block || !render->post_pixels || !tile->aligned ||
+        !tile->covered || !tile->pre_signal || !tile->post_signal || !render->row ||
+        !render->positions)
+        r = out_of_memory(failure);
+    if (r == 0)
+        r = image_reader_open(task->pre, cache_bytes, &render->pre_reader, failure);
+    if (r == 0)
+        r = image_reader_open(task->post, cache_bytes, &render->post_reader, failure);
+    if (r < 0) {
+        tile_render_close(render);
+        return r;
+    }
+    *ret = render;
+    return 0;
+}
+
+void tile_render_close(struct tile_render *render) {
+    if (!render)
+        return;
+    image_reader_close(render->pre_reader);
+    image_reader_close(render->post_reader);
+    tracked_free(render->box);
+    tracked_free(render->block);
+    tracked_free(render->post_pixels);
+    tracked_free(render->tile.aligned);
+    tracked_free(render->tile.covered);
+    tracked_free(render->tile.pre_signal);
+    tracked_free(render->tile.post_signal);
+    free(render->row);
+    free(render->positions);
+    free(render);
+}
+
+/* A projective map without a horizon on the canvas takes a rectangle to a convex quadrangle, so the
+ * corners bound it. False when nothing of the piece is covered. */
+static bool box_of(const struct tile_render *render, const struct piece *piece, struct box *ret) {
+    double low_x = INFINITY, low_y = INFINITY, high_x = -INFINITY, high_y = -INFINITY;
+    for (uint32_t corner = 0; corner < 4; corner++) {
+        double x = piece->x + (corner & 1 ? piece->width - 1.0 : 0.0);
+        double y = piece->y + (corner & 2 ? piece->height - 1.0 : 0.0);
+        struct map_point p = map_apply(&render->canvas_to_pre, x, y);
+        low_x = fmin(low_x, p.x);
+        high_x = fmax(high_x, p.x);
+        low_y = fmin(low_y, p.y);
+        high_y = fmax(high_y, p.y);
+    }
+    double right = render->pre.width - 0.5, bottom = render->pre.height - 0.5;
+    if (high_x < -0.5 || high_y < -0.5 || low_x >= right || low_y >= bottom)
+        return false;
+    *ret = (struct box){
+        .x0 = (int64_t)floor(fmax(low_x, -0.5)) - SAMPLER_BEFORE,
+        .y0 = (int64_t)floor(fmax(low_y, -0.5)) - SAMPLER_BEFORE,
+        .x1 = (int64_t)floor(fmin(high_x, right)) + 2 + SAMPLER_AFTER,
+        .y1 = (int64_t)floor(fmin(high_y, bottom)) + 2 + SAMPLER_AFTER,
+    };
+    return true;
+}
+
+/* count pixels of `samples` samples, channels [first, first + n), to lanes. */
+#define DEFINE_WIDEN(name, type)                                                                   \
+    static void name(const type *from, size_t count, size_t samples, size_t first, size_t n,       \
+                     float *to) {                                                                  \
+        if (samples == 1) {                                                                        \
+            for (size_t i = 0; i < count; i++)                                                     \
+                to[i] = (float)from[i];                                                            \
+            return;                                                                                \
+        }                                                                                          \
+        if (n == 3) {                                                                              \
+            for (size_t i = 0; i < count; i++) {                                                   \
+                const type *at = from + i * samples + first;                                       \
+                to[4 * i] = (float)at[0];                                                          \
+                to[4 * i + 1] = (float)at[1];                                                      \
+                to[4 * i + 2] = (float)at[2];                                                      \
+                to[4 * i + 3] = 0;                                                                 \
+            }                                                                                      \
+            return;                                                                                \
+        }                                                                                          \
+        for (size_t i = 0; i < count; i++)                                                         \
+            for (size_t lane = 0; lane < MAX_LANES; lane++)                                        \
+                to[4 * i + lane] = lane < n ? (float)from[i * samples + first + lane] : 0.0F;      \
+    }
+
+DEFINE_WIDEN(widen_u8, uint8_t)
+DEFINE_WIDEN(widen_u16, uint16_t)
+
+/* Repeats one pixel's lanes over count pixels. */
+static void repeat(const float *pixel, size_t lanes, size_t count, float *to) {
+    for (size_t i = 0; i < count; i++)
+        memcpy(to + i * lanes, pixel, lanes * sizeof(float));
+}
+
+static int64_t clamp_i64(int64_t value, int64_t low, int64_t high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+/* The part of the box that lies on the image is read once... */
+static int read_box(struct tile_render *render, const struct box *box, struct box *ret_inside,
+                    struct failure *failure) {
+    struct box inside = {
+        .x0 = clamp_i64(box->x0, 0, render->pre.width - 1),
+        .y0 = clamp_i64(box->y0, 0, render->pre.height - 1),
+        .x1 = clamp_i64(box->x1, 1, render->pre.width),
+        .y1 = clamp_i64(box->y1, 1, render->pre.height),
+    };
+    size_t stride = (size_t)(inside.x1 - inside.x0) * pixel_bytes(&render->pre);
+    *ret_inside = inside;
+    return image_reader_read(render->pre_reader, (uint32_t)inside.x0, (uint32_t)inside.y0,
+                             (uint32_t)(inside.x1 - inside.x0), (uint32_t)(inside.y1 - inside.y0),
+                             render->box, stride, failure);
+}
+
+/* ... and spread to float lanes, channels [first, first + n), with its edge repeated around it. */
+static void fill_block(struct tile_render *render, const struct box *box, const struct box *inside,
+                       size_t first, size_t n) {
+    size_t lanes = (size_t)lanes_of(&render->pre), samples = render->pre.samples;
+    size_t width = (size_t)(box->x1 - box->x0) * lanes;
+    size_t count = (size_t)(inside->x1 - inside->x0);
+    size_t left = (size_t)(inside->x0 - box->x0), right = (size_t)(box->x1 - inside->x1);
+    for (int64_t y = box->y0; y < box->y1; y++) {
+        float *to = render->block + (size_t)(y - box->y0) * width;
+        if (y > box->y0 && (y <= inside->y0 || y >= inside->y1)) { /* above or below the image */
+            memcpy(to, to - width, width * sizeof(float));
+            continue;
+        }
+        size_t row = (size_t)(clamp_i64(y, inside->y0, inside->y1 - 1) - inside->y0);
+        const uint8_t *from = render->box + row * count * pixel_bytes(&render->pre);
+        float *middle = to + left * lanes;
+        if (render->pre.bits == 8)
+            widen_u8(from, count, samples, first, n, middle);
+        else
+            widen_u16((const uint16_t *)(const void *)from, count, samples, first, n, middle);
+        repeat(middle, lanes, left, to);
+        repeat(middle + (count - 1) * lanes, lanes, right, middle + count * lanes);
+    }
+}
+
+/* Positions of a piece's row in pre, and which of them are covered: a run, since the image is
+ * convex and so is what the map sends into it. */
+static void locate_row(const struct tile_render *render, uint32_t x, uint32_t y, uint32_t count,
+                       uint32_t *ret_first, uint32_t *ret_end) {
+    const double *h = render->canvas_to_pre.h;
+    double *xs = render->positions, *ys = render->positions + TILE_RENDER_PX;
+    double row_x = h[1] * y + h[2], row_y = h[4] * y + h[5], row_w = h[7] * y + h[8];
+    for (uint32_t i = 0; i < count; i++) {
+        int at = (int)(x + i); /* signed: only that converts to double in vectors */
+        xs[i] = h[0] * at + row_x;
+        ys[i] = h[3] * at + row_y;
+    }
+    if (h[6] != 0 || h[7] != 0 || h[8] != 1)
+        for (uint32_t i = 0; i < count; i++) {
+            double w = h[6] * (int)(x + i) + row_w;
+            xs[i] /= w;
+            ys[i] /= w;
+        }
+    double right = render->pre.width - 0.5, bottom = render->pre.height - 0.5;
+    uint32_t first = 0, end = count;
+    while (first < end &&
+           !(xs[first] >= -0.5 && xs[first] < right && ys[first] >= -0.5 && ys[first] < bottom))
+        first++;
+    while (end > first && !(xs[end - 1] >= -0.5 && xs[end - 1] < right && ys[end - 1] >= -0.5 &&
+                            ys[end - 1] < bottom))
+        end--;
+    *ret_first = first;
+    *ret_end = end;
+}
+
+/* Rounded to nearest and clamped: a kernel with negative lobes overshoots. */
+#define DEFINE_NARROW(name, type, limit)                                                           \
+    static void name(const float *from, size_t count, size_t lanes, size_t n, size_t samples,      \
+                     type *to) {                                                                   \
+        for (size_t i = 0; i < count; i++)                                                         \
+            for (size_t lane = 0; lane < n; lane++) {                                              \
+                float value = from[i * lanes + lane] + 0.5F;                                       \
+                value = value < 0 ? 0 : value;                                                     \
+                value = value > (limit) ? (limit) : value;                                         \
+                to[i * samples + lane] = (type)(int)value;                                         \
+            }                                                                                      \
+    }
+
+DEFINE_NARROW(narrow_u8, uint8_t, 255.0F)
+DEFINE_NARROW(narrow_u16, uint16_t, 65535.0F)
+
+static void narrow(const struct image_info *pre, const float *from, size_t count, size_t first,
+                   size_t n, uint8_t *pixels) {
+    size_t lanes = (size_t)lanes_of(pre), samples = pre->samples;
+    if (pre->bits == 16)
+        narrow_u16(from, count, lanes, n, samples, (uint16_t *)(void *)pixels + first);
+    else if (samples == 3)
+        narrow_u8(from, count, 4, 3, 3, pixels); /* constants: the loop unrolls */
+    else
+        narrow_u8(from, count, lanes, n, samples, pixels + first);
+}
+
+static void sample_rows(struct tile_render *render, const struct piece *piece,
+                        const struct box *box, size_t first_channel, size_t n_channels) {
+    int lanes = lanes_of(&render->pre);
+    struct sampler_source source = {
+        .pixels = render->block,
+        .lanes = lanes,
+        .stride = (size_t)(box->x1 - box->x0) * (size_t)lanes,
+        .x = (double)box->x0,
+        .y = (double)box->y0,
+        .width = (int)(box->x1 - box->x0),
+        .height = (int)(box->y1 - box->y0),
+    };
+    for (uint32_t row = 0; row < piece->height; row++) {
+        uint32_t first, end;
+        locate_row(render, piece->x, piece->y + row, piece->width, &first, &end);
+        if (first == end)
+            continue;
+        const double *xs = render->positions + first, *ys = xs + TILE_RENDER_PX;
+        sampler_run(render->task.interpolation, &source, xs, ys, end - first, render->row);
+        size_t at =
+            (size_t)(piece->y - render->y + row) * TILE_RENDER_PX + (piece->x - render->x) + first;
+        narrow(&render->pre, render->row, end - first, first_channel, n_channels,
+               (uint8_t *)render->tile.aligned + at * pixel_bytes(&render->pre));
+        memset(render->tile.covered + at, 1, end - first);
+    }
+}
+
+static int render_piece(struct tile_render *render, const struct piece *piece,
+                        struct failure *failure) {
+    struct box box, inside;
+    if (!box_of(render, piece, &box))
+        return 0;
+    if ((box.x1 - box.x0) * (box.y1 - box.y0) > BLOCK_PX &&
+        (piece->width > 1 || piece->height > 1)) {
+        struct piece halves[2] = {*piece, *piece};
+        if (piece->width >= piece->height) {
+            halves[0].width = piece->width / 2;
+            halves[1].x += halves[0].width;
+            halves[1].width -= halves[0].width;
+        } else {
+            halves[0].height = piece->height / 2;
+            halves[1].y += halves[0].height;
+            halves[1].height -= halves[0].height;
+        }
+        int r = render_piece(render, &halves[0], failure);
+        return r < 0 ? r : render_piece(render, &halves[1], failure);
+    }
+    int r = read_box(render, &box, &inside, failure);
+    if (r < 0)
+        return r;
+    size_t samples = render->pre.samples;
+    for (size_t first = 0; first < samples; first += MAX_LANES) {
+        size_t n = samples - first < MAX_LANES ? samples - first : MAX_LANES;
+        fill_block(render, &box, &inside, first, n);
+        sample_rows(render, piece, &box, first, n);
+    }
+    return 0;
+}
+
+/* The post image's part of the tile as signal; what lies outside it is no longer covered. */
+static int read_post(struct tile_render *render, struct failure *failure) {
+    struct tile_render_tile *tile = &render->tile;
+    int64_t pad = render->task.pad, x = render->x - pad, y = render->y - pad;
+    int64_t x0 = clamp_i64(x, 0, render->post.width);
+    int64_t x1 = clamp_i64(x + tile->width, 0, render->post.width);
+    int64_t y0 = clamp_i64(y, 0, render->post.height);
+    int64_t y1 = clamp_i64(y + tile->height, 0, render->post.height);
+    size_t width = (size_t)(x1 - x0), stride = width * pixel_bytes(&render->post);
+    if (width > 0 && y1 > y0) {
+        int r = image_reader_read(render->post_reader, (uint32_t)x0, (uint32_t)y0, (uint32_t)width,
+                                  (uint32_t)(y1 - y0), render->post_pixels, stride, failure);
+        if (r < 0)
+            return r;
+    }
+    for (int64_t row = 0; row < tile->height; row++) {
+        uint8_t *covered = tile->covered + row * TILE_RENDER_PX;
+        float *signal = tile->post_signal + row * TILE_RENDER_PX;
+        bool inside = width > 0 && y + row >= y0 && y + row < y1;
+        size_t first = inside ? (size_t)(x0 - x) : tile->width;
+        size_t end = inside ? (size_t)(x1 - x) : tile->width;
+        memset(covered, 0, first);
+        memset(covered + end, 0, tile->width - end);
+        memset(signal, 0, TILE_RENDER_PX * sizeof(float));
+        if (inside)
+            signal_extract(render->task.post_signal,
+                           render->post_pixels + (size_t)(y + row - y0) * stride, width,
+                           signal + first);
+    }
+    return 0;
+}
+
+static void finish_signals(struct tile_render *render) {
+    struct tile_render_tile *tile = &render->tile;
+    uint64_t n_covered = 0;
+    for (size_t row = 0; row < tile->height; row++) {
+        size_t at = row * TILE_RENDER_PX;
+        signal_extract(render->task.pre_signal,
+                       (const uint8_t *)tile->aligned + at * pixel_bytes(&render->pre), tile->width,
+                       tile->pre_signal + at);
+        for (size_t i = 0; i < tile->width; i++)
+            n_covered += tile->covered[at + i];
+    }
+    tile->n_covered = n_covered;
+}
+
+static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y,
+                    const struct tile_render_tile **ret, struct failure *failure) {
+    struct tile_render_tile *tile = &render->tile;
+    render->x = tile_x * TILE_RENDER_PX;
+    render->y = tile_y * TILE_RENDER_PX;
+    tile->width = min_u32(TILE_RENDER_PX, tile_render_canvas_width(&render->task) - render->x);
+    tile->height = min_u32(TILE_RENDER_PX, tile_render_canvas_height(&render->task) - render->y);
+    memset(tile->aligned, 0, TILE_PIXELS * pixel_bytes(&render->pre));
+    memset(tile->covered, 0, TILE_PIXELS);
+    for (uint32_t y = 0; y < tile->height; y += PIECE_PX)
+        for (uint32_t x = 0; x < tile->width; x += PIECE_PX) {
+            struct piece piece = {render->x + x, render->y + y, min_u32(PIECE_PX, tile->width - x),
+                                  min_u32(PIECE_PX, tile->height - y)};
+            int r = render_piece(render, &piece, failure);
+            if (r < 0)
+                return r;
+        }
+    int r = read_post(render, failure);
+    if (r < 0)
+        return r;
+    finish_signals(render);
+    *ret = tile;
+    return 0;
+}

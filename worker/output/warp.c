@@ -1,0 +1,211 @@
+/* Workers render tiles and hand them to writers that take them in any order; see warp.h. */
+#include "worker/output/warp.h"
+
+#include "worker/memory/tracked.h"
+#include "worker/output/tile_queue.h"
+#include "worker/tiff/tiff_writer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+_Static_assert((int)TILE_RENDER_PX == (int)TIFF_WRITER_TILE_PX, "tiles are written as rendered");
+
+enum { TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX };
+
+struct warp {
+    struct tiff_writer *aligned;
+    struct tiff_writer *differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
+    size_t n_differences;
+    uint64_t overlap_pixels;
+};
+
+struct painter {
+    struct warp *warp;
+    const struct warp_options *options;
+    struct tile_render *render;
+    float *difference;
+    uint64_t overlap_pixels;
+};
+
+const char *warp_difference_name(const struct background_scale_difference *difference,
+                                 char name[WARP_NAME_BYTES]) {
+    if (difference->in_use)
+        (void)snprintf(name, WARP_NAME_BYTES, "difference.tiff");
+    else
+        (void)snprintf(name, WARP_NAME_BYTES, "difference_%s.tiff", difference->kind);
+    return name;
+}
+
+static void subtract(const struct tile_render_tile *tile, double scale, float *ret) {
+    float factor = (float)scale;
+    for (size_t y = 0; y < tile->height; y++) {
+        size_t at = y * TILE_RENDER_PX;
+        for (size_t x = 0; x < tile->width; x++) {
+            float difference = tile->post_signal[at + x] - factor * tile->pre_signal[at + x];
+            ret[at + x] = tile->covered[at + x] ? difference : 0.0F;
+        }
+    }
+}
+
+static int paint_cb(void *worker, uint32_t x, uint32_t y, struct failure *failure) {
+    struct painter *painter = worker;
+    const struct warp *warp = painter->warp;
+    const struct tile_render_tile *tile;
+    int r = tile_render_run(painter->render, x, y, &tile, failure);
+    if (r < 0)
+        return r;
+    painter->overlap_pixels += tile->n_covered;
+    r = tiff_writer_put(warp->aligned, x, y, tile->aligned, failure);
+    memset(painter->difference, 0, TILE_PIXELS * sizeof(float));
+    for (size_t i = 0; i < warp->n_differences && r == 0; i++) {
+        subtract(tile, painter->options->differences[i].scale, painter->difference);
+        r = tiff_writer_put(warp->differences[i], x, y, painter->difference, failure);
+    }
+    return r;
+}
+
+static int open_writer(const char *folder, const char *name,
+                       const struct tiff_writer_options *options, struct tiff_writer **ret,
+                       struct failure *failure) {
+    CLEANUP_FREE char *path = NULL;
+    if (asprintf(&path, "%s/%s", folder, name) < 0)
+        return failure_set(failure, -ENOMEM, "no memory to open %s", name);
+    return tiff_writer_open(path, options, ret, failure);
+}
+
+static int open_writers(const struct warp_options *options, struct warp *warp,
+                        struct failure *failure) {
+    const struct image_info *pre = image_get_info(options->task->pre);
+    const struct image_info *post = image_get_info(options->task->post);
+    struct tiff_writer_options aligned = {
+        .width = tile_render_canvas_width(options->task),
+        .height = tile_render_canvas_height(options->task),
+        .samples = pre->samples,
+        .bits = pre->bits,
+        .x_resolution = post->x_resolution,
+        .y_resolution = post->y_resolution,
+        .resolution_unit = post->resolution_unit,
+        .description = "registrar: pre-stain image in the post-stain frame",
+    };
+    int r = open_writer(options->folder, WARP_ALIGNED_NAME, &aligned, &warp->aligned, failure);
+    struct tiff_writer_options difference = aligned;
+    difference.samples = 1;
+    difference.bits = 32;
+    difference.is_float = true;
+    for (size_t i = 0; i < options->n_differences && r == 0; i++) {
+        char name[WARP_NAME_BYTES], description[128];
+        (void)snprintf(description, sizeof(description),
+                       "registrar: post - %.9g x aligned pre (%s)", options->differences[i].scale,
+                       options->differences[i].kind);
+        difference.description = description;
+        r = open_writer(options->folder, warp_difference_name(&options->differences[i], name),
+                        &difference, &warp->differences[i], failure);
+        warp->n_differences = i + 1;
+    }
+    return r;
+}
+
+static int open_painter(const struct warp_options *options, struct warp *warp, uint64_t cache_bytes,
+                        struct painter *ret, struct failure *failure) {
+    ret->warp = warp;
+    ret->options = options;
+    ret->difference = tracked_alloc(TILE_PIXELS, sizeof(float), "difference tile");
+    if (!ret->difference)
+        return failure_set(failure, -ENOMEM,
+                           "no memory for a difference tile; raise --worker-memory");
+    return tile_render_open(options->task, cache_bytes, &ret->render, failure);
+}
+
+static int paint(const struct warp_options *options, struct warp *warp, struct failure *failure) {
+    struct tile_render_plan plan =
+        tile_render_plan(options->task, options->threads, TILE_PIXELS * sizeof(float));
+    size_t n = (size_t)plan.n_workers;
+    CLEANUP_FREE struct painter *painters = calloc(n, sizeof(*painters));
+    CLEANUP_FREE void **workers = calloc(n, sizeof(*workers));
+    if (!painters || !workers)
+        return failure_set(failure, -ENOMEM, "no memory for %zu threads", n);
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++) {
+        r = open_painter(options, warp, plan.cache_bytes, &painters[i], failure);
+        workers[i] = &painters[i];
+    }
+    uint32_t columns = (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1;
+    uint32_t rows = (tile_render_canvas_height(options->task) - 1) / TILE_RENDER_PX + 1;
+    if (r == 0)
+        r = tile_queue_run(columns, rows, workers, plan.n_workers, paint_cb, options->progress,
+                           failure);
+    for (size_t i = 0; i < n; i++) {
+        warp->overlap_pixels += painters[i].overlap_pixels;
+        tile_render_close(painters[i].render);
+        tracked_free(painters[i].difference);
+    }
+    return r;
+}
+
+int warp_run(const struct warp_options *options, struct warp **ret, struct failure *failure) {
+    struct warp *warp = calloc(1, sizeof(*warp));
+    if (!warp)
+        return failure_set(failure, -ENOMEM, "no memory to open the outputs");
+    int r = open_writers(options, warp, failure);
+    if (r == 0)
+        r = paint(options, warp, failure);
+    if (r < 0)
+        warp_abandon(warp);
+    else
+        *ret = warp;
+    return r;
+}
+
+uint64_t warp_overlap_pixels(const struct warp *warp) { return warp->overlap_pixels; }
+
+int warp_publish(struct warp *warp, struct failure *failure) {
+    int r = tiff_writer_publish(STEAL_PTR(warp->aligned), failure);
+    for (size_t i = 0; i < warp->n_differences && r == 0; i++)
+        r = tiff_writer_publish(STEAL_PTR(warp->differences[i]), failure);
+    warp_abandon(warp);
+    return r;
+}
+
+void warp_abandon(struct warp *warp) {
+    if (!warp)
+        return;
+    tiff_writer_abandon(warp->aligned);
+    for (size_t i = 0; i < warp->n_differences; i++)
+        tiff_writer_abandon(warp->differences[i]);
+    free(warp);
+}
+
+static bool is_kept(const json_t *keep, const char *name) {
+    for (size_t i = 0; i < json_array_size(keep); i++)
+        if (strcmp(json_string_value(json_array_get(keep, i)), name) == 0)
+            return true;
+    return false;
+}
+
+/* Unfinished ones ("difference.tiff.tmp", left by a kill) count too. */
+static bool is_picture(const char *name) {
+    return strncmp(name, WARP_ALIGNED_NAME, strlen(WARP_ALIGNED_NAME)) == 0 ||
+           strcmp(name, "difference.tiff") == 0 || strcmp(name, "difference.tiff.tmp") == 0 ||
+           (strncmp(name, "difference_", strlen("difference_")) == 0 && strstr(name, ".tiff"));
+}
+
+static void cleanup_closedir(DIR **folder) {
+    if (*folder)
+        (void)closedir(*folder); /* only read */
+}
+
+int warp_remove_others(const char *folder, const json_t *keep, struct failure *failure) {
+    CLEANUP(cleanup_closedir) DIR *entries = opendir(folder);
+    if (!entries)
+        return failure_set_errno(failure, -errno, "cannot read the folder %s", folder);
+    const struct dirent *entry;
+    while ((entry = readdir(entries))) {
+        if (!is_picture(entry->d_name) || is_kept(keep, entry->d_name))
+            continue;
+        if (unlinkat(dirfd(entries), entry->d_name, 0) < 0 && errno != ENOENT)
+            return failure_set_errno(failure, -errno, "cannot remove the outdated %s/%s", folder,
+                                     entry->d_name);
+    }
+    return 0;
+}

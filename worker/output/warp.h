@@ -1,0 +1,42 @@
+/* The pictures: aligned_pre.tiff and the difference images, in one pass over the canvas's tiles.
+ *
+ * A difference pixel is post signal - scale x pre signal where both images cover it, else 0. The
+ * pre signal is taken from the pixels as written to aligned_pre.tiff, so that the files agree.
+ */
+#ifndef WORKER_OUTPUT_WARP_H
+#define WORKER_OUTPUT_WARP_H
+
+#include "worker/output/background_scale.h"
+
+struct warp_options {
+    const struct tile_render_task *task;                   /* borrowed */
+    const struct background_scale_difference *differences; /* borrowed */
+    size_t n_differences;
+    const char *folder;
+    int threads;
+    struct progress *progress;
+};
+
+struct warp;
+
+/* Renders and writes all tiles under temporary names. Caller owns *ret. */
+MUST_USE int warp_run(const struct warp_options *options, struct warp **ret,
+                      struct failure *failure);
+/* Canvas pixels that both images cover. */
+uint64_t warp_overlap_pixels(const struct warp *warp);
+/* Gives the files their final names, on disk, and frees. */
+MUST_USE int warp_publish(struct warp *warp, struct failure *failure);
+/* Removes the temporary files and frees. NULL is fine. */
+void warp_abandon(struct warp *warp);
+
+/* File name of a difference image: "difference.tiff" or "difference_<kind>.tiff". */
+enum { WARP_NAME_BYTES = 64 };
+const char *warp_difference_name(const struct background_scale_difference *difference,
+                                 char name[WARP_NAME_BYTES]);
+#define WARP_ALIGNED_NAME "aligned_pre.tiff"
+
+/* Removes aligned_pre.tiff and every difference image of the folder that is not in keep (an array
+ * of names; NULL: none is kept). */
+MUST_USE int warp_remove_others(const char *folder, const json_t *keep, struct failure *failure);
+
+#endif

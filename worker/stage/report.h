@@ -1,0 +1,18 @@
+/* The JSON lines that a worker reports (common/protocol.h). Safe from several threads. */
+#ifndef WORKER_STAGE_REPORT_H
+#define WORKER_STAGE_REPORT_H
+
+#include "common/failure.h"
+
+struct report;
+
+/* Reports to PROTOCOL_REPORT_FD, or to stdout when that descriptor is not open. Must be called
+ * before anything else opens a file. NULL: out of memory. */
+struct report *report_open(void);
+void report_close(struct report *report); /* NULL is fine */
+
+/* Takes line and sends it. -EPIPE and the like when nobody reads any more; a line too long for the
+ * protocol is refused with -EMSGSIZE; a NULL line means out of memory: -ENOMEM. */
+int report_send(struct report *report, json_t *line);
+
+#endif
