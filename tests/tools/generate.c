@@ -105,8 +105,9 @@ static json_t *tissue_points(const struct request *request, const struct scene *
     double step_x = request->layout.width / (double)TRUTH_POINTS_A_SIDE;
     double step_y = request->layout.height / (double)TRUTH_POINTS_A_SIDE;
     for (int i = 0; i < TRUTH_POINTS_A_SIDE * TRUTH_POINTS_A_SIDE; i++) {
+        int row = i / TRUTH_POINTS_A_SIDE;
         double x = floor((i % TRUTH_POINTS_A_SIDE + 0.5) * step_x);
-        double y = floor((i / TRUTH_POINTS_A_SIDE + 0.5) * step_y);
+        double y = floor((row + 0.5) * step_y);
         double px;
         double py;
         matrix_apply(map, x, y, &px, &py);

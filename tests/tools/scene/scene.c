@@ -167,12 +167,15 @@ static bool build_layer(struct scene *scene, struct splat_layer *layer, const st
     size_t capacity = 0;
     for (size_t cell = 0; cell < layer->nx * layer->ny; cell++) {
         uint64_t state = seed + cell * 0x632be59bd9b4e019ULL;
+        double column = (double)(cell % layer->nx);
+        size_t whole_row = cell / layer->nx;
+        double row = (double)whole_row;
         layer->first[cell] = count;
         for (int i = 0; i < recipe->per_cell; i++) {
             double jitter_x = scene->is_lattice ? 0.5 : scene_uniform(&state);
             double jitter_y = scene->is_lattice ? 0.5 : scene_uniform(&state);
-            double x = layer->x0 + ((double)(cell % layer->nx) + jitter_x) * layer->spacing;
-            double y = layer->y0 + ((double)(cell / layer->nx) + jitter_y) * layer->spacing;
+            double x = layer->x0 + (column + jitter_x) * layer->spacing;
+            double y = layer->y0 + (row + jitter_y) * layer->spacing;
             double chance = recipe->presence;
             if (recipe->clustering > 0.0)
                 chance *= 1.0 - recipe->clustering * (1.0 - cluster_density(clusters, x, y));
