@@ -1,0 +1,87 @@
+"""Reads TIFF files with nothing but the standard library: what tests compare with.
+
+Classic and BigTIFF, either byte order, strips or tiles, contiguous or planar, uncompressed or
+deflate without predictor; 8 and 16 bit unsigned and float32. First IFD only, order as on disk.
+"""
+import mmap
+import struct
+import zlib
+
+_TYPES = {1: "B", 2: "c", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 16: "Q",
+          13: "I", 17: "q", 18: "Q"}
+
+
+class TiffFile:
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            self.bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.order = {b"II": "<", b"MM": ">"}[self.bytes[:2]]
+        self.is_big = self._get("H", 2) == 43
+        self.tags = self._read_ifd(self._get("Q", 8) if self.is_big else self._get("I", 4))
+        self.width, self.height = self.tag(256), self.tag(257)
+        self.bits, self.samples = self.tag(258), self.tag(277, 1)
+        self.orientation, self.compression = self.tag(274, 1), self.tag(259, 1)
+        self.planar, self.is_tiled = self.tag(284, 1) == 2, 322 in self.tags
+        self.sample_format = self.tag(339, 1)
+        self.block_width = self.tag(322, self.width)
+        self.block_height = self.tag(323) if self.is_tiled else min(self.tag(278, 1 << 32),
+                                                                    self.height)
+        self._blocks = {}
+
+    def tag(self, number, default=None):
+        return self.tags[number][0] if number in self.tags else default
+
+    def _get(self, kind, offset, count=None):
+        values = struct.unpack_from(f"{self.order}{count or 1}{kind}", self.bytes, offset)
+        return values if count else values[0]
+
+    def _read_ifd(self, offset):
+        count_kind, size, start, slot = ("Q", 20, 8, 8) if self.is_big else ("H", 12, 2, 4)
+        tags = {}
+        for i in range(self._get(count_kind, offset)):
+            entry = offset + start + size * i
+            number, kind = self._get("H", entry, 2)
+            count = self._get("Q" if self.is_big else "I", entry + 4)
+            if kind not in _TYPES:
+                continue
+            value = entry + size - slot
+            if count * struct.calcsize("=" + _TYPES[kind]) > slot:
+                value = self._get("Q" if self.is_big else "I", value)
+            tags[number] = self._get(_TYPES[kind], value, count)
+        return tags
+
+    def _block(self, index):
+        if index not in self._blocks:
+            if len(self._blocks) > 64:
+                self._blocks.clear()
+            offsets = self.tags[324 if self.is_tiled else 273]
+            counts = self.tags[325 if self.is_tiled else 279]
+            data = self.bytes[offsets[index]:offsets[index] + counts[index]]
+            if self.compression in (8, 32946):
+                data = zlib.decompress(data)
+            elif self.compression != 1:
+                raise ValueError(f"compression {self.compression}")
+            kind = "f" if self.sample_format == 3 else {8: "B", 16: "H"}[self.bits]
+            self._blocks[index] = memoryview(data) if kind == "B" else struct.unpack(
+                f"{self.order}{len(data) * 8 // self.bits}{kind}", data)
+        return self._blocks[index]
+
+    def pixel(self, x, y, sample=0):
+        across = -(-self.width // self.block_width)
+        down = -(-self.height // self.block_height)
+        index = y // self.block_height * across + x // self.block_width
+        inside = y % self.block_height * self.block_width + x % self.block_width
+        if self.planar:
+            return self._block(sample * across * down + index)[inside]
+        return self._block(index)[inside * self.samples + sample]
+
+    def linear(self, x, y, sample=0):
+        """Bilinear between pixel centres; None outside."""
+        left, top = int(x // 1), int(y // 1)
+        if left < 0 or top < 0 or left + 1 >= self.width or top + 1 >= self.height:
+            return None
+        u, v = x - left, y - top
+        upper = self.pixel(left, top, sample) * (1 - u) + self.pixel(left + 1, top, sample) * u
+        lower = (self.pixel(left, top + 1, sample) * (1 - u) +
+                 self.pixel(left + 1, top + 1, sample) * u)
+        return upper * (1 - v) + lower * v
