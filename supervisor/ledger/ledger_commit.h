@@ -23,11 +23,15 @@ MUST_USE int ledger_commit_open(uv_loop_t *loop, struct ledger_store *store,
                                 ledger_commit_state_cb state, void *context,
                                 struct ledger_commit **ret, struct failure *failure);
 /* Takes fields. done may be NULL. Order of calls is order in the file. ret_seq (may be NULL) gets
- * the number the record has or, while the disk is full, will have. */
+ * the number the record has or, while the disk is full, will have; 0: none, for a fatal error. */
 void ledger_commit_append(struct ledger_commit *commit, const char *event, json_t *fields,
                           ledger_commit_done_cb done, void *context, uint64_t *ret_seq);
-bool ledger_commit_idle(const struct ledger_commit *commit); /* nothing waits for disk */
-/* Closes the handles; frees itself once libuv lets go. What waits is written if it can be. */
+/* Nothing waits for the disk, or (after a fatal error) nothing ever will be there. */
+bool ledger_commit_idle(const struct ledger_commit *commit);
+/* Closes the handles; frees itself once libuv lets go. What waits is written and synced if it can
+ * be, but no callback is called any more; the store is no longer used when it returns. NULL is
+ * fine.
+ */
 void ledger_commit_close(struct ledger_commit *commit);
 
 #endif

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { LEDGER_STORE_RESERVE_BYTES = 1 << 20 };
+
 struct ledger_store;
 
 /* Called for each valid line in order while replaying. record is borrowed. Nonzero aborts. */
@@ -25,15 +27,18 @@ struct ledger_recovery {
     uint64_t n_records;
     uint64_t set_aside_bytes;  /* 0: the tail was whole */
     char set_aside_path[4096]; /* where they went */
+    char warning[512];         /* what the user should know of this place; "": nothing */
 };
 
 /* Opens or creates path for writing. -EWOULDBLOCK: another run holds it (the sentence names its pid
- * where it can be told). -EBADMSG: damage in the middle, with the line's number. A healed tail is
- * in *ret_recovery and stands as a note in the ledger. */
+ * where it can be told). -EBADMSG: damage in the middle, with the line's number; -EMEDIUMTYPE: no
+ * ledger at all; -EPROTONOSUPPORT: a later version's. A healed tail is in *ret_recovery and stands
+ * as a note in the ledger. All that was replayed is on disk when it returns. */
 MUST_USE int ledger_store_open(const char *path, ledger_store_replay_cb replay, void *context,
                                struct ledger_store **ret, struct ledger_recovery *ret_recovery,
                                struct failure *failure);
-/* Reads without lock or healing, for show, csv, explain. Same errors for damage in the middle. */
+/* Reads without lock or healing, for show, csv, explain. Same errors for damage in the middle; a
+ * torn tail (or what a running writer has not finished) is passed over. */
 MUST_USE int ledger_store_read(const char *path, ledger_store_replay_cb replay, void *context,
                                struct failure *failure);
 /* A random name made when the ledger was created; it stands in the first record. Borrowed. */
@@ -48,5 +53,28 @@ MUST_USE int ledger_store_append(struct ledger_store *store, const char *event,
  */
 MUST_USE int ledger_store_sync(struct ledger_store *store, struct failure *failure);
 void ledger_store_close(struct ledger_store *store); /* NULL is fine */
+
+/* The same in steps, for ledger_commit: stage in memory, flush as one write(), sync from another
+ * thread, tell the store. */
+
+/* As append, but only in memory: seq is consumed and the record waits for the next flush. */
+MUST_USE int ledger_store_stage(struct ledger_store *store, const char *event, const json_t *fields,
+                                uint64_t *ret_seq, struct failure *failure);
+/* Writes what is staged. On error the file ends with its last whole record, and what is not in it
+ * stays staged. Errors that another try may cure: see ledger_store_is_full. */
+MUST_USE int ledger_store_flush(struct ledger_store *store, struct failure *failure);
+/* Keeps room allocated behind the file's end: at least half of LEDGER_STORE_RESERVE_BYTES. An error
+ * for which ledger_store_is_full: the room is no longer there. File systems that cannot do it count
+ * as success. */
+MUST_USE int ledger_store_reserve(struct ledger_store *store, struct failure *failure);
+bool ledger_store_is_full(int code);                             /* ENOSPC and its kin */
+const char *ledger_store_path(const struct ledger_store *store); /* borrowed */
+uint64_t ledger_store_written(const struct ledger_store *store); /* the last seq in the file */
+bool ledger_store_has_staged(const struct ledger_store *store);
+/* fdatasync alone; any thread may call it while the owner appends. */
+MUST_USE int ledger_store_sync_raw(const struct ledger_store *store);
+/* code is sync_raw's; seq what was written before it began. */
+MUST_USE int ledger_store_synced(struct ledger_store *store, uint64_t seq, int code,
+                                 struct failure *failure);
 
 #endif
