@@ -55,6 +55,9 @@ char *advice_evidence(const struct task_result *task) {
     const char *why = json_string_value(json_object_get(task->evidence, "why"));
     if (why && *why && !strstr(reason, why))
         (void)fprintf(stream, "; %s", why);
+    const char *left = json_string_value(json_object_get(task->evidence, "left_behind"));
+    if (left && *left)
+        (void)fprintf(stream, "; could not be ended and may still run: %s", left);
     if (task->attempts > 1)
         (void)fprintf(stream, " (after %d tries)", task->attempts);
     if (fclose(stream) != 0) {
@@ -68,8 +71,10 @@ void advice_group_add(struct advice_group *group, const struct task_result *task
     if (!group->first)
         group->first = task;
     group->count++;
-    if (task->wall_ms > group->longest_ms)
-        group->longest_ms = task->wall_ms;
+    const json_t *limit = json_object_get(task->evidence, "limit_s");
+    int64_t ms = json_is_number(limit) ? (int64_t)(1e3 * json_number_value(limit)) : task->wall_ms;
+    if (ms > group->longest_ms)
+        group->longest_ms = ms;
     if (task->peak_rss_bytes > group->largest_bytes)
         group->largest_bytes = task->peak_rss_bytes;
 }

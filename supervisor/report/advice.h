@@ -34,7 +34,7 @@ char *advice_evidence(const struct task_result *task);
 struct advice_group {
     size_t count;
     const struct task_result *first; /* borrowed */
-    int64_t longest_ms;
+    int64_t longest_ms;              /* the limit that was exceeded, or how long it ran */
     uint64_t largest_bytes;
 };
 

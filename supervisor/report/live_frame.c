@@ -154,22 +154,41 @@ const char *live_frame_eta(int64_t eta_ms, char text[LIVE_FRAME_ETA_BYTES]) {
     return text;
 }
 
-/* The whole batch in one line, the most important first: the end is what a narrow terminal cuts. */
-static void print_total(FILE *stream, const struct live_view_snapshot *snapshot, size_t width,
-                        bool colour, struct live_frame *frame) {
+/* The whole batch in one line; the narrower, the less is told. Level 0 tells all. */
+enum { TOTAL_LEVELS = 5, TOTAL_BYTES = 256 };
+
+static void format_total(const struct live_view_snapshot *snapshot, int level,
+                         char text[TOTAL_BYTES]) {
     size_t done = snapshot->ok + snapshot->problems;
     char bar[BAR_COLUMNS + 3], eta[LIVE_FRAME_ETA_BYTES], elapsed[UNITS_TEXT_BYTES];
+    char problems[48] = "", running[64] = "", time[UNITS_TEXT_BYTES + 4] = "";
     format_bar(snapshot->total ? (double)done / (double)snapshot->total : 0, bar);
-    char problems[48] = "";
     if (snapshot->problems > 0)
         (void)snprintf(problems, sizeof(problems), ", %zu problem%s", snapshot->problems,
                        snapshot->problems == 1 ? "" : "s");
-    char text[256];
-    (void)snprintf(text, sizeof(text), "%s%s%zu of %zu done%s, %zu running, %zu waiting; %s, %s",
-                   width >= 80 ? bar : "", width >= 80 ? "  " : "", done, snapshot->total, problems,
-                   snapshot->n_running, snapshot->left,
-                   units_format_duration(snapshot->elapsed_ms, elapsed),
+    if (level == TOTAL_LEVELS - 1) {
+        (void)snprintf(text, TOTAL_BYTES, "%zu/%zu done%s", done, snapshot->total, problems);
+        return;
+    }
+    if (level < 3)
+        (void)snprintf(running, sizeof(running), ", %zu running, %zu waiting", snapshot->n_running,
+                       snapshot->left);
+    if (level < 2)
+        (void)snprintf(time, sizeof(time), "%s, ",
+                       units_format_duration(snapshot->elapsed_ms, elapsed));
+    (void)snprintf(text, TOTAL_BYTES, "%s%s%zu of %zu done%s%s; %s%s", level < 1 ? bar : "",
+                   level < 1 ? "  " : "", done, snapshot->total, problems, running, time,
                    live_frame_eta(snapshot->eta_ms, eta));
+}
+
+static void print_total(FILE *stream, const struct live_view_snapshot *snapshot, size_t width,
+                        bool colour, struct live_frame *frame) {
+    char text[TOTAL_BYTES];
+    for (int level = 0; level < TOTAL_LEVELS; level++) {
+        format_total(snapshot, level, text);
+        if (text_width(text) <= width)
+            break;
+    }
     enum text_style style = snapshot->problems > 0 ? TEXT_WARN : TEXT_PLAIN;
     print_text(stream, text, width, style, colour && style != TEXT_PLAIN, true, frame);
 }

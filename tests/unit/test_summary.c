@@ -86,6 +86,7 @@ static void advices(void **state) {
     CLEANUP_JSON json_t *oom = json_pack("{s:b}", "likely_oom", 1);
     CLEANUP_JSON json_t *no_oom =
         json_pack("{s:b, s:s}", "likely_oom", 0, "why", "4 GiB were free");
+    CLEANUP_JSON json_t *limit = json_pack("{s:f, s:s}", "limit_s", 600.0, "left_behind", "pid 7");
     const struct {
         enum verdict verdict;
         const json_t *evidence;
@@ -94,7 +95,7 @@ static void advices(void **state) {
     } cases[] = {
         {VERDICT_TIMEOUT, NULL, 7200300, {"1 over the time limit", "c --timeout 4h\n", "log: l\n"}},
         {VERDICT_TIMEOUT, NULL, 30040, {"c --timeout 60s\n", "allow more time", "log: l\n"}},
-        {VERDICT_STALLED, NULL, 600000, {"1 stalled", "c --stall-timeout 20m\n", "log: l\n"}},
+        {VERDICT_STALLED, limit, 900000, {"1 stalled", "c --stall-timeout 20m\n", "run: pid 7"}},
         {VERDICT_OOM_LIMIT, NULL, 1000, {"1 over the memory limit", "c --worker-memory 1024M\n"}},
         {VERDICT_OOM_MACHINE, NULL, 1000, {"1 killed when memory ran out", "c --jobs 1\n"}},
         {VERDICT_KILLED, oom, 1000, {"1 killed when memory ran out", "c --jobs 1\n"}},
