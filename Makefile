@@ -87,6 +87,12 @@ $(BUILD)/tools/%: $(BUILD)/tests/tools/%.c.o $(BUILD)/libtools.a $(BUILD)/libcom
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(TOOLS_LIBS)
 
+# This one looks through the worker's eyes.
+$(BUILD)/tools/read_image: $(BUILD)/tests/tools/read_image.c.o $(BUILD)/libworker.a \
+		$(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS)
+
 # vectors: it draws a billion kernels for a large image
 $(BUILD)/tests/tools/scene/render.c.o: OPT := -O3
 

@@ -1,0 +1,93 @@
+/* Opening images; see image.h. The descriptor opened here is the one that streaming and all readers
+ * use, so what is aligned is what was checked. */
+#include "worker/tiff/image_private.h"
+
+#include "worker/tiff/file_hash.h"
+#include "worker/tiff/orientation.h"
+
+#include <errno.h>
+
+static struct image_info describe(const struct tiff_layout *layout) {
+    bool swap = orientation_swaps_axes(layout->orientation);
+    return (struct image_info){
+        .width = swap ? layout->height : layout->width,
+        .height = swap ? layout->width : layout->height,
+        .samples = layout->samples,
+        .bits = layout->bits,
+        .rgb = layout->rgb,
+        .needs_scratch = tiff_layout_needs_copy(layout),
+        .orientation = layout->orientation,
+        .x_resolution = swap ? layout->y_resolution : layout->x_resolution,
+        .y_resolution = swap ? layout->x_resolution : layout->y_resolution,
+        .resolution_unit = layout->resolution_unit,
+    };
+}
+
+static int read_layout(struct image *image, struct failure *failure) {
+    struct tiff_handle *handle = NULL;
+    int r = tiff_handle_open(&image->file, false, &handle, failure);
+    if (r == 0)
+        r = tiff_layout_choose(handle, image->file.path, failure);
+    if (r == 0)
+        r = tiff_layout_read(handle, &image->file, &image->layout, failure);
+    tiff_handle_close(handle);
+    return r;
+}
+
+int image_open(const char *path, struct image **ret, struct failure *failure) {
+    struct image *image = calloc(1, sizeof(*image));
+    if (!image)
+        return failure_set(failure, -ENOMEM, "%s: out of memory", path);
+    int r = tiff_file_open(path, &image->file, failure);
+    if (r == 0)
+        r = read_layout(image, failure);
+    if (r < 0) {
+        image_close(image);
+        return r;
+    }
+    image->info = describe(&image->layout);
+    *ret = image;
+    return 0;
+}
+
+void image_close(struct image *image) {
+    if (!image)
+        return;
+    scratch_close(image->scratch);
+    tiff_file_close(&image->file);
+    free(image);
+}
+
+const struct image_info *image_get_info(const struct image *image) { return &image->info; }
+
+const char *image_path(const struct image *image) { return image->file.path; }
+
+int image_attach_scratch(struct image *image, const char *scratch_path, struct failure *failure) {
+    struct scratch *scratch = NULL;
+    int r = scratch_open(scratch_path, &image->file, &image->layout, &scratch, failure);
+    if (r < 0)
+        return r;
+    scratch_close(image->scratch);
+    image->scratch = scratch;
+    return 0;
+}
+
+int image_identify(const char *path, struct image_identity *ret, struct failure *failure) {
+    struct tiff_file file = {.fd = -1};
+    struct file_hash *hash = NULL;
+    struct image_identity identity = {0};
+    int r = tiff_file_open_any(path, &file, failure);
+    if (r == 0)
+        r = file_hash_open(&file, &hash, failure);
+    if (r == 0)
+        r = file_hash_finish(hash, identity.hash, failure);
+    if (r == 0)
+        r = tiff_file_check_unchanged(&file, failure);
+    identity.size = file.size;
+    identity.mtime_ns = file.mtime_ns;
+    file_hash_close(hash);
+    tiff_file_close(&file);
+    if (r == 0)
+        *ret = identity;
+    return r;
+}
