@@ -5,6 +5,8 @@
  */
 #include "supervisor/process/spawn.h"
 
+#include "supervisor/process/proc_read.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -194,23 +196,6 @@ static int clone_child(struct plan *plan, int *ret_pidfd) {
     return pid;
 }
 
-/* Field 22 of /proc/PID/stat. The name in field 2 may hold anything, so count from its last ')'. */
-static uint64_t read_start_ticks(pid_t pid) {
-    char path[40], text[1024];
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    const char *at = strrchr(text, ')');
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    return at ? strtoull(at, NULL, 10) : 0;
-}
-
 static int explain(const struct complaint *complaint, const struct spawn_request *request,
                    struct failure *failure) {
     const char *program = request->argv[0];
@@ -302,8 +287,10 @@ int spawn_start(const struct spawn_request *request, struct spawned *ret, struct
     int r = hear(heard_fd, pidfd, request, failure);
     if (r < 0)
         return r;
-    *ret = (struct spawned){
-        .pid = pid, .pidfd = STEAL_FD(pidfd), .start_ticks = read_start_ticks(pid)};
+    struct proc_read_stat stat = {0};
+    /* without /proc it stays 0: such a child is not known again after our death */
+    (void)!proc_read_stat(PROC_READ_ROOT, pid, &stat);
+    *ret = (struct spawned){.pid = pid, .pidfd = STEAL_FD(pidfd), .start_ticks = stat.start_ticks};
     return 0;
 }
 

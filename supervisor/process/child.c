@@ -1,0 +1,315 @@
+/* See child.h. The order at the end matters: while the leader is a zombie its number, and so its
+ * group's, cannot be given anew; so the group is killed first, then the leader is reaped, then the
+ * rest is looked for. fd 3 ends when its last holder is gone.
+ */
+#include "supervisor/process/child.h"
+
+#include "common/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    CHILD_BUFFER_BYTES = 64 * 1024,
+    CHILD_READS_PER_TURN = 4, /* one chatty child must not starve the others */
+    CHILD_FIRST_PAUSE_MS = 2,
+    CHILD_LAST_PAUSE_MS = 100,
+    CHILD_GIVE_UP_MS = 5000,
+};
+
+struct child {
+    struct child_host *host;
+    struct child_callbacks callbacks;
+    void *context;
+    struct report_stream *stream;
+    struct spawned process;
+    int report_fd; /* -1: it said its last word, or was given up */
+    bool exited;
+    bool swept; /* nothing of it is left, or it was given up */
+    bool over;
+    bool told_breach;
+    struct child_end end;
+    int64_t ended_ms, pause_ms;
+    uv_poll_t exit_poll, report_poll;
+    uv_timer_t sweep_timer;
+    int open_handles;
+};
+
+int child_host_open(uv_loop_t *loop, struct child_host *ret, struct failure *failure) {
+    CLEANUP_FREE char *buffer = malloc(CHILD_BUFFER_BYTES);
+    if (!buffer)
+        return failure_set_errno(failure, -ENOMEM, "cannot supervise processes");
+    struct orphans *orphans;
+    int r = orphans_open(&orphans, failure);
+    if (r < 0)
+        return r;
+    *ret = (struct child_host){.loop = loop, .orphans = orphans, .buffer = STEAL_PTR(buffer)};
+    return 0;
+}
+
+void child_host_close(struct child_host *host) {
+    orphans_close(host->orphans);
+    free(host->buffer);
+    *host = (struct child_host){0};
+}
+
+pid_t child_pid(const struct child *child) { return child->process.pid; }
+
+uint64_t child_start_ticks(const struct child *child) { return child->process.start_ticks; }
+
+bool child_ended(const struct child *child) { return child->exited; }
+
+const char *child_breach(const struct child *child) { return report_stream_breach(child->stream); }
+
+/* ---- the end ---- */
+
+static void stop_listening(struct child *child) {
+    if (child->report_fd < 0)
+        return;
+    (void)uv_poll_stop(&child->report_poll);
+    (void)close(STEAL_FD(child->report_fd));
+    (void)report_stream_end(child->stream);
+}
+
+static void finish(struct child *child) {
+    if (child->over || !child->exited || !child->swept || child->report_fd >= 0)
+        return;
+    child->over = true;
+    (void)uv_timer_stop(&child->sweep_timer);
+    orphans_remove(child->host->orphans, child->process.pid);
+    child->callbacks.over(child->context, &child->end);
+}
+
+static void sweep(struct child *child);
+
+static void on_sweep_timer(uv_timer_t *timer) { sweep(timer->data); }
+
+static void sweep(struct child *child) {
+    pid_t one = 0;
+    int found = child->swept ? 0 : orphans_sweep(child->host->orphans, child->process.pid, &one);
+    child->swept = found == 0;
+    if (child->swept)
+        child_listen(child); /* all writers should be gone: hear the rest now */
+    bool give_up = clock_monotonic_ms() - child->ended_ms >= CHILD_GIVE_UP_MS;
+    if (give_up && !child->swept) {
+        (void)snprintf(child->end.left_behind, sizeof(child->end.left_behind),
+                       "%d process(es) that do not die, pid %d among them", found, (int)one);
+        child->swept = true;
+    }
+    if (give_up && child->report_fd >= 0) {
+        if (!child->end.left_behind[0])
+            (void)snprintf(child->end.left_behind, sizeof(child->end.left_behind),
+                           "a process outside the task that holds its fd 3 open");
+        stop_listening(child);
+    }
+    if (child->swept && child->report_fd < 0) {
+        finish(child);
+        return;
+    }
+    (void)uv_timer_start(&child->sweep_timer, on_sweep_timer, (uint64_t)child->pause_ms, 0);
+    if (child->pause_ms < CHILD_LAST_PAUSE_MS)
+        child->pause_ms *= 2;
+}
+
+static void on_ended(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    struct child *child = poll->data;
+    (void)kill(-child->process.pid, SIGKILL); /* the zombie holds the group's number */
+    if (spawn_reap(child->process.pidfd, &child->end.exit) < 0)
+        return; /* not yet: a spurious wake-up */
+    child->exited = true;
+    child->ended_ms = clock_monotonic_ms();
+    (void)uv_poll_stop(&child->exit_poll);
+    (void)close(STEAL_FD(child->process.pidfd));
+    sweep(child);
+}
+
+/* ---- fd 3 ---- */
+
+void child_listen(struct child *child) {
+    for (int turn = 0; child->report_fd >= 0 && turn < CHILD_READS_PER_TURN; turn++) {
+        ssize_t n = read(child->report_fd, child->host->buffer, CHILD_BUFFER_BYTES);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0)
+            stop_listening(child);
+        else
+            (void)report_stream_feed(child->stream, child->host->buffer, (size_t)n);
+        if (child_breach(child) && !child->told_breach) {
+            child->told_breach = true;
+            child->callbacks.breach(child->context);
+        }
+    }
+}
+
+static void on_report(uv_poll_t *poll, int status, int events) {
+    (void)status; /* an error on the descriptor shows in the read */
+    (void)events;
+    struct child *child = poll->data;
+    child_listen(child);
+    finish(child);
+}
+
+/* ---- the beginning ---- */
+
+/* A sealed-off file in memory: no size can block us as a pipe's could. */
+static int make_stdin(const char *text, struct failure *failure) {
+    CLEANUP_CLOSE int fd = memfd_create("registrar-task", MFD_CLOEXEC);
+    if (fd < 0)
+        return failure_set_errno(failure, -errno, "cannot hand over a task");
+    size_t length = strlen(text);
+    for (size_t at = 0; at < length;) {
+        ssize_t n = write(fd, text + at, length - at);
+        if (n < 0)
+            return failure_set_errno(failure, -errno, "cannot hand over a task");
+        at += (size_t)n;
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return failure_set_errno(failure, -errno, "cannot hand over a task");
+    return STEAL_FD(fd);
+}
+
+static int start_process(struct child *child, const struct child_request *request,
+                         struct failure *failure) {
+    CLEANUP_CLOSE int stdin_fd = -1;
+    if (request->stdin_text) {
+        stdin_fd = make_stdin(request->stdin_text, failure);
+        if (stdin_fd < 0)
+            return stdin_fd;
+    }
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return failure_set_errno(failure, -errno, "cannot start %s: no pipe", request->argv[0]);
+    child->report_fd = ends[0];
+    CLEANUP_CLOSE int write_end = ends[1];
+    if (fcntl(child->report_fd, F_SETFL, O_NONBLOCK) < 0) /* ours only, not the child's end */
+        return failure_set_errno(failure, -errno, "cannot start %s", request->argv[0]);
+    const struct spawn_request spawn = {
+        .argv = request->argv,
+        .envp = request->envp,
+        .cwd = request->cwd,
+        .stdin_fd = stdin_fd,
+        .stdout_fd = request->stdout_to_log ? request->log_fd : -1,
+        .stderr_fd = request->log_fd,
+        .report_fd = write_end,
+        .oom_score_adj = request->oom_score_adj,
+    };
+    return spawn_start(&spawn, &child->process, failure);
+}
+
+/* libuv's own set-up can fail only for lack of memory or descriptors; then the process just started
+ * is ended again. */
+static int start_watching(struct child *child, const char *token, struct failure *failure) {
+    uv_loop_t *loop = child->host->loop;
+    (void)uv_timer_init(loop, &child->sweep_timer); /* cannot fail */
+    child->sweep_timer.data = child;
+    child->open_handles = 1;
+    int r = uv_poll_init(loop, &child->exit_poll, child->process.pidfd);
+    if (r == 0) {
+        child->exit_poll.data = child;
+        child->open_handles++;
+        r = uv_poll_init(loop, &child->report_poll, child->report_fd);
+    }
+    if (r == 0) {
+        child->report_poll.data = child;
+        child->open_handles++;
+        r = uv_poll_start(&child->exit_poll, UV_READABLE, on_ended);
+    }
+    if (r == 0)
+        r = uv_poll_start(&child->report_poll, UV_READABLE, on_report);
+    if (r == 0)
+        r = orphans_add(child->host->orphans, child->process.pid, child->process.start_ticks,
+                        token);
+    return r < 0 ? failure_set_errno(failure, r, "cannot watch a new process") : 0;
+}
+
+static void end_unwatched(struct child *child) {
+    (void)kill(-child->process.pid, SIGKILL);
+    while (spawn_reap(child->process.pidfd, &child->end.exit) == -EAGAIN)
+        (void)usleep(1000); /* it has just been killed */
+}
+
+int child_start(struct child_host *host, const struct child_request *request,
+                const struct child_callbacks *callbacks, void *context, struct child **ret,
+                struct failure *failure) {
+    struct child *child = calloc(1, sizeof(*child));
+    if (!child)
+        return failure_set_errno(failure, -ENOMEM, "cannot start %s", request->argv[0]);
+    *child = (struct child){
+        .host = host,
+        .callbacks = *callbacks,
+        .context = context,
+        .stream = report_stream_open(callbacks->report, context),
+        .process = {.pidfd = -1},
+        .report_fd = -1,
+        .pause_ms = CHILD_FIRST_PAUSE_MS,
+    };
+    int r = child->stream
+                ? start_process(child, request, failure)
+                : failure_set_errno(failure, -ENOMEM, "cannot start %s", request->argv[0]);
+    if (r == 0) {
+        r = start_watching(child, request->token, failure);
+        if (r < 0)
+            end_unwatched(child);
+    }
+    if (r < 0) {
+        child_close(child);
+        return r;
+    }
+    *ret = child;
+    return 0;
+}
+
+/* ---- the caller's wishes ---- */
+
+void child_terminate(struct child *child) {
+    if (child->exited)
+        return; /* its number may be somebody else's by now */
+    (void)kill(-child->process.pid, SIGTERM);
+    (void)kill(-child->process.pid, SIGCONT);
+}
+
+void child_kill(struct child *child) {
+    if (!child->exited)
+        (void)kill(-child->process.pid, SIGKILL);
+}
+
+/* ---- freeing ---- */
+
+static void release(struct child *child) {
+    report_stream_close(child->stream);
+    free(child);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct child *child = handle->data;
+    if (--child->open_handles == 0)
+        release(child);
+}
+
+void child_close(struct child *child) {
+    if (!child)
+        return;
+    if (child->process.pid > 0)
+        orphans_remove(child->host->orphans, child->process.pid);
+    int handles = child->open_handles; /* opened in this order */
+    if (handles > 0)
+        uv_close((uv_handle_t *)&child->sweep_timer, on_closed);
+    if (handles > 1)
+        uv_close((uv_handle_t *)&child->exit_poll, on_closed);
+    if (handles > 2)
+        uv_close((uv_handle_t *)&child->report_poll, on_closed);
+    if (child->report_fd >= 0)
+        (void)close(child->report_fd);
+    if (child->process.pidfd >= 0)
+        (void)close(child->process.pidfd);
+    child->report_fd = child->process.pidfd = -1;
+    if (handles == 0)
+        release(child);
+}
