@@ -52,7 +52,7 @@ def _(t):
 def _(t):
     forbidden = {"common": r"(supervisor|worker|tests)/|uv\.h|tiff|opencv",
                  "supervisor": r"(worker|tests)/|tiff|opencv",
-                 "worker": r"(supervisor|tests)/|uv\.h", "tests/tools": r"(supervisor|worker)/"}
+                 "worker": r"(supervisor|tests)/|uv\.h", "tests/tools/scene": r"(supervisor|worker)/"}
     complaints = []
     for folder, pattern in forbidden.items():
         for path in sources(folder):
