@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-static struct image_info describe(const struct tiff_layout *layout) {
+static struct image_info describe(const struct tiff_layout *layout, uint64_t file_bytes) {
     bool swap = orientation_swaps_axes(layout->orientation);
     return (struct image_info){
         .width = swap ? layout->height : layout->width,
@@ -20,6 +20,7 @@ static struct image_info describe(const struct tiff_layout *layout) {
         .x_resolution = swap ? layout->y_resolution : layout->x_resolution,
         .y_resolution = swap ? layout->x_resolution : layout->y_resolution,
         .resolution_unit = layout->resolution_unit,
+        .file_bytes = file_bytes,
     };
 }
 
@@ -45,7 +46,7 @@ int image_open(const char *path, struct image **ret, struct failure *failure) {
         image_close(image);
         return r;
     }
-    image->info = describe(&image->layout);
+    image->info = describe(&image->layout, image->file.size);
     *ret = image;
     return 0;
 }

@@ -25,6 +25,7 @@ struct image_info {
     uint32_t orientation;   /* the tag's value, 1 to 8 */
     double x_resolution, y_resolution; /* px per unit as displayed; 0: no tag */
     uint32_t resolution_unit;          /* the TIFF tag's value: 1 none, 2 inch, 3 cm */
+    uint64_t file_bytes;
 };
 
 /* Which bytes on disk were read: what a resume compares. */
@@ -37,7 +38,11 @@ struct image_identity {
 struct image;
 
 /* Opens the largest full image of the file; thumbnails, labels and reduced levels are passed over.
- * Anything that cannot be read right is refused by name: "float pixels", "palette", "CMYK", ... */
+ * Anything that cannot be read right is refused by name: "float pixels", "palette", "CMYK", ...
+ *
+ * Here and below -ENOTSUP is a kind of image that is not read, -EBADMSG a damaged or incomplete
+ * file, -ESTALE one that changed meanwhile; all else (-EIO, -ENOMEM, -ENOSPC, ...) is the
+ * environment's. */
 MUST_USE int image_open(const char *path, struct image **ret, struct failure *failure);
 void image_close(struct image *image);                              /* NULL is fine */
 const struct image_info *image_get_info(const struct image *image); /* borrowed */

@@ -79,17 +79,25 @@ static void unmap_cb(thandle_t context, void *base, toff_t size) {
     ((struct tiff_handle *)context)->map = NULL;
 }
 
-static void keep_message(struct tiff_handle *handle, const char *format, va_list args) {
-    if (handle->message[0])
-        return;
-    /* a message that does not fit is cut */
-    (void)vsnprintf(handle->message, sizeof(handle->message), format, args);
-    for (char *at = handle->message; *at; at++) { /* it may quote bytes of the file */
+/* Made fit for a sentence: without the file's name, which stands there already, without bytes that
+ * it quotes from the file, without a full stop. What does not fit is cut. */
+__attribute__((format(printf, 2, 0))) static void keep_message(struct tiff_handle *handle,
+                                                               const char *format, va_list args) {
+    char text[1024];
+    (void)vsnprintf(text, sizeof(text), format, args);
+    size_t path_length = strlen(handle->file->path);
+    const char *from = text;
+    if (strncmp(text, handle->file->path, path_length) == 0 &&
+        strncmp(text + path_length, ": ", 2) == 0)
+        from += path_length + 2;
+    (void)snprintf(handle->message, sizeof(handle->message), "%.*s",
+                   (int)sizeof(handle->message) - 1, from);
+    for (char *at = handle->message; *at; at++) {
         if ((unsigned char)*at < 0x20 || (unsigned char)*at > 0x7e)
             *at = '?';
     }
     size_t length = strlen(handle->message);
-    while (length > 0 && handle->message[length - 1] == '.')
+    while (length > 0 && strchr(". ", handle->message[length - 1]))
         handle->message[--length] = '\0';
 }
 
@@ -118,7 +126,8 @@ warning_cb(TIFF *tiff, void *context, const char *module, const char *format, va
     if (strstr(text, "extraneous bytes")) /* between markers: the pixels are whole */
         return 1;
     handle->damaged = true;
-    keep_message(handle, format, args);
+    if (!handle->message[0])
+        keep_message(handle, format, args);
     return 1;
 }
 

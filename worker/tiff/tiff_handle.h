@@ -24,7 +24,8 @@ void tiff_handle_close(struct tiff_handle *handle); /* NULL is fine */
 
 TIFF *tiff_handle_tiff(struct tiff_handle *handle); /* borrowed */
 
-/* The first complaint since tiff_handle_forget; "" when there was none. */
+/* The last error since tiff_handle_forget (what stopped libtiff), else the first such warning; ""
+ * when there was none. */
 const char *tiff_handle_message(const struct tiff_handle *handle);
 /* libtiff went on with invented pixels (a warning that is an error to us). */
 bool tiff_handle_damaged(const struct tiff_handle *handle);

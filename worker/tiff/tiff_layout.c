@@ -125,8 +125,11 @@ int tiff_layout_choose(struct tiff_handle *handle, const char *path, struct fail
                            "%s: more than %d images in one file; export the one to align", path,
                            TIFF_LIMIT_DIRECTORIES);
     /* A chain that breaks off may have lost the very image that is meant. */
-    if (tiff_handle_message(handle)[0])
-        return tiff_handle_fail(handle, "its list of images cannot be read", failure);
+    if (tiff_handle_message(handle)[0]) {
+        char what[64];
+        (void)snprintf(what, sizeof(what), "the header of its image %d cannot be read", n + 1);
+        return tiff_handle_fail(handle, what, failure);
+    }
     if (!found)
         return failure_set(failure, -ENOTSUP,
                            "%s: no full image among its %d (all are marked as reduced or masks); "
@@ -237,6 +240,8 @@ static int check_colour(TIFF *tiff, const struct tiff_file *file, uint16_t compr
     if (!TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &photometric) && layout->stored_samples >= 3)
         photometric = PHOTOMETRIC_RGB; /* the tag is missing: what everybody guesses */
     int r = check_photometric(file, photometric, failure);
+    if (r == 0)
+        r = check_compression(file, compression, failure);
     if (r < 0)
         return r;
     if (photometric == PHOTOMETRIC_YCBCR && compression != COMPRESSION_JPEG)
@@ -384,8 +389,6 @@ int tiff_layout_read(struct tiff_handle *handle, const struct tiff_file *file,
     layout.planar = planar == PLANARCONFIG_SEPARATE && layout.stored_samples > 1;
     if (r == 0)
         r = check_colour(tiff, file, compression, &layout, failure);
-    if (r == 0)
-        r = check_compression(file, compression, failure);
     if (r == 0)
         r = check_numbers(tiff, file, &layout, failure);
     read_placement(tiff, &layout);
