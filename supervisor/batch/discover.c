@@ -91,8 +91,8 @@ static int list_entry(const struct options *options, int raw_fd, const char *nam
     struct image_name parsed;
     int r = 0;
     if (fstatat(raw_fd, name, &status, 0) < 0) { /* a link to nowhere must not be passed over */
-        r = names_append(
-            image_name_parse(name, &parsed) ? &listing->images : &listing->folders, name);
+        r = names_append(image_name_parse(name, &parsed) ? &listing->images : &listing->folders,
+                         name);
     } else if (S_ISDIR(status.st_mode)) {
         if (stat(options->out, &out) == 0 && is_same_file(&status, &out))
             return check_out_folder(options, name, failure);
@@ -146,8 +146,7 @@ static int check_samples(const struct options *options, const struct raw_listing
                          struct failure *failure) {
     CLEANUP_NAMES char **missing = NULL;
     for (char *const *sample = options->samples; sample && *sample; sample++)
-        if (!names_contains(listing->folders, *sample) &&
-            names_append(&missing, *sample) < 0)
+        if (!names_contains(listing->folders, *sample) && names_append(&missing, *sample) < 0)
             return out_of_memory(options, failure);
     if (!missing || options->skip_missing)
         return 0;
@@ -166,8 +165,8 @@ static int check_dyes(const struct options *options, const struct sample_finding
     CLEANUP_FREE char *joined = names_join(findings->missing, NAMES_SHOWN);
     CLEANUP_FREE char *there = names_join(findings->dyes, NAMES_SHOWN);
     return failure_set(failure, -ENOENT,
-                       "--dyes: not in %s: %s; %s%s (--skip-missing goes on without)",
-                       options->raw, joined ? joined : "?",
+                       "--dyes: not in %s: %s; %s%s (--skip-missing goes on without)", options->raw,
+                       joined ? joined : "?",
                        findings->dyes ? "there are: " : "there is no image with a dye in its name",
                        findings->dyes && there ? there : "");
 }
@@ -208,8 +207,8 @@ static int add_stray_images(const struct options *options, const struct raw_list
         task->kind_name = strdup("align");
         task->params = json_incref(options->params);
         task->broken = task->id ? names_format("%s lies directly in %s; move it into its sample's "
-                                              "folder, or out of the raw folder",
-                                              task->id, options->raw)
+                                               "folder, or out of the raw folder",
+                                               task->id, options->raw)
                                 : NULL;
         if (!task->kind_name || !task->broken)
             return out_of_memory(options, failure);

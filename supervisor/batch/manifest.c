@@ -3,8 +3,8 @@
 #include "supervisor/batch/manifest.h"
 
 #include "common/json_read.h"
-#include "common/params.h"
 #include "common/names.h"
+#include "common/params.h"
 #include "common/units.h"
 
 #include <errno.h>
@@ -18,16 +18,16 @@ enum {
 };
 
 static const char *const pair_keys[] = {"id", "pre", "post", "params", "timeout", NULL};
-static const char *const command_keys[] = {"id",     "command", "kind", "inputs", "memory",
+static const char *const command_keys[] = {"id",      "command", "kind", "inputs", "memory",
                                            "timeout", "cwd",     "env",  NULL};
-static const char *const all_keys[] = {"id",     "pre",    "post",   "params", "timeout", "command",
-                                       "kind",   "inputs", "memory", "cwd",    "env",     NULL};
+static const char *const all_keys[] = {"id",   "pre",    "post",   "params", "timeout", "command",
+                                       "kind", "inputs", "memory", "cwd",    "env",     NULL};
 
 struct reader {
     const struct options *options;
-    const json_t *json;  /* the task */
-    char *folder;        /* the manifest's: what its paths are relative to */
-    struct task *task;   /* being filled */
+    const json_t *json; /* the task */
+    char *folder;       /* the manifest's: what its paths are relative to */
+    struct task *task;  /* being filled */
     struct failure *failure;
     char where[WHERE_BYTES]; /* "manifest.json: task 3 (CD070/DAPI)" */
 };
@@ -46,8 +46,8 @@ static int resolve(struct reader *reader, const char *what, const char *text, ch
         return failure_set(reader->failure, -EINVAL, "%s: %s is an empty path", reader->where,
                            what);
     if (!names_is_clean(text))
-        return failure_set(reader->failure, -EINVAL,
-                           "%s: the path in %s holds a control character", reader->where, what);
+        return failure_set(reader->failure, -EINVAL, "%s: the path in %s holds a control character",
+                           reader->where, what);
     while (strncmp(text, "./", 2) == 0)
         text += 2 + strspn(text + 2, "/");
     if (*text == '/')
@@ -91,8 +91,8 @@ static int add_input(struct reader *reader, const char *what, const char *text) 
 
 static int read_timeout(struct reader *reader) {
     const char *text = NULL;
-    int r = json_read_optional_string(reader->json, "timeout", reader->where, &text,
-                                      reader->failure);
+    int r =
+        json_read_optional_string(reader->json, "timeout", reader->where, &text, reader->failure);
     if (r < 0 || !text)
         return r;
     int64_t ms = 0;
@@ -287,13 +287,11 @@ static int check_keys(struct reader *reader, bool is_command) {
     json_object_foreach((json_t *)reader->json, key, value) {
         if (holds_key(is_command ? command_keys : pair_keys, key))
             continue;
-        return failure_set(reader->failure, -EINVAL, "%s: \"%s\" belongs to %s%s", reader->where,
-                           key,
-                           is_command ? "a pair of images, not to a command"
-                                      : "a command, not to a pair of images",
-                           !is_command && strcmp(key, "memory") == 0
-                               ? "; --worker-memory caps the pairs"
-                               : "");
+        return failure_set(
+            reader->failure, -EINVAL, "%s: \"%s\" belongs to %s%s", reader->where, key,
+            is_command ? "a pair of images, not to a command"
+                       : "a command, not to a pair of images",
+            !is_command && strcmp(key, "memory") == 0 ? "; --worker-memory caps the pairs" : "");
     }
     return 0;
 }
@@ -353,7 +351,8 @@ static int check_ids(const char *path, const struct task_list *tasks, struct fai
         const size_t length = strlen(first->id);
         if (strncmp(first->id, second->id, length) != 0)
             continue;
-        const size_t a = (size_t)(first - tasks->items) + 1, b = (size_t)(second - tasks->items) + 1;
+        const size_t a = (size_t)(first - tasks->items) + 1,
+                     b = (size_t)(second - tasks->items) + 1;
         if (second->id[length] == '\0')
             return failure_set(failure, -EEXIST,
                                "%s: tasks %zu and %zu have the same id \"%s\"; each needs its own",
@@ -376,10 +375,11 @@ static int read_all(const struct options *options, const json_t *root, struct ta
         return r;
     const json_t *list = json_object_get(root, "tasks");
     if (!json_is_array(list) || json_array_size(list) == 0)
-        return failure_set(failure, -EINVAL,
-                           "%s: \"tasks\" must be a list of at least one task, like "
-                           "{\"tasks\":[{\"id\":\"CD070/DAPI\",\"pre\":\"a.tif\",\"post\":\"b.tif\"}]}",
-                           path);
+        return failure_set(
+            failure, -EINVAL,
+            "%s: \"tasks\" must be a list of at least one task, like "
+            "{\"tasks\":[{\"id\":\"CD070/DAPI\",\"pre\":\"a.tif\",\"post\":\"b.tif\"}]}",
+            path);
     CLEANUP(reader_free) struct reader reader = {.options = options, .failure = failure};
     const char *slash = strrchr(path, '/'); /* the path is absolute */
     reader.folder = strndup(path, slash > path ? (size_t)(slash - path) : 1);

@@ -62,8 +62,8 @@ static char *clean_id(struct scan *scan, const char *id) {
 /* Takes reason. leaf is the dye or a file's name; NULL: the sample as a whole. */
 static int add_broken(struct scan *scan, const char *leaf, char *reason) {
     CLEANUP_FREE char *owned_reason = reason;
-    CLEANUP_FREE char *id = leaf ? names_format("%s/%s", scan->request->name, leaf)
-                                 : strdup(scan->request->name);
+    CLEANUP_FREE char *id =
+        leaf ? names_format("%s/%s", scan->request->name, leaf) : strdup(scan->request->name);
     if (!id || !reason)
         return out_of_memory(scan);
     char *clean = clean_id(scan, id);
@@ -150,14 +150,14 @@ static char *image_problem(const struct scan *scan, const struct image *image) {
     const char *name = shown ? shown : "?";
     if (image->error)
         return names_format("%s/%s cannot be read: %s; if it is a link, its target is gone",
-                           scan->request->name, name, strerror(image->error));
+                            scan->request->name, name, strerror(image->error));
     if (!image->is_file)
         return names_format("%s/%s is neither a file nor a link to one; remove it",
-                           scan->request->name, name);
+                            scan->request->name, name);
     if (!names_is_clean(image->name))
         return names_format("the name %s/%s holds a control character or bytes that are no UTF-8; "
-                           "rename the file",
-                           scan->request->name, name);
+                            "rename the file",
+                            scan->request->name, name);
     return NULL;
 }
 
@@ -168,31 +168,31 @@ static char *name_problem(const struct image *image) {
     const int stem = (int)image->parsed.stem_length;
     if (!image->parsed.has_underscore)
         return names_format("%s has no underscore before the dye; rename it like %s", name,
-                           image->parsed.role == IMAGE_POST ? "CD070post_DAPI.tif"
-                                                            : "CD070pre_DAPI.tif");
+                            image->parsed.role == IMAGE_POST ? "CD070post_DAPI.tif"
+                                                             : "CD070pre_DAPI.tif");
     if (!image->dye)
         return names_format("%s has no dye between its last underscore and the extension; rename "
-                           "it like CD070pre_DAPI.tif",
-                           name);
+                            "it like CD070pre_DAPI.tif",
+                            name);
     if (image->parsed.role == IMAGE_BOTH)
         return names_format("%s holds both \"pre\" and \"post\" before its last underscore (%.*s); "
-                           "rename it so that one of them is left",
-                           name, stem, name);
+                            "rename it so that one of them is left",
+                            name, stem, name);
     if (strcasecmp(image->dye, "pre") == 0 || strcasecmp(image->dye, "post") == 0)
         return names_format("%s ends in \"%s\" where the dye belongs; put the dye last, like "
-                           "CD070%s_DAPI.tif",
-                           name, image->dye, image->dye);
+                            "CD070%s_DAPI.tif",
+                            name, image->dye, image->dye);
     return names_format("%s holds neither \"pre\" nor \"post\" before its last underscore; put the "
-                       "one that it is into the name, like CD070pre_DAPI.tif",
-                       name);
+                        "one that it is into the name, like CD070pre_DAPI.tif",
+                        name);
 }
 
 static char *two_candidates(const struct scan *scan, const char *dye, const char *role,
                             char *const *names) {
     CLEANUP_FREE char *joined = names_join(names, NAMES_SHOWN);
     return names_format("%s has %zu %s images of %s (%s); keep one and move the %s away",
-                       scan->request->name, names_count(names), role, dye,
-                       joined ? joined : "?", names_count(names) == 2 ? "other" : "others");
+                        scan->request->name, names_count(names), role, dye, joined ? joined : "?",
+                        names_count(names) == 2 ? "other" : "others");
 }
 
 /* Half a pair: present names the half that is there. Marks what the sentence speaks of as done. */
@@ -203,8 +203,8 @@ static char *half_a_pair(struct scan *scan, const char *dye, enum image_role mis
     if (other) {
         other->done = true;
         return names_format("the dye is written %s in %s but %s in %s; rename one file so that "
-                           "both agree",
-                           dye, present, other->dye, other->name);
+                            "both agree",
+                            dye, present, other->dye, other->name);
     }
     CLEANUP_NAMES char **unclear = NULL;
     if (names_in_role(scan, dye, IMAGE_BOTH, &unclear) < 0 ||
@@ -213,10 +213,10 @@ static char *half_a_pair(struct scan *scan, const char *dye, enum image_role mis
     if (unclear) {
         CLEANUP_FREE char *why = name_problem(find_image(scan, unclear[0]));
         return names_format("%s has no %s image to go with %s: %s", scan->request->name, role,
-                           present, why ? why : "?");
+                            present, why ? why : "?");
     }
     return names_format("half a pair: %s has %s but no %s image of %s; add it, or move %s away",
-                       scan->request->name, present, role, dye, present);
+                        scan->request->name, present, role, dye, present);
 }
 
 static int scan_dye(struct scan *scan, const char *dye) {
@@ -250,8 +250,7 @@ static int scan_dye(struct scan *scan, const char *dye) {
 /* ---- the folder ---- */
 
 static bool is_wanted(const struct scan *scan, const struct image *image) {
-    return !scan->request->dyes ||
-           (image->dye && names_contains(scan->request->dyes, image->dye));
+    return !scan->request->dyes || (image->dye && names_contains(scan->request->dyes, image->dye));
 }
 
 /* Images that are broken in themselves: they can be half of nothing. */
@@ -352,9 +351,10 @@ static int compare_images(const void *a, const void *b) {
 static int read_folder(struct scan *scan, char **ret_problem) {
     DIR *folder = opendir(scan->folder);
     if (!folder) {
-        *ret_problem = names_format("the folder %s cannot be opened: %s; give yourself the right to "
-                                   "read it",
-                                   scan->folder, strerror(errno));
+        *ret_problem =
+            names_format("the folder %s cannot be opened: %s; give yourself the right to "
+                         "read it",
+                         scan->folder, strerror(errno));
         return *ret_problem ? 0 : out_of_memory(scan);
     }
     int r = 0;
@@ -372,7 +372,8 @@ static int read_folder(struct scan *scan, char **ret_problem) {
 
 int sample_scan(const struct sample_request *request, struct sample_findings *findings,
                 struct failure *failure) {
-    CLEANUP(scan_free) struct scan scan = {
+    CLEANUP(scan_free)
+    struct scan scan = {
         .request = request,
         .findings = findings,
         .failure = failure,
@@ -383,7 +384,7 @@ int sample_scan(const struct sample_request *request, struct sample_findings *fi
     if (!names_is_clean(request->name))
         return add_broken(&scan, NULL,
                           names_format("the folder's name holds a control character or bytes that "
-                                      "are no UTF-8; rename it"));
+                                       "are no UTF-8; rename it"));
     char *problem = NULL;
     int r = read_folder(&scan, &problem);
     if (r < 0 || problem)
@@ -394,7 +395,7 @@ int sample_scan(const struct sample_request *request, struct sample_findings *fi
         return 0;
     return add_broken(&scan, NULL,
                       names_format("the folder %s holds no .tif or .tiff file; put its images "
-                                  "there, move it out of the raw folder, or leave it out with "
-                                  "--skip-missing",
-                                  scan.folder));
+                                   "there, move it out of the raw folder, or leave it out with "
+                                   "--skip-missing",
+                                   scan.folder));
 }

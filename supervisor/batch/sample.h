@@ -6,11 +6,11 @@
 #include "supervisor/batch/task.h"
 
 struct sample_request {
-    const char *raw;    /* absolute */
-    const char *name;   /* the folder's name below raw */
-    char *const *dyes;  /* only these; NULL: all */
-    bool skip_missing;  /* a folder without images, or without a requested dye, is passed over */
-    json_t *params;     /* borrowed; each task gets its own reference */
+    const char *raw;   /* absolute */
+    const char *name;  /* the folder's name below raw */
+    char *const *dyes; /* only these; NULL: all */
+    bool skip_missing; /* a folder without images, or without a requested dye, is passed over */
+    json_t *params;    /* borrowed; each task gets its own reference */
 };
 
 struct sample_findings {

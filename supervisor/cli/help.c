@@ -17,17 +17,18 @@ static const struct help_page pages[] = {
         .meaning = "align every pair below a raw folder, now, in the foreground",
         .usage = "  registrar run RAW -o OUT [OPTION]...\n"
                  "  registrar run --manifest FILE -o OUT [OPTION]...\n",
-        .text = "RAW holds a folder per sample, and in it a pre- and a post-stain image per dye:\n"
-                "\n"
-                "  RAW/CD070/CD070pre_DAPI.tif\n"
-                "  RAW/CD070/CD070post_DAPI.tif     becomes the task CD070/DAPI\n"
-                "\n"
-                "\"pre\" or \"post\" stands anywhere before the last underscore, the dye behind it;\n"
-                "the ending is .tif or .tiff. Letter case matters in the dye alone.\n"
-                "\n"
-                "Each pair is aligned by a fresh process; one that fails never stops the others.\n"
-                "Results are in OUT/<sample>/<dye>/. Run the same command again after an\n"
-                "interruption, a crash or a power cut: finished tasks are not repeated.\n",
+        .text =
+            "RAW holds a folder per sample, and in it a pre- and a post-stain image per dye:\n"
+            "\n"
+            "  RAW/CD070/CD070pre_DAPI.tif\n"
+            "  RAW/CD070/CD070post_DAPI.tif     becomes the task CD070/DAPI\n"
+            "\n"
+            "\"pre\" or \"post\" stands anywhere before the last underscore, the dye behind it;\n"
+            "the ending is .tif or .tiff. Letter case matters in the dye alone.\n"
+            "\n"
+            "Each pair is aligned by a fresh process; one that fails never stops the others.\n"
+            "Results are in OUT/<sample>/<dye>/. Run the same command again after an\n"
+            "interruption, a crash or a power cut: finished tasks are not repeated.\n",
         .has_batch_options = true,
         .more = "Examples:\n"
                 "  registrar run /data/raw -o /data/aligned\n"
@@ -110,8 +111,9 @@ static void print_meaning(FILE *stream, const char *text, int at) {
 static void print_option(FILE *stream, const struct option_row *row) {
     char left[64], right[256];
     const char letter[] = {'-', row->letter, ',', ' ', '\0'};
-    const int at = snprintf(left, sizeof(left), "  %s--%s%s%s", row->letter ? letter : "    ",
-                            row->name, row->argument ? " " : "", row->argument ? row->argument : "");
+    const int at =
+        snprintf(left, sizeof(left), "  %s--%s%s%s", row->letter ? letter : "    ", row->name,
+                 row->argument ? " " : "", row->argument ? row->argument : "");
     (void)snprintf(right, sizeof(right), "%s%s%s%s", row->meaning,
                    row->fallback ? " (default: " : "", row->fallback ? row->fallback : "",
                    row->fallback ? ")" : "");
@@ -136,9 +138,10 @@ static void print_options(FILE *stream) {
     for (size_t i = 0; params_name(i); i++) {
         char left[64], right[256], fallback[32];
         const int at = snprintf(left, sizeof(left), "  %s", params_name(i));
-        (void)snprintf(fallback, sizeof(fallback), "%.*s", /* JSON text: strings are quoted */
-                       (int)strcspn(params_default_text(i) + (*params_default_text(i) == '"'), "\""),
-                       params_default_text(i) + (*params_default_text(i) == '"'));
+        (void)snprintf(
+            fallback, sizeof(fallback), "%.*s", /* JSON text: strings are quoted */
+            (int)strcspn(params_default_text(i) + (*params_default_text(i) == '"'), "\""),
+            params_default_text(i) + (*params_default_text(i) == '"'));
         (void)snprintf(right, sizeof(right), "%s (default: %s)", params_meaning(i), fallback);
         (void)fputs(left, stream);
         print_meaning(stream, right, at);
@@ -156,14 +159,15 @@ void help_print_page(const struct help_page *page, FILE *stream) {
 }
 
 void help_print_overview(FILE *stream) {
-    (void)fputs("registrar aligns pre- and post-stain microscopy scans, one supervised process per\n"
-                "pair, through the night, and tells in the morning what worked and what did not.\n"
-                "\n"
-                "  registrar plan RAW -o OUT     what there is to do, and whether it fits\n"
-                "  registrar run RAW -o OUT      do it; again: do only what is missing\n"
-                "\n"
-                "Commands:\n",
-                stream);
+    (void)fputs(
+        "registrar aligns pre- and post-stain microscopy scans, one supervised process per\n"
+        "pair, through the night, and tells in the morning what worked and what did not.\n"
+        "\n"
+        "  registrar plan RAW -o OUT     what there is to do, and whether it fits\n"
+        "  registrar run RAW -o OUT      do it; again: do only what is missing\n"
+        "\n"
+        "Commands:\n",
+        stream);
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)
         (void)fprintf(stream, "  %-10s%s\n", pages[i].command, pages[i].meaning);
     (void)fputs("\n"

@@ -10,11 +10,11 @@
 
 struct help_page {
     const char *command;
-    const char *meaning;     /* one line, for the list of commands */
-    const char *usage;       /* lines */
-    const char *text;        /* paragraphs */
-    bool has_batch_options;  /* the options of run and plan are listed */
-    const char *more;        /* sections behind the options, as they are printed */
+    const char *meaning;    /* one line, for the list of commands */
+    const char *usage;      /* lines */
+    const char *text;       /* paragraphs */
+    bool has_batch_options; /* the options of run and plan are listed */
+    const char *more;       /* sections behind the options, as they are printed */
 };
 
 /* NULL past the end. */

@@ -3,8 +3,8 @@
 #include "supervisor/cli/options.h"
 
 #include "common/footprint.h"
-#include "common/params.h"
 #include "common/names.h"
+#include "common/params.h"
 #include "common/units.h"
 #include "supervisor/cli/nearest.h"
 
@@ -237,20 +237,20 @@ static const struct row rows[] = {
     {{"manifest", "FILE", NULL,
       "a JSON list of pairs and commands in place of RAW; see registrar-manifest(5)", WHAT, 0},
      set_manifest},
-    {{"set", "NAME=VALUE", NULL, "an alignment parameter, see below; may be given many times",
-      WHAT, 0},
+    {{"set", "NAME=VALUE", NULL, "an alignment parameter, see below; may be given many times", WHAT,
+      0},
      set_param},
     {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0}, set_redo},
     {{"jobs", "N|auto", "auto", "workers at once", MACHINE, 0}, set_jobs},
     {{"threads", "N|auto", "auto", "threads of each worker", MACHINE, 0}, set_threads},
-    {{"memory", "SIZE|PERCENT", "80% of what is available", "for the whole batch", MACHINE, 0},
+    {{"memory", "SIZE|PERCENT", "all that is available",
+      "for the whole batch; auto keeps to 80 % of it", MACHINE, 0},
      set_memory},
     {{"worker-memory", "SIZE", "512M", "cap that each worker obeys", MACHINE, 0},
      set_worker_memory},
     {{"force", NULL, NULL, "run although the pre-flight refuses", MACHINE, 0}, set_force},
     {{"timeout", "DURATION", "2h", "for one attempt", PATIENCE, 0}, set_timeout},
-    {{"stall-timeout", "DURATION", "10m", "without any progress", PATIENCE, 0},
-     set_stall_timeout},
+    {{"stall-timeout", "DURATION", "10m", "without any progress", PATIENCE, 0}, set_stall_timeout},
     {{"retries", "N", "1", "further attempts after a crash, a kill or a stall", PATIENCE, 0},
      set_retries},
     {{"json", NULL, NULL, "the result as JSON on stdout", SHOWN, 0}, set_json},
@@ -262,6 +262,8 @@ const struct option_row *options_row(size_t row) {
 }
 
 static const char *option_name(size_t row) {
+    if (row == ARRAY_LEN(rows))
+        return "help"; /* answered before parsing, but people misspell it like any other */
     return row < ARRAY_LEN(rows) ? rows[row].shown.name : NULL;
 }
 
@@ -291,8 +293,7 @@ static void fill_getopt_tables(struct option longs[ARRAY_LEN(rows) + 1],
     *shorts = '\0';
 }
 
-static int refuse_option(const char *command, const char *word, int code,
-                         struct failure *failure) {
+static int refuse_option(const char *command, const char *word, int code, struct failure *failure) {
     const struct row *row = find_row(code);
     if (row) /* getopt knows the option: it had a value where none belongs */
         return failure_set(failure, -EINVAL, "--%s takes no value", row->shown.name);
@@ -396,7 +397,8 @@ static int check_whole(const char *command, const struct options *options,
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct failure *failure) {
-    CLEANUP(options_free) struct options options = {
+    CLEANUP(options_free)
+    struct options options = {
         .timeout_ms = OPTIONS_DEFAULT_TIMEOUT_MS,
         .stall_timeout_ms = OPTIONS_DEFAULT_STALL_TIMEOUT_MS,
         .worker_memory_bytes = (uint64_t)OPTIONS_DEFAULT_WORKER_MEMORY_MIB << 20,

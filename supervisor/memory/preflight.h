@@ -1,13 +1,16 @@
 /* The pre-flight: what the batch needs against what the machine has, before anything starts.
  *
  * Levels: up to 80 % ok, up to 100 % a warning with advice, above that refused. "Available" knows
- * cgroup limits (v1 and v2) and that a folder on tmpfs is RAM, not disk.
+ * cgroup limits (v1 and v2) and that a folder on tmpfs is RAM, not disk. `auto` takes what stays
+ * ok. Reads only: OUT is neither made nor touched.
  */
 #ifndef SUPERVISOR_MEMORY_PREFLIGHT_H
 #define SUPERVISOR_MEMORY_PREFLIGHT_H
 
 #include "supervisor/batch/task.h"
 #include "supervisor/cli/options.h"
+#include "supervisor/memory/machine.h"
+#include "supervisor/memory/space.h"
 
 #include <stdio.h>
 
@@ -24,11 +27,21 @@ struct preflight {
     struct preflight_task *tasks; /* one per task of the list, same order; owned */
     size_t n_tasks;
     int jobs, threads;            /* chosen: options with auto resolved */
-    uint64_t memory_needed_bytes; /* jobs x the largest reservations */
-    uint64_t memory_budget_bytes; /* what the batch may use at once */
+    uint64_t memory_needed_bytes; /* the largest reservations that can run at once, and results
+                                     that are written to RAM */
+    uint64_t memory_limit_bytes;  /* what that is held against: available, or --memory */
+    uint64_t memory_budget_bytes; /* what reservations may add up to */
+    uint64_t largest_bytes;       /* the largest reservation */
+    bool is_uniform;              /* all that can run at once are as large as the largest */
     uint64_t disk_needed_bytes, disk_free_bytes;
-    int64_t time_ms;
+    int64_t time_ms;  /* of the whole batch; a rough prior; 0: unknown */
+    size_t n_wanted;  /* tasks that will be started */
+    size_t n_errors;  /* of them: pairs that cannot be read */
+    size_t n_assumed; /* of them: commands that declare no memory */
+    struct machine machine;
+    struct space space; /* of OUT */
     enum preflight_level memory_level, disk_level;
+    char **memory_advice, **disk_advice; /* what would help, with the user's numbers; owned */
 };
 
 /* wanted: per task, false when a resume leaves it out (NULL: all are wanted). Runs the probe. */

@@ -1,0 +1,360 @@
+/* See probe.h. The list goes to the worker as a memory file on stdin, so that writing it can never
+ * block against a worker that writes to us. The worker says "begin" before each file: what it had
+ * begun when it died, hung or talked nonsense is the file to blame, and a fresh worker gets the
+ * rest. Each round settles one file at least, so the rounds end. */
+#include "supervisor/memory/probe.h"
+
+#include "common/clock.h"
+#include "common/json_read.h"
+#include "common/names.h"
+#include "common/protocol.h"
+#include "common/units.h"
+#include "supervisor/process/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    OOM_SCORE_ADJ = 800, /* when memory runs out, the probe goes before anything of value */
+    MAX_SAMPLES = 64,
+    END_TIMEOUT_MS = 10000, /* for a worker that has said all and closed its pipe */
+};
+
+enum mode { MODE_HEADERS, MODE_HASHES };
+
+static const char *const mode_words[] = {[MODE_HEADERS] = "probe", [MODE_HASHES] = "hash"};
+
+struct round {
+    enum mode mode;
+    const char *worker;
+    const char *const *paths; /* of this round */
+    size_t count;
+    struct probe_result *results; /* of this round */
+    int64_t timeout_ms;
+    size_t n_done; /* files answered; the next answer is for this index */
+    bool begun;    /* the worker has begun file n_done */
+    bool nonsense; /* it said something that is not in the protocol */
+    bool late;
+    struct spawned child;
+    int report_fd;
+};
+
+/* ---- what the worker says ---- */
+
+static bool read_u64(const json_t *line, const char *key, uint64_t high, uint64_t *ret) {
+    const json_t *value = json_object_get(line, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        (uint64_t)json_integer_value(value) > high)
+        return false;
+    *ret = (uint64_t)json_integer_value(value);
+    return true;
+}
+
+static bool read_header(const json_t *line, struct probe_result *result) {
+    struct footprint_image *image = &result->image;
+    uint64_t samples = 0, bits = 0;
+    /* the limits keep every product that the forecast makes of them below 2^64 */
+    if (!read_u64(line, "width", INT32_MAX, &image->width) ||
+        !read_u64(line, "height", INT32_MAX, &image->height) ||
+        !read_u64(line, "samples", MAX_SAMPLES, &samples) || !read_u64(line, "bits", 64, &bits) ||
+        !read_u64(line, "size", INT64_MAX, &result->size))
+        return false;
+    image->samples = (uint32_t)samples;
+    image->bits = (uint32_t)bits;
+    image->scratch = json_is_true(json_object_get(line, "scratch"));
+    return image->width > 0 && image->height > 0 && samples > 0 && bits > 0;
+}
+
+static bool read_hash(const json_t *line, struct probe_result *result) {
+    const char *hash = json_string_value(json_object_get(line, "hash"));
+    const json_t *mtime = json_object_get(line, "mtime_ns");
+    if (!hash || strlen(hash) != sizeof(result->hash) - 1 || !json_is_integer(mtime) ||
+        !read_u64(line, "size", INT64_MAX, &result->size))
+        return false;
+    (void)snprintf(result->hash, sizeof(result->hash), "%s", hash);
+    result->mtime_ns = json_integer_value(mtime);
+    return true;
+}
+
+static bool read_file_line(struct round *round, const json_t *line) {
+    struct probe_result *result = &round->results[round->n_done];
+    const char *error = json_string_value(json_object_get(line, "error"));
+    if (error) {
+        free(result->error);
+        result->error = strdup(error);
+        return result->error != NULL;
+    }
+    return round->mode == MODE_HEADERS ? read_header(line, result) : read_hash(line, result);
+}
+
+static bool read_line(struct round *round, const char *text, size_t length) {
+    CLEANUP_JSON json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    const char *event = json_string_value(json_object_get(line, "event"));
+    uint64_t index = 0;
+    if (!event || round->n_done >= round->count ||
+        !read_u64(line, "index", round->count - 1, &index) || index != round->n_done)
+        return false;
+    if (strcmp(event, "begin") == 0 && !round->begun) {
+        round->begun = true;
+        return true;
+    }
+    if (strcmp(event, "file") != 0 || !round->begun || !read_file_line(round, line))
+        return false;
+    round->begun = false;
+    round->n_done++;
+    return true;
+}
+
+/* Takes whole lines off the buffer's front; what is left moves there. */
+static void read_lines(struct round *round, char *buffer, size_t *used) {
+    size_t start = 0;
+    const char *end;
+    while (!round->nonsense && (end = memchr(buffer + start, '\n', *used - start))) {
+        const size_t length = (size_t)(end - buffer) - start;
+        round->nonsense = !read_line(round, buffer + start, length);
+        start += length + 1;
+    }
+    memmove(buffer, buffer + start, *used - start);
+    *used -= start;
+    if (*used == PROTOCOL_LINE_BYTES)
+        round->nonsense = true;
+}
+
+/* ---- a round: one worker ---- */
+
+/* True when fd became readable (or was closed) before the deadline. */
+static bool wait_readable(int fd, int64_t deadline_ms) {
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    for (;;) {
+        const int64_t left = deadline_ms - clock_monotonic_ms();
+        if (left <= 0)
+            return false;
+        const int r = poll(&poll_fd, 1, left > INT_MAX ? INT_MAX : (int)left);
+        if (r > 0)
+            return true;
+        if (r < 0 && errno != EINTR)
+            return false;
+    }
+}
+
+/* Reads until the end of the pipe, or until the worker is late or talks nonsense. Progress is an
+ * answered file: a flood of anything else does not move the deadline. */
+static void listen_to_worker(struct round *round) {
+    static char buffer[PROTOCOL_LINE_BYTES]; /* one listener at a time; too big for the stack */
+    size_t used = 0, seen = 0;
+    int64_t deadline = clock_monotonic_ms() + round->timeout_ms;
+    while (!round->nonsense) {
+        if (!wait_readable(round->report_fd, deadline)) {
+            round->late = true;
+            return;
+        }
+        const ssize_t n = read(round->report_fd, buffer + used, sizeof(buffer) - used);
+        if (n == 0)
+            return;
+        if (n < 0 && errno != EINTR)
+            return; /* as good as closed */
+        used += n > 0 ? (size_t)n : 0;
+        read_lines(round, buffer, &used);
+        if (round->n_done > seen)
+            deadline = clock_monotonic_ms() + round->timeout_ms;
+        seen = round->n_done;
+    }
+}
+
+static struct spawn_exit end_worker(struct round *round) {
+    struct spawn_exit end = {0};
+    if (round->late || round->nonsense ||
+        !wait_readable(round->child.pidfd, clock_monotonic_ms() + END_TIMEOUT_MS))
+        (void)spawn_signal(round->child.pidfd, SIGKILL); /* ESRCH: it went by itself */
+    while (spawn_reap(round->child.pidfd, &end) == -EAGAIN)
+        (void)wait_readable(round->child.pidfd, clock_monotonic_ms() + END_TIMEOUT_MS);
+    return end;
+}
+
+/* The list as the worker reads it, on a descriptor. */
+static int write_list(const struct round *round, int *ret_fd, struct failure *failure) {
+    CLEANUP_JSON json_t *list = json_pack("{s:i, s:[]}", "v", PROTOCOL_VERSION, "files");
+    json_t *files = json_object_get(list, "files");
+    for (size_t i = 0; i < round->count; i++)
+        if (json_array_append_new(files, json_string(round->paths[i])) < 0)
+            return failure_set(failure, -EINVAL, "the path %s is no UTF-8; rename it",
+                               round->paths[i]);
+    CLEANUP_CLOSE int fd = memfd_create("registrar-probe", MFD_CLOEXEC);
+    if (fd < 0)
+        return failure_set_errno(failure, -errno, "cannot hand a list of files to the worker");
+    if (!list || json_dumpfd(list, fd, JSON_COMPACT) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        return failure_set(failure, -ENOMEM, "cannot hand a list of files to the worker");
+    *ret_fd = STEAL_FD(fd);
+    return 0;
+}
+
+static int start_worker(struct round *round, struct failure *failure) {
+    CLEANUP_CLOSE int list_fd = -1;
+    int pipe_fds[2];
+    int r = write_list(round, &list_fd, failure);
+    if (r < 0)
+        return r;
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return failure_set_errno(failure, -errno, "cannot make a pipe to the worker");
+    const char *const argv[] = {round->worker, mode_words[round->mode], NULL};
+    const struct spawn_request request = {
+        .argv = argv,
+        .envp = (const char *const *)environ,
+        .stdin_fd = list_fd,
+        .stdout_fd = -1,
+        .stderr_fd = -1,
+        .report_fd = pipe_fds[1],
+        .oom_score_adj = OOM_SCORE_ADJ,
+    };
+    r = spawn_start(&request, &round->child, failure);
+    (void)close(pipe_fds[1]); /* the child has its own */
+    if (r < 0) {
+        (void)close(pipe_fds[0]);
+        return r;
+    }
+    round->report_fd = pipe_fds[0];
+    return 0;
+}
+
+/* Why the file that the worker had begun cannot be used. Caller owns. */
+static char *describe_end(const struct round *round, const struct spawn_exit *end) {
+    char limit[UNITS_TEXT_BYTES];
+    const char *path = round->paths[round->n_done];
+    if (round->late)
+        return names_format("reading %s took longer than %s; the file may be damaged, or the drive "
+                            "hangs",
+                            path, units_format_duration(round->timeout_ms, limit));
+    if (round->nonsense)
+        return names_format("the worker made no sense when it read %s; the file may be damaged",
+                            path);
+    if (end->code == CLD_EXITED)
+        return names_format("the worker gave up (exit status %d) when it read %s; the file may be "
+                            "damaged",
+                            end->status, path);
+    return names_format("the worker died (SIG%s) when it read %s; the file may be damaged",
+                        sigabbrev_np(end->status) ? sigabbrev_np(end->status) : "?", path);
+}
+
+static int fail_unstarted(const struct round *round, const struct spawn_exit *end,
+                          struct failure *failure) {
+    if (end->code == CLD_EXITED && !round->late && !round->nonsense)
+        return failure_set(failure, -EPROTO,
+                           "%s %s ended with exit status %d before it looked at a file; is it the "
+                           "registrar-worker of this version?",
+                           round->worker, mode_words[round->mode], end->status);
+    return failure_set(failure, -EPROTO,
+                       "%s %s %s before it looked at a file; is it the registrar-worker of this "
+                       "version?",
+                       round->worker, mode_words[round->mode],
+                       round->late       ? "said nothing"
+                       : round->nonsense ? "made no sense"
+                                         : "was killed");
+}
+
+/* Settles one file at least, or fails. */
+static int run_round(struct round *round, struct failure *failure) {
+    int r = start_worker(round, failure);
+    if (r < 0)
+        return r;
+    listen_to_worker(round);
+    const struct spawn_exit end = end_worker(round);
+    (void)close(round->report_fd); /* only read from */
+    (void)close(round->child.pidfd);
+    if (round->n_done == round->count)
+        return 0;
+    if (round->n_done == 0 && !round->begun)
+        return fail_unstarted(round, &end, failure);
+    if (!round->begun)
+        return 0; /* between two files: nobody to blame, a fresh worker goes on */
+    struct probe_result *result = &round->results[round->n_done];
+    free(result->error);
+    result->error = describe_end(round, &end);
+    round->n_done++;
+    return result->error ? 0 : failure_set(failure, -ENOMEM, "out of memory");
+}
+
+static int probe(enum mode mode, const char *worker, const char *const *paths, size_t count,
+                 int64_t timeout_ms, struct probe_result *results, struct failure *failure) {
+    memset(results, 0, count * sizeof(*results));
+    for (size_t at = 0; at < count;) {
+        struct round round = {
+            .mode = mode,
+            .worker = worker,
+            .paths = paths + at,
+            .count = count - at,
+            .results = results + at,
+            .timeout_ms = timeout_ms,
+        };
+        int r = run_round(&round, failure);
+        if (r < 0) {
+            probe_results_free(results, count);
+            return r;
+        }
+        at += round.n_done;
+    }
+    return 0;
+}
+
+int probe_headers(const char *worker, const char *const *paths, size_t count, int64_t timeout_ms,
+                  struct probe_result *results, struct failure *failure) {
+    return probe(MODE_HEADERS, worker, paths, count, timeout_ms, results, failure);
+}
+
+int probe_hashes(const char *worker, const char *const *paths, size_t count, int64_t timeout_ms,
+                 struct probe_result *results, struct failure *failure) {
+    return probe(MODE_HASHES, worker, paths, count, timeout_ms, results, failure);
+}
+
+void probe_results_free(struct probe_result *results, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        free(results[i].error);
+        results[i].error = NULL;
+    }
+}
+
+/* ---- finding it ---- */
+
+/* The first executable registrar-worker of PATH, or NULL. Caller owns. */
+static char *find_in_path(void) {
+    const char *path = getenv("PATH");
+    while (path && *path) {
+        const size_t length = strcspn(path, ":");
+        CLEANUP_FREE char *candidate = names_format("%.*s/registrar-worker", (int)length, path);
+        if (length > 0 && candidate && access(candidate, X_OK) == 0)
+            return STEAL_PTR(candidate);
+        path += length + (path[length] == ':');
+    }
+    return NULL;
+}
+
+int probe_find_worker(char **ret_path, struct failure *failure) {
+    const char *given = getenv("REGISTRAR_WORKER");
+    if (given && *given) {
+        if (access(given, X_OK) < 0)
+            return failure_set_errno(failure, -errno,
+                                     "REGISTRAR_WORKER names %s, which cannot be run", given);
+        *ret_path = strdup(given);
+        return *ret_path ? 0 : failure_set(failure, -ENOMEM, "out of memory");
+    }
+    char self[PATH_MAX];
+    const ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    self[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash)
+        *slash = '\0';
+    CLEANUP_FREE char *beside = names_format("%s/registrar-worker", self);
+    if (beside && access(beside, X_OK) == 0)
+        *ret_path = STEAL_PTR(beside);
+    else
+        *ret_path = find_in_path();
+    return *ret_path ? 0
+                     : failure_set(failure, -ENOENT,
+                                   "there is no registrar-worker in %s or in PATH; install it "
+                                   "beside registrar, or set REGISTRAR_WORKER",
+                                   self);
+}
