@@ -244,7 +244,7 @@ void live_view_close(struct live_view *view) {
     uv_handle_t *handles[] = {(uv_handle_t *)&view->timer, (uv_handle_t *)&view->resized,
                               (uv_handle_t *)&view->continued};
     size_t n_handles = view->n_handles; /* opened in this order */
-    for (size_t i = 0; i < n_handles; i++)
+    for (size_t i = 0; i < ARRAY_LEN(handles) && i < n_handles; i++)
         uv_close(handles[i], on_closed);
     if (n_handles == 0)
         free(view);

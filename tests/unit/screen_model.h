@@ -75,7 +75,7 @@ static inline void screen_escape(struct screen *screen, const char *sequence) {
         screen->wraps = final == 'h';
         screen->about_to_wrap = false;
     } else if (final == 'A') {
-        size_t up = (size_t)atoi(sequence);
+        size_t up = strtoul(sequence, NULL, 10);
         size_t room = screen->row - screen->top;
         screen->row -= up < room ? up : room;
         screen->about_to_wrap = false;
