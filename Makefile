@@ -44,6 +44,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/te
 # What stands in a folder below tests/tools is linked into each tool that uses it.
 TOOLS_OBJ := $(call objects,$(call sources,$(wildcard tests/tools/*/)))
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 INTEGRATION_TESTS := $(wildcard tests/integration/test_*.py)
 PROGRAMS := $(BUILD)/registrar $(BUILD)/registrar-worker
 
@@ -93,6 +94,10 @@ $(BUILD)/tools/read_image: $(BUILD)/tests/tools/read_image.c.o $(BUILD)/libworke
 	@mkdir -p $(@D)
 	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS)
 
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.c.o $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(TOOLS_LIBS)
+
 # vectors: it draws a billion kernels for a large image
 $(BUILD)/tests/tools/scene/render.c.o: OPT := -O3
 
@@ -120,25 +125,37 @@ deps-bench:
 
 JOBS := $(shell nproc)
 
+# Five tasks drawn and aligned below DEMO; two of them are meant to fail.
+DEMO ?= demo
+demo: deps
+	$(MAKE) -j$(JOBS) all $(BUILD)/tools/generate
+	examples/demo $(BUILD) $(DEMO)
+
 # The tests see the programs through BUILD; see tests/lib.
 check: deps-check
 	$(MAKE) -j$(JOBS) all $(UNIT_TESTS) $(TOOLS)
-	BUILD=$(BUILD) prove -j$(JOBS) --exec tests/lib/timed $(UNIT_TESTS) $(INTEGRATION_TESTS)
+	BUILD=$(BUILD) prove -j$(JOBS) --timer --exec tests/lib/timed $(UNIT_TESTS) $(INTEGRATION_TESTS)
 
 check-asan:
 	ASAN_OPTIONS=abort_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	TIMEOUT_FACTOR=5 $(MAKE) check BUILD=build-asan OPT=-O1 \
 		SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer'
 
-C_FILES = $(shell git ls-files '*.c' '*.h' '*.cpp')
+# Each figure that is claimed, measured here (tests/bench). Smaller: make bench QUICK=1
+bench: deps-bench
+	$(MAKE) -j$(JOBS) all $(TOOLS) $(BENCH_PROGRAMS)
+	BUILD=$(BUILD) QUICK=$(QUICK) tests/bench/bench
+
+C_FILES = $(shell find common supervisor worker tests -name '*.[ch]' -o -name '*.cpp')
+MAN_PAGES := $(wildcard man/*.[1-9])
 lint: deps-lint
 	clang-format --dry-run --Werror $(C_FILES)
-	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
+	$(if $(MAN_PAGES),mandoc -T lint -W warning $(MAN_PAGES))
+	cppcheck --quiet -j$(JOBS) --std=c11 --language=c --enable=warning,performance,portability \
 		--inline-suppr --error-exitcode=1 --suppress=missingIncludeSystem $(DEFINES) \
-		common supervisor worker
-	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P$(JOBS) -n 8 clang-tidy --quiet \
-		2>/dev/null -- -std=gnu17 $(DEFINES)
-	@for page in man/*.[1-9]; do mandoc -T lint -W warning "$$page" || exit 1; done
+		common supervisor worker tests/tools tests/bench
+	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P$(JOBS) -n 4 clang-tidy --quiet \
+		2>$(BUILD)/clang-tidy.log -- -std=gnu17 $(DEFINES)
 
 format:
 	clang-format -i $(C_FILES)
@@ -146,12 +163,13 @@ format:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	for page in man/*.[1-9]; do \
-		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	for page in $(MAN_PAGES); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; \
+	done
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
-	for page in man/*.[1-9]; do \
+	for page in $(MAN_PAGES); do \
 		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 
 clean:
