@@ -16,6 +16,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"ledger", command_ledger},
     {"plan", command_plan},
 };
 

@@ -70,15 +70,24 @@ static const struct help_page pages[] = {
     {
         .command = "ledger",
         .meaning = "read the record of everything that was done",
-        .usage = "  registrar ledger show|verify|csv -o OUT\n"
-                 "  registrar ledger show|verify|csv FILE\n",
-        .text = "  show     every record, one line each, for people\n"
+        .usage = "  registrar ledger show|verify|csv -o OUT [OPTION]...\n"
+                 "  registrar ledger show|verify|csv FILE [OPTION]...\n",
+        .text = "  show     what was done, for people: a row per attempt, times in your time zone\n"
                 "  verify   check every record's checksum and number; name the damaged line\n"
-                "  csv      the attempts as a table: verdict, time, memory, evidence\n",
+                "  csv      memory per attempt: task_key,min_memory_mb,max_memory_mb\n"
+                "\n"
+                "-o OUT takes OUT/ledger.jsonl, the record of the run that wrote to OUT. Reading\n"
+                "disturbs no run that is going on. registrar-ledger(5) describes the file.\n"
+                "\n"
+                "Options:\n"
+                "      --task ID              only the records of this task (show, csv)\n"
+                "      --all                  show every record, starts and ends of tasks too\n"
+                "      --json                 show the records as they stand, a JSON line each\n"
+                "      --wide                 csv: all that is recorded of an attempt\n",
         .more = "Exit status:\n"
-                "  0   fine\n"
-                "  2   wrong usage\n"
-                "  5   the ledger is damaged\n",
+                "  0   fine; a torn tail, which the next run sets aside, is fine too\n"
+                "  2   wrong usage, or no such file\n"
+                "  5   the ledger is damaged, or the file is no ledger\n",
     },
 };
 
