@@ -78,19 +78,7 @@ static int new_scratch(const char *path, const struct header *header, struct scr
 
 static int write_all(const struct scratch *scratch, uint64_t offset, const void *bytes, size_t size,
                      struct failure *failure) {
-    const char *at = bytes;
-    while (size > 0) {
-        ssize_t n = pwrite(scratch->fd, at, size, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return failure_set_errno(failure, -errno, "%s cannot be written",
-                                     scratch->temporary ? scratch->temporary : scratch->path);
-        at += n;
-        offset += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return 0;
+    return tiff_file_write(scratch->fd, scratch->temporary, offset, bytes, size, failure);
 }
 
 static int begin(struct scratch *scratch, struct failure *failure) {
