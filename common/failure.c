@@ -11,24 +11,22 @@ static void format_text(struct failure *failure, int code, const char *format, v
     (void)vsnprintf(failure->text, sizeof(failure->text), format, args);
 }
 
-int failure_set(struct failure *failure, int code, const char *format, ...) {
-    if (failure) {
-        va_list args;
-        va_start(args, format);
-        format_text(failure, code, format, args);
-        va_end(args);
-    }
-    return code;
+void failure_fill(struct failure *failure, int code, const char *format, ...) {
+    if (!failure)
+        return;
+    va_list args;
+    va_start(args, format);
+    format_text(failure, code, format, args);
+    va_end(args);
 }
 
-int failure_set_errno(struct failure *failure, int code, const char *format, ...) {
-    if (failure) {
-        va_list args;
-        va_start(args, format);
-        format_text(failure, code, format, args);
-        va_end(args);
-        size_t used = strlen(failure->text);
-        (void)snprintf(failure->text + used, sizeof(failure->text) - used, ": %s", strerror(-code));
-    }
-    return code;
+void failure_fill_errno(struct failure *failure, int code, const char *format, ...) {
+    if (!failure)
+        return;
+    va_list args;
+    va_start(args, format);
+    format_text(failure, code, format, args);
+    va_end(args);
+    size_t used = strlen(failure->text);
+    (void)snprintf(failure->text + used, sizeof(failure->text) - used, ": %s", strerror(-code));
 }

@@ -9,6 +9,8 @@
 
 #include "common/cleanup.h"
 
+#include <errno.h>
+
 enum { FAILURE_TEXT_BYTES = 1024 };
 
 struct failure {
@@ -16,13 +18,30 @@ struct failure {
     char text[FAILURE_TEXT_BYTES]; /* one sentence, no trailing newline, always terminated */
 };
 
-/* Fills the failure and returns its code, so that `return failure_set(...)` reads as one step.
- * A NULL failure is allowed: the code alone is returned. code must be negative. */
-__attribute__((format(printf, 3, 4))) int failure_set(struct failure *failure, int code,
-                                                      const char *format, ...);
-
+/* Fills the failure and yields its code, so that `return failure_set(...)` reads as one step. A
+ * NULL failure is allowed: the code alone is yielded. code must be negative; should it not be (an
+ * errno that a library forgot to set), -EIO takes its place: a failure never reads as success.
+ * Macros, so that callers and analyzers see as much. */
+#define failure_set(failure, code, ...)                                                            \
+    ({                                                                                             \
+        int failure_code = failure_negative(code);                                                 \
+        failure_fill((failure), failure_code, __VA_ARGS__);                                        \
+        failure_code;                                                                              \
+    })
 /* The same with ": <strerror(-code)>" appended. */
-__attribute__((format(printf, 3, 4))) int failure_set_errno(struct failure *failure, int code,
-                                                            const char *format, ...);
+#define failure_set_errno(failure, code, ...)                                                      \
+    ({                                                                                             \
+        int failure_code = failure_negative(code);                                                 \
+        failure_fill_errno((failure), failure_code, __VA_ARGS__);                                  \
+        failure_code;                                                                              \
+    })
+
+static inline int failure_negative(int code) { return code < 0 ? code : -EIO; }
+
+/* What stands behind the macros. */
+__attribute__((format(printf, 3, 4))) void failure_fill(struct failure *failure, int code,
+                                                        const char *format, ...);
+__attribute__((format(printf, 3, 4))) void failure_fill_errno(struct failure *failure, int code,
+                                                              const char *format, ...);
 
 #endif
