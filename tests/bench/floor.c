@@ -159,7 +159,7 @@ int main(int argc, char **argv) {
     aligned.pixels = calloc(area * post.samples, post.bits / 8);
     difference =
         (struct picture){.width = post.width, .height = post.height, .samples = 1, .bits = 32};
-    difference.pixels = malloc(area * sizeof(float));
+    difference.pixels = calloc(area, difference.bits / 8);
     if (!aligned.pixels || !difference.pixels)
         return 1;
     struct share shares[THREADS];
