@@ -26,7 +26,7 @@ HARDEN := -fstack-protector-strong -fno-strict-aliasing
 CFLAGS_ALL = -std=gnu17 $(OPT) -g $(C_WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE) -MMD -MP $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(OPT) -g $(WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE) -MMD -MP $(CXXFLAGS)
 
-SUPERVISOR_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson zlib)
+SUPERVISOR_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson zlib) -lm
 OPENCV_INCLUDE := -isystem /usr/include/opencv4
 OPENCV_LIBS := -lopencv_calib3d -lopencv_features2d -lopencv_imgproc -lopencv_core
 WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack) \

@@ -17,6 +17,7 @@ struct command {
 
 static const struct command commands[] = {
     {"ledger", command_ledger},
+    {"run", command_run},
     {"plan", command_plan},
 };
 

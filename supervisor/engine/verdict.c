@@ -43,6 +43,9 @@ static const char *const stop_names[VERDICT_STOP_COUNT] = {
 
 static const char cause_input[] = "input";
 static const char cause_environment[] = "environment";
+/* of a kill; why stands in the evidence */
+static const char likely_text[] = "likely for lack of memory";
+static const char unlikely_text[] = "not likely for lack of memory";
 
 const char *verdict_name(enum verdict verdict) { return names[verdict]; }
 
@@ -82,7 +85,7 @@ static bool is_crash(int number) {
     return false;
 }
 
-/* Fills why with the end of a sentence: what speaks for or against a shortage of memory. */
+/* Fills why with a clause: what speaks for or against a shortage of memory. */
 static bool likely_oom(const struct verdict_facts *facts, char *why, size_t size) {
     char available[UNITS_TEXT_BYTES], peak[UNITS_TEXT_BYTES];
     (void)units_format_size(facts->memory_available_bytes, available);
@@ -194,9 +197,8 @@ static void judge_signal(const struct verdict_facts *facts, struct verdict_judge
         say(ret, "ended by %s%s%s, which registrar did not send", name, in, stage);
         return;
     }
-    bool likely = likely_oom(facts, why, sizeof(why)); /* earlyoom begins with SIGTERM */
-    say(ret, "%s from elsewhere%s%s; %s: %s", name, in, stage,
-        likely ? "likely for lack of memory" : "not likely for lack of memory", why);
+    say(ret, "%s from elsewhere%s%s, %s", name, in, stage, /* earlyoom begins with SIGTERM */
+        likely_oom(facts, why, sizeof(why)) ? likely_text : unlikely_text);
 }
 
 static void judge_command_exit(const struct verdict_facts *facts, struct verdict_judgement *ret) {
@@ -234,9 +236,8 @@ static void judge_worker_exit(const struct verdict_facts *facts, struct verdict_
         char why[256];
         ret->verdict = VERDICT_KILLED;
         ret->cause = "";
-        bool likely = likely_oom(facts, why, sizeof(why));
-        say(ret, "stopped at a checkpoint by SIGTERM from elsewhere; %s: %s",
-            likely ? "likely for lack of memory" : "not likely for lack of memory", why);
+        say(ret, "stopped at a checkpoint by SIGTERM from elsewhere, %s",
+            likely_oom(facts, why, sizeof(why)) ? likely_text : unlikely_text);
     } else if (facts->status == PROTOCOL_EXIT_USAGE) {
         say(ret, "the worker could not read its task: do registrar and registrar-worker belong "
                  "together?");

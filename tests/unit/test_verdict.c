@@ -165,38 +165,35 @@ static const struct row rows[] = {
     {{SIGNALLED(SIGKILL), PLENTY},
      VERDICT_KILLED,
      "",
-     "SIGKILL from elsewhere; not likely for lack of memory: the kernel's out-of-memory counter "
-     "did not move and 8.0 GiB were available",
-     "\"likely_oom\": false"},
+     "SIGKILL from elsewhere, not likely for lack of memory",
+     "\"likely_oom\": false, \"why\": \"the kernel's out-of-memory counter did not move and 8.0 "
+     "GiB were available\""},
     {{SIGNALLED(SIGKILL), PLENTY, .oom_kills_after = 1, .peak_rss_bytes = 6 * GIB, .stage = "warp"},
      VERDICT_KILLED,
      "",
-     "SIGKILL from elsewhere in stage warp; likely for lack of memory: the kernel's out-of-memory "
-     "killer struck 1 time(s) while it ran, and it had 6.0 GiB",
-     "\"oom_kills_after\": 1"},
+     "SIGKILL from elsewhere in stage warp, likely for lack of memory",
+     "\"why\": \"the kernel's out-of-memory killer struck 1 time(s) while it ran, and it had 6.0 "
+     "GiB\""},
     {{SIGNALLED(SIGKILL), PLENTY, .peak_rss_bytes = 7 * GIB},
      VERDICT_KILLED,
      "",
-     "SIGKILL from elsewhere; likely for lack of memory: memory was short (8.0 GiB available "
-     "afterwards, it had 7.0 GiB): perhaps earlyoom or systemd-oomd",
-     "\"likely_oom\": true"},
+     "SIGKILL from elsewhere, likely for lack of memory",
+     "\"likely_oom\": true, \"why\": \"memory was short (8.0 GiB available afterwards, it had 7.0 "
+     "GiB): perhaps earlyoom or systemd-oomd\""},
     {{SIGNALLED(SIGKILL), .memory_total_bytes = 16 * GIB, .memory_available_bytes = 8 * GIB},
      VERDICT_KILLED,
      "",
-     "SIGKILL from elsewhere; not likely for lack of memory: 8.0 GiB were available; this kernel "
-     "does not count its out-of-memory kills",
-     "\"likely_oom\": false"},
+     "SIGKILL from elsewhere, not likely for lack of memory",
+     "\"why\": \"8.0 GiB were available; this kernel does not count its out-of-memory kills\""},
     {{SIGNALLED(SIGTERM), PLENTY},
      VERDICT_KILLED,
      "",
-     "SIGTERM from elsewhere; not likely for lack of memory: the kernel's out-of-memory counter "
-     "did not move and 8.0 GiB were available",
+     "SIGTERM from elsewhere, not likely for lack of memory",
      "\"signal\": \"SIGTERM\""},
     {{EXITED(75), PLENTY},
      VERDICT_KILLED,
      "",
-     "stopped at a checkpoint by SIGTERM from elsewhere; not likely for lack of memory: the "
-     "kernel's out-of-memory counter did not move and 8.0 GiB were available",
+     "stopped at a checkpoint by SIGTERM from elsewhere, not likely for lack of memory",
      "\"exit_status\": 75"},
     {{SIGNALLED(SIGINT), PLENTY},
      VERDICT_KILLED,
@@ -216,8 +213,7 @@ static const struct row rows[] = {
     {{SIGNALLED(SIGKILL), PLENTY, .result = VERDICT_RESULT_ALIGNED},
      VERDICT_KILLED,
      "",
-     "SIGKILL from elsewhere; not likely for lack of memory: the kernel's out-of-memory counter "
-     "did not move and 8.0 GiB were available",
+     "SIGKILL from elsewhere, not likely for lack of memory",
      "\"result\": \"aligned\""},
     /* crashed */
     {{SIGNALLED(SIGSEGV), .stage = "survey"},

@@ -1,0 +1,293 @@
+/* registrar run: finds the tasks, opens the ledger, settles what an earlier run left, leaves out
+ * what is done, looks at memory and disk, runs the rest, and sums up. */
+#include "common/atomic_file.h"
+#include "supervisor/batch/discover.h"
+#include "supervisor/batch/manifest.h"
+#include "supervisor/cli/commands.h"
+#include "supervisor/engine/engine.h"
+#include "supervisor/engine/launch.h"
+#include "supervisor/engine/leftovers.h"
+#include "supervisor/memory/probe.h"
+#include "supervisor/report/command_line.h"
+#include "supervisor/report/summary.h"
+#include "supervisor/report/terminal.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct run {
+    struct options options;
+    struct task_list tasks;
+    struct resume *resume;
+    struct ledger_store *store;
+    struct preflight preflight;
+    struct engine_outcome outcome;
+    bool *finished, *wanted; /* per task */
+    size_t n_wanted;
+    char *worker;
+    int64_t last_record_ms;
+    struct failure failure;
+};
+
+static void run_free(struct run *run) {
+    engine_outcome_free(&run->outcome);
+    preflight_free(&run->preflight);
+    ledger_store_close(run->store);
+    resume_close(run->resume);
+    task_list_free(&run->tasks);
+    options_free(&run->options);
+    free(run->finished);
+    free(run->wanted);
+    free(run->worker);
+}
+
+/* The steps below return 0 or the exit status, and then have said why. */
+
+static int fail(const struct run *run, int status) {
+    (void)fprintf(stderr, "registrar: %s\n", run->failure.text);
+    return status;
+}
+
+static int find_tasks(struct run *run) {
+    int r = run->options.manifest ? manifest_read(&run->options, &run->tasks, &run->failure)
+                                  : discover_tasks(&run->options, &run->tasks, &run->failure);
+    if (r < 0)
+        return fail(run, EXIT_USAGE);
+    bool needs_worker = false;
+    for (size_t i = 0; i < run->tasks.count; i++)
+        needs_worker |= run->tasks.items[i].kind == TASK_ALIGN;
+    if (probe_find_worker(&run->worker, &run->failure) < 0 && needs_worker)
+        return fail(run, EXIT_INTERNAL);
+    run->finished = calloc(run->tasks.count + 1, sizeof(bool));
+    run->wanted = calloc(run->tasks.count + 1, sizeof(bool));
+    if (!run->finished || !run->wanted) {
+        (void)failure_set(&run->failure, -ENOMEM, "no memory for %zu tasks", run->tasks.count);
+        return fail(run, EXIT_INTERNAL);
+    }
+    return 0;
+}
+
+static int replay(void *context, const json_t *record, struct failure *failure) {
+    struct run *run = context;
+    run->last_record_ms = leftovers_record_ms(record);
+    return resume_replay(run->resume, record, failure);
+}
+
+static int open_ledger(struct run *run) {
+    CLEANUP_FREE char *path = NULL;
+    struct ledger_recovery recovery = {0};
+    int ended;
+    if (atomic_file_make_folders(run->options.out, &run->failure) < 0)
+        return fail(run, EXIT_USAGE);
+    if (asprintf(&path, "%s/ledger.jsonl", run->options.out) < 0 ||
+        resume_open(&run->resume, &run->failure) < 0)
+        return fail(run, EXIT_INTERNAL);
+    int r = ledger_store_open(path, replay, run, &run->store, &recovery, &run->failure);
+    if (r == 0)
+        r = leftovers_settle(run->store, run->resume, run->last_record_ms, &ended, &run->failure);
+    if (r < 0)
+        return fail(run, EXIT_LEDGER);
+    if (recovery.warning[0])
+        (void)fprintf(stderr, "registrar: %s\n", recovery.warning);
+    if (recovery.set_aside_bytes > 0)
+        (void)fprintf(stderr,
+                      "registrar: the ledger's end was torn; its last %llu bytes are set aside in "
+                      "%s and no finished result is lost\n",
+                      (unsigned long long)recovery.set_aside_bytes, recovery.set_aside_path);
+    if (ended > 0)
+        (void)fprintf(stderr, "registrar: ended %d process(es) that an earlier run left behind\n",
+                      ended);
+    return 0;
+}
+
+/* A broken pair that is still broken in the same way needs no second record. */
+static bool is_known_broken(const struct run *run, const struct task *task) {
+    const json_t *end = resume_last_end(run->resume, task->id);
+    const char *reason = json_string_value(json_object_get(end, "reason"));
+    return task->broken && reason && strcmp(reason, task->broken) == 0;
+}
+
+static int choose_tasks(struct run *run) {
+    if (!run->options.redo && resume_decide(run->resume, &run->tasks, run->options.out, run->worker,
+                                            run->finished, &run->failure) < 0)
+        return fail(run, EXIT_INTERNAL);
+    for (size_t i = 0; i < run->tasks.count; i++) {
+        const struct task *task = &run->tasks.items[i];
+        if (task->broken)
+            run->finished[i] = !run->options.redo && is_known_broken(run, task);
+        run->wanted[i] = !run->finished[i] && !task->broken;
+        run->n_wanted += !run->finished[i];
+    }
+    return 0;
+}
+
+static int check_preflight(struct run *run) {
+    const struct options *options = &run->options;
+    if (preflight_run(options, &run->tasks, run->wanted, run->worker, &run->preflight,
+                      &run->failure) < 0)
+        return fail(run, EXIT_INTERNAL);
+    bool refused = preflight_level(&run->preflight) == PREFLIGHT_REFUSED && !options->force;
+    if (!options->quiet || refused)
+        preflight_print(&run->preflight, options, stderr);
+    return refused ? EXIT_REFUSED : 0;
+}
+
+static int run_tasks(struct run *run) {
+    const struct engine_request request = {
+        .options = &run->options,
+        .tasks = &run->tasks,
+        .finished = run->finished,
+        .preflight = &run->preflight,
+        .resume = run->resume,
+        .store = run->store,
+        .worker = run->worker,
+    };
+    if (engine_run(&request, &run->outcome, &run->failure) < 0)
+        return fail(run, EXIT_INTERNAL);
+    return 0;
+}
+
+/* ---- the summary ---- */
+
+struct results {
+    struct task_result *items;
+    char **log_paths; /* of items; owned */
+    size_t count;
+};
+
+static void results_free(struct results *results) {
+    for (size_t i = 0; results->log_paths && i < results->count; i++)
+        free(results->log_paths[i]);
+    free(results->log_paths);
+    free(results->items);
+}
+
+static void fill_from_ledger(const struct run *run, size_t i, struct task_result *ret) {
+    const json_t *end = resume_last_end(run->resume, run->tasks.items[i].id);
+    const char *verdict = json_string_value(json_object_get(end, "verdict"));
+    const char *reason = json_string_value(json_object_get(end, "reason"));
+    ret->finished = verdict && verdict_parse(verdict, &ret->verdict) == 0;
+    ret->resumed = true;
+    ret->attempts = (int)json_integer_value(json_object_get(end, "attempts"));
+    ret->wall_ms = (int64_t)(json_number_value(json_object_get(end, "wall_s")) * 1000);
+    ret->peak_rss_bytes = (uint64_t)json_integer_value(json_object_get(end, "peak_rss_bytes"));
+    ret->reason = reason ? reason : "";
+}
+
+static void fill_from_run(const struct engine_result *result, struct task_result *ret) {
+    ret->finished = result->finished;
+    ret->verdict = result->verdict;
+    ret->attempts = result->attempts;
+    ret->wall_ms = result->wall_ms;
+    ret->peak_rss_bytes = result->peak_rss_bytes;
+    ret->reason = result->reason ? result->reason : "";
+    ret->evidence = result->evidence;
+}
+
+static int gather_results(const struct run *run, struct results *ret) {
+    size_t n = run->tasks.count;
+    ret->items = calloc(n + 1, sizeof(*ret->items));
+    ret->log_paths = calloc(n + 1, sizeof(*ret->log_paths));
+    ret->count = n;
+    if (!ret->items || !ret->log_paths)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        struct task_result *result = &ret->items[i];
+        result->id = run->tasks.items[i].id;
+        if (run->finished[i])
+            fill_from_ledger(run, i, result);
+        else
+            fill_from_run(&run->outcome.results[i], result);
+        bool is_problem = result->finished && result->verdict != VERDICT_OK;
+        if (is_problem && result->attempts > 0) {
+            ret->log_paths[i] = launch_log_path(run->options.out, result->id);
+            result->log_path = ret->log_paths[i];
+        }
+    }
+    return 0;
+}
+
+static char *quote_command(int argc, char **argv) {
+    CLEANUP_FREE char **words = calloc((size_t)argc + 2, sizeof(*words));
+    if (!words)
+        return NULL;
+    words[0] = (char *)"registrar";
+    memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
+    return command_line_quote(argc + 1, words);
+}
+
+static int print_summary(struct run *run, const struct summary *summary) {
+    const struct options *options = &run->options;
+    CLEANUP_FREE char *path = NULL;
+    if (asprintf(&path, "%s/summary.json", options->out) < 0)
+        return -ENOMEM;
+    int r = 0;
+    if (options->json)
+        r = summary_print_json(summary, stdout, &run->failure);
+    else
+        r = summary_print(summary, stdout, terminal_size(STDOUT_FILENO).columns,
+                          terminal_has_colour(STDOUT_FILENO), &run->failure);
+    int written = summary_write(summary, path, &run->failure);
+    return r < 0 ? r : written;
+}
+
+static int exit_status(const struct run *run, const struct results *results) {
+    const struct engine_outcome *outcome = &run->outcome;
+    if (outcome->fault.code < 0) {
+        (void)fprintf(stderr, "registrar: %s\n", outcome->fault.text);
+        return EXIT_INTERNAL;
+    }
+    if (outcome->unrecorded > 0)
+        (void)fprintf(stderr,
+                      "registrar: %zu result(s) could not be recorded; those tasks run again\n",
+                      outcome->unrecorded);
+    if (outcome->ledger_lost)
+        return EXIT_LEDGER;
+    if (outcome->interrupted) {
+        (void)fprintf(stderr, "registrar: interrupted; run the same command again to continue\n");
+        return EXIT_INTERRUPTED;
+    }
+    for (size_t i = 0; i < results->count; i++)
+        if (results->items[i].verdict != VERDICT_OK)
+            return EXIT_SOME_FAILED;
+    return EXIT_ALL_OK;
+}
+
+static int sum_up(struct run *run, int argc, char **argv) {
+    CLEANUP(results_free) struct results results = {0};
+    CLEANUP_FREE char *command = quote_command(argc, argv);
+    if (!command || gather_results(run, &results) < 0) {
+        (void)failure_set(&run->failure, -ENOMEM,
+                          "no memory for the summary; see registrar ledger");
+        return fail(run, EXIT_INTERNAL);
+    }
+    const struct summary summary = {
+        .tasks = results.items,
+        .n_tasks = results.count,
+        .wall_ms = run->outcome.wall_ms,
+        .interrupted = run->outcome.interrupted,
+        .out = run->options.out,
+        .command = command,
+    };
+    if (print_summary(run, &summary) < 0) /* the ledger has it all the same */
+        (void)fail(run, EXIT_INTERNAL);
+    return exit_status(run, &results);
+}
+
+int command_run(int argc, char **argv) {
+    CLEANUP(run_free) struct run run = {0};
+    if (options_parse(argc, argv, &run.options, &run.failure) < 0)
+        return fail(&run, EXIT_USAGE);
+    int status = find_tasks(&run);
+    if (status == 0)
+        status = open_ledger(&run);
+    if (status == 0)
+        status = choose_tasks(&run);
+    if (status != 0)
+        return status;
+    if (run.n_wanted > 0)
+        status = check_preflight(&run);
+    if (status == 0 && run.n_wanted > 0)
+        status = run_tasks(&run);
+    return status == 0 ? sum_up(&run, argc, argv) : status;
+}

@@ -1,0 +1,393 @@
+/* See attempt.h. One timer serves all clocks of an attempt: it is set to whichever is due first.
+ * A stall is declared only after fd 3 was read once more, for libuv runs timers before descriptors:
+ * after a suspended supervisor wakes up, reports may be waiting unread.
+ */
+#include "supervisor/engine/attempt.h"
+
+#include "supervisor/process/proc_read.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum {
+    ATTEMPT_FIRST_SAMPLE_MS = 50,
+    ATTEMPT_SAMPLE_MS = 1000,
+    ATTEMPT_OOM_AGE_MS = 200, /* how old "before" may be: reading vmstat is not free */
+};
+
+struct attempt {
+    struct attempt_host *host;
+    const struct task *task;
+    attempt_event_cb event;
+    void *context;
+    int number;
+    struct launch launch;
+    struct child *child; /* NULL: it could not start */
+    struct failure start_failure;
+    uv_timer_t timer;
+
+    char started[CLOCK_TEXT_BYTES];
+    int64_t started_ms, ended_ms;
+    int64_t deadline_ms, sample_ms, grace_ms; /* on the monotonic clock; 0: not set */
+    int64_t progress_ms;                      /* when it last made some */
+    enum verdict_stop limit;
+    enum verdict_stop stop;
+    int64_t limit_ms;
+    bool sent_term, sent_kill;
+    char user[64];
+
+    char stage[ATTEMPT_STAGE_BYTES];
+    double fraction;
+    uint64_t resident_bytes, least_bytes;
+    json_t *result, *error; /* the records, kept for their strings */
+    json_t *inputs_before;  /* path, size, mtime_ns as it started */
+    uint64_t oom_kills_before;
+    struct child_end end;
+};
+
+static bool is_command(const struct attempt *attempt) {
+    return attempt->task->kind == TASK_COMMAND;
+}
+
+/* ---- progress ---- */
+
+static void on_report(void *context, const struct report *report) {
+    struct attempt *attempt = context;
+    bool news = true;
+    switch (report->kind) {
+    case REPORT_PROGRESS:
+        news = report->fraction > attempt->fraction || strcmp(report->stage, attempt->stage) != 0;
+        if (report->fraction > attempt->fraction)
+            attempt->fraction = report->fraction;
+        (void)snprintf(attempt->stage, sizeof(attempt->stage), "%s", report->stage);
+        break;
+    case REPORT_RESULT:
+        json_decref(attempt->result);
+        attempt->result = json_incref(report->record);
+        break;
+    case REPORT_ERROR:
+        json_decref(attempt->error);
+        attempt->error = json_incref(report->record);
+        break;
+    default:
+        break;
+    }
+    if (news)
+        attempt->progress_ms = clock_monotonic_ms();
+}
+
+/* The log's mtime says when a command last wrote, which may be long before we look. */
+static void see_log(struct attempt *attempt, int64_t now_ms) {
+    struct stat status;
+    struct timespec now;
+    if (fstat(attempt->launch.log_fd, &status) < 0 || clock_gettime(CLOCK_REALTIME, &now) < 0)
+        return;
+    int64_t age_ms = (now.tv_sec - status.st_mtim.tv_sec) * 1000 +
+                     (now.tv_nsec - status.st_mtim.tv_nsec) / 1000000;
+    int64_t written_ms = now_ms - (age_ms > 0 ? age_ms : 0);
+    if (written_ms > attempt->progress_ms)
+        attempt->progress_ms = written_ms;
+}
+
+static void sample(struct attempt *attempt, int64_t now_ms) {
+    uint64_t bytes;
+    attempt->sample_ms = now_ms + ATTEMPT_SAMPLE_MS;
+    if (proc_read_resident(PROC_READ_ROOT, child_pid(attempt->child), &bytes) < 0 || bytes == 0)
+        return; /* a zombie has none */
+    attempt->resident_bytes = bytes;
+    if (attempt->least_bytes == 0 || bytes < attempt->least_bytes)
+        attempt->least_bytes = bytes;
+}
+
+/* ---- clocks ---- */
+
+static void set_timer(struct attempt *attempt);
+
+static bool is_stalled(struct attempt *attempt, int64_t now_ms) {
+    int64_t limit_ms = attempt->host->stall_timeout_ms;
+    if (now_ms - attempt->progress_ms < limit_ms)
+        return false;
+    child_listen(attempt->child);
+    if (is_command(attempt))
+        see_log(attempt, now_ms);
+    return now_ms - attempt->progress_ms >= limit_ms;
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct attempt *attempt = timer->data;
+    int64_t now_ms = clock_monotonic_ms();
+    if (child_ended(attempt->child))
+        return; /* only its leftovers are being ended */
+    if (now_ms >= attempt->sample_ms)
+        sample(attempt, now_ms);
+    enum verdict_stop limit = VERDICT_STOP_NONE;
+    bool grace_over = attempt->grace_ms && now_ms >= attempt->grace_ms;
+    if (attempt->stop == VERDICT_STOP_NONE && now_ms >= attempt->deadline_ms)
+        limit = VERDICT_STOP_TIMEOUT;
+    else if (attempt->stop == VERDICT_STOP_NONE && is_stalled(attempt, now_ms))
+        limit = VERDICT_STOP_STALL;
+    if (grace_over)
+        attempt->grace_ms = 0;
+    attempt->limit = limit;
+    set_timer(attempt);
+    /* last: the engine may do anything with this attempt */
+    if (grace_over && !attempt->sent_kill)
+        attempt->event(attempt->context, TASK_EVENT_GRACE_OVER);
+    else if (limit != VERDICT_STOP_NONE && attempt->stop == VERDICT_STOP_NONE)
+        attempt->event(attempt->context, TASK_EVENT_LIMIT);
+}
+
+static void set_timer(struct attempt *attempt) {
+    int64_t due_ms = attempt->sample_ms;
+    if (attempt->grace_ms && attempt->grace_ms < due_ms)
+        due_ms = attempt->grace_ms;
+    if (attempt->stop == VERDICT_STOP_NONE) {
+        int64_t stall_ms = attempt->progress_ms + attempt->host->stall_timeout_ms;
+        if (attempt->deadline_ms < due_ms)
+            due_ms = attempt->deadline_ms;
+        if (stall_ms < due_ms)
+            due_ms = stall_ms;
+    }
+    int64_t wait_ms = due_ms - clock_monotonic_ms();
+    uv_update_time(attempt->host->children.loop); /* or a long turn would shorten the wait */
+    (void)uv_timer_start(&attempt->timer, on_timer, wait_ms > 0 ? (uint64_t)wait_ms : 0, 0);
+}
+
+/* ---- what the engine wants ---- */
+
+static void note_stop(struct attempt *attempt, enum verdict_stop stop, const char *user) {
+    if (attempt->stop != VERDICT_STOP_NONE)
+        return;
+    attempt->stop = stop;
+    attempt->limit_ms = stop == VERDICT_STOP_TIMEOUT ? attempt->deadline_ms - attempt->started_ms
+                                                     : attempt->host->stall_timeout_ms;
+    (void)snprintf(attempt->user, sizeof(attempt->user), "%s", user ? user : "");
+}
+
+void attempt_terminate(struct attempt *attempt, enum verdict_stop stop, const char *user) {
+    if (child_ended(attempt->child))
+        return; /* it ended by itself; what follows is only its leftovers' end */
+    note_stop(attempt, stop, user);
+    attempt->sent_term = true;
+    child_terminate(attempt->child);
+    attempt->grace_ms = clock_monotonic_ms() + attempt->host->grace_ms;
+    set_timer(attempt);
+}
+
+void attempt_kill(struct attempt *attempt, enum verdict_stop stop, const char *user) {
+    if (child_ended(attempt->child))
+        return;
+    note_stop(attempt, stop, user);
+    attempt->sent_kill = true;
+    child_kill(attempt->child);
+}
+
+enum verdict_stop attempt_limit(const struct attempt *attempt) { return attempt->limit; }
+
+/* ---- the process's events ---- */
+
+static void on_breach(void *context) {
+    struct attempt *attempt = context;
+    /* A command owes us nothing on fd 3; what it breaks is kept as evidence. */
+    if (!is_command(attempt) && !child_ended(attempt->child))
+        attempt->event(attempt->context, TASK_EVENT_BREACH);
+}
+
+static void on_over(void *context, const struct child_end *end) {
+    struct attempt *attempt = context;
+    attempt->end = *end;
+    attempt->ended_ms = clock_monotonic_ms();
+    (void)uv_timer_stop(&attempt->timer);
+    attempt->event(attempt->context, TASK_EVENT_OVER);
+}
+
+/* ---- beginning and end ---- */
+
+static void read_oom_kills(struct attempt_host *host, int64_t now_ms) {
+    if (host->oom_read_ms && now_ms - host->oom_read_ms < ATTEMPT_OOM_AGE_MS)
+        return;
+    host->oom_known = proc_read_oom_kills(PROC_READ_ROOT, &host->oom_kills) == 0;
+    host->oom_read_ms = now_ms;
+}
+
+/* As it stood when the attempt began: what a later run compares with. */
+static json_t *stat_inputs(const struct task *task) {
+    json_t *inputs = json_array();
+    for (size_t i = 0; inputs && i < task->n_inputs; i++) {
+        struct stat status;
+        if (stat(task->inputs[i], &status) < 0)
+            continue;
+        json_t *input = json_pack("{s:s, s:I, s:I}", "path", task->inputs[i], "size",
+                                  (json_int_t)status.st_size, "mtime_ns",
+                                  (json_int_t)status.st_mtim.tv_sec * 1000000000 +
+                                      (json_int_t)status.st_mtim.tv_nsec);
+        if (input)
+            (void)json_array_append_new(inputs, input); /* out of memory: it will run again */
+    }
+    return inputs;
+}
+
+static int start(struct attempt *attempt) {
+    static const struct child_callbacks callbacks = {
+        .report = on_report, .breach = on_breach, .over = on_over};
+    struct attempt_host *host = attempt->host;
+    struct failure *failure = &attempt->start_failure;
+    int r =
+        launch_prepare(&host->launch, attempt->task, attempt->number, &attempt->launch, failure);
+    if (r < 0)
+        return r;
+    r = child_start(&host->children, &attempt->launch.request, &callbacks, attempt, &attempt->child,
+                    failure);
+    if (r < 0)
+        (void)dprintf(attempt->launch.log_fd, "%s\n", failure->text); /* the ledger has it too */
+    return r;
+}
+
+struct attempt *attempt_start(struct attempt_host *host, const struct task *task, int number,
+                              attempt_event_cb event, void *context) {
+    struct attempt *attempt = calloc(1, sizeof(*attempt));
+    if (!attempt)
+        return NULL;
+    attempt->host = host;
+    attempt->task = task;
+    attempt->event = event;
+    attempt->context = context;
+    attempt->number = number;
+    attempt->fraction = -1;
+    attempt->launch.log_fd = -1;
+    attempt->inputs_before = stat_inputs(task);
+    (void)clock_rfc3339(attempt->started);
+    int64_t now_ms = clock_monotonic_ms();
+    read_oom_kills(host, now_ms);
+    attempt->oom_kills_before = host->oom_kills;
+    attempt->started_ms = attempt->progress_ms = attempt->ended_ms = now_ms;
+    attempt->deadline_ms = now_ms + (task->timeout_ms > 0 ? task->timeout_ms : host->timeout_ms);
+    attempt->sample_ms = now_ms + ATTEMPT_FIRST_SAMPLE_MS;
+    (void)uv_timer_init(host->children.loop, &attempt->timer); /* cannot fail */
+    attempt->timer.data = attempt;
+    if (start(attempt) == 0)
+        set_timer(attempt);
+    return attempt;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct attempt *attempt = handle->data;
+    launch_free(&attempt->launch);
+    json_decref(attempt->result);
+    json_decref(attempt->error);
+    json_decref(attempt->inputs_before);
+    free(attempt);
+}
+
+void attempt_close(struct attempt *attempt) {
+    if (!attempt)
+        return;
+    child_close(attempt->child);
+    uv_close((uv_handle_t *)&attempt->timer, on_closed);
+}
+
+pid_t attempt_pid(const struct attempt *attempt) {
+    return attempt->child ? child_pid(attempt->child) : 0;
+}
+
+uint64_t attempt_start_ticks(const struct attempt *attempt) {
+    return attempt->child ? child_start_ticks(attempt->child) : 0;
+}
+
+int attempt_number(const struct attempt *attempt) { return attempt->number; }
+
+const char *attempt_token(const struct attempt *attempt) { return attempt->launch.token; }
+
+void attempt_look(const struct attempt *attempt, struct attempt_view *ret) {
+    *ret = (struct attempt_view){
+        .stage = attempt->stage,
+        .fraction = attempt->fraction,
+        .memory_bytes = attempt->resident_bytes,
+        .elapsed_ms = clock_monotonic_ms() - attempt->started_ms,
+    };
+}
+
+/* ---- the verdict ---- */
+
+static const char *text_of(const json_t *record, const char *key) {
+    const char *text = json_string_value(json_object_get(record, key));
+    return text ? text : "";
+}
+
+static enum verdict_result result_of(const json_t *record) {
+    const char *status = text_of(record, "status");
+    if (strcmp(status, "aligned") == 0)
+        return VERDICT_RESULT_ALIGNED;
+    if (strcmp(status, "doubtful") == 0)
+        return VERDICT_RESULT_DOUBTFUL;
+    return strcmp(status, "failed") == 0 ? VERDICT_RESULT_FAILED : VERDICT_RESULT_NONE;
+}
+
+/* Only a death that nobody explained needs the machine's state. */
+static void gather_memory(const struct attempt *attempt, struct verdict_facts *facts) {
+    if (attempt->stop != VERDICT_STOP_NONE || (facts->code == CLD_EXITED && facts->status == 0))
+        return;
+    facts->oom_kills_before = attempt->oom_kills_before;
+    facts->oom_counter_known = attempt->host->oom_known &&
+                               proc_read_oom_kills(PROC_READ_ROOT, &facts->oom_kills_after) == 0;
+    /* unknown figures stay 0: the verdict knows what that means */
+    (void)!proc_read_memory(PROC_READ_ROOT, &facts->memory_total_bytes,
+                            &facts->memory_available_bytes);
+}
+
+static int64_t milliseconds(const struct timeval *time) {
+    return (int64_t)time->tv_sec * 1000 + time->tv_usec / 1000;
+}
+
+/* A worker's list where it gave one (it knows the hashes), else ours. */
+static json_t *list_of(const json_t *record, const char *key, json_t *ours) {
+    json_t *list = json_object_get(record, key);
+    return json_incref(json_is_array(list) ? list : ours);
+}
+
+void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
+    const struct rusage *usage = &attempt->end.exit.usage;
+    *ret = (struct attempt_result){
+        .wall_ms = attempt->ended_ms - attempt->started_ms,
+        .cpu_ms = milliseconds(&usage->ru_utime) + milliseconds(&usage->ru_stime),
+        .peak_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
+        .min_rss_bytes = attempt->least_bytes,
+    };
+    memcpy(ret->started, attempt->started, sizeof(ret->started));
+    memcpy(ret->stage, attempt->stage, sizeof(ret->stage));
+    struct verdict_facts facts = {
+        .is_command = is_command(attempt),
+        .start_error = attempt->child ? NULL : attempt->start_failure.text,
+        .code = attempt->end.exit.code,
+        .status = attempt->end.exit.status,
+        .stop = attempt->stop,
+        .sent_term = attempt->sent_term,
+        .sent_kill = attempt->sent_kill,
+        .limit_ms = attempt->limit_ms,
+        .user = attempt->user,
+        .result = result_of(attempt->result),
+        .result_reason = text_of(attempt->result, "reason"),
+        .error_cause = attempt->error ? text_of(attempt->error, "cause") : NULL,
+        .error_reason = text_of(attempt->error, "reason"),
+        .breach = attempt->child ? child_breach(attempt->child) : NULL,
+        .stage = attempt->stage,
+        .left_behind = attempt->end.left_behind,
+        .peak_rss_bytes = ret->peak_rss_bytes,
+    };
+    gather_memory(attempt, &facts);
+    verdict_judge(&facts, &ret->judgement);
+    const json_t *told = is_command(attempt) ? NULL : attempt->result;
+    ret->inputs = list_of(told, "inputs", attempt->inputs_before);
+    ret->outputs = list_of(told, "outputs", NULL);
+    if (!ret->outputs)
+        ret->outputs = json_array();
+}
+
+void attempt_result_free(struct attempt_result *result) {
+    json_decref(result->judgement.evidence);
+    json_decref(result->inputs);
+    json_decref(result->outputs);
+    *result = (struct attempt_result){0};
+}

@@ -1,0 +1,71 @@
+/* One attempt of a task: its process, its clocks, and the facts for its verdict.
+ *
+ * It tells the engine what happens (a limit, a breach, the end) as events of task_state.h and does
+ * what the engine then wants. Progress is a report that says something new, or, for a command,
+ * growth of its log.
+ */
+#ifndef SUPERVISOR_ENGINE_ATTEMPT_H
+#define SUPERVISOR_ENGINE_ATTEMPT_H
+
+#include "common/clock.h"
+#include "supervisor/engine/launch.h"
+#include "supervisor/engine/task_state.h"
+#include "supervisor/engine/verdict.h"
+
+enum { ATTEMPT_STAGE_BYTES = 65 };
+
+/* What all attempts of a run share. */
+struct attempt_host {
+    struct child_host children; /* owns */
+    struct launch_base launch;  /* owns */
+    int64_t stall_timeout_ms, timeout_ms, grace_ms;
+    bool oom_known;
+    uint64_t oom_kills; /* as of oom_read_ms */
+    int64_t oom_read_ms;
+};
+
+struct attempt;
+
+typedef void (*attempt_event_cb)(void *context, enum task_event event);
+
+/* Starts it. One that could not start is an attempt too: attempt_pid is 0, no event comes, and it
+ * is to be judged at once. NULL when out of memory. Borrows host, task and context. */
+struct attempt *attempt_start(struct attempt_host *host, const struct task *task, int number,
+                              attempt_event_cb event, void *context);
+/* Lets go of it; what still runs is not waited for. NULL is fine. */
+void attempt_close(struct attempt *attempt);
+
+/* SIGTERM and the grace period; SIGKILL to everything. The first reason stays. */
+void attempt_terminate(struct attempt *attempt, enum verdict_stop stop, const char *user);
+void attempt_kill(struct attempt *attempt, enum verdict_stop stop, const char *user);
+/* Why TASK_EVENT_LIMIT was sent. */
+enum verdict_stop attempt_limit(const struct attempt *attempt);
+
+pid_t attempt_pid(const struct attempt *attempt);
+uint64_t attempt_start_ticks(const struct attempt *attempt);
+int attempt_number(const struct attempt *attempt);
+const char *attempt_token(const struct attempt *attempt);
+
+/* For the live view. */
+struct attempt_view {
+    const char *stage; /* borrowed */
+    double fraction;   /* negative: unknown */
+    uint64_t memory_bytes;
+    int64_t elapsed_ms;
+};
+void attempt_look(const struct attempt *attempt, struct attempt_view *ret);
+
+/* The attempt is over. */
+struct attempt_result {
+    struct verdict_judgement judgement; /* owns its evidence */
+    char started[CLOCK_TEXT_BYTES];
+    int64_t wall_ms, cpu_ms;
+    uint64_t peak_rss_bytes;
+    uint64_t min_rss_bytes; /* the least resident size seen while it ran; 0: too short to see */
+    char stage[ATTEMPT_STAGE_BYTES];
+    json_t *inputs, *outputs; /* arrays, owned; NULL when out of memory */
+};
+void attempt_judge(const struct attempt *attempt, struct attempt_result *ret);
+void attempt_result_free(struct attempt_result *result);
+
+#endif

@@ -1,0 +1,69 @@
+/* See record.h. A reservation is the forecast, as long as nothing else decides it: both are
+ * written, so that a later, better forecast can be judged against this one. */
+#include "supervisor/engine/record.h"
+
+#include "supervisor/cli/help.h"
+
+static double seconds(int64_t ms) { return (double)ms / 1000; }
+
+json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads) {
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i}", "state", "start", "id", id, "version",
+                     REGISTRAR_VERSION, "out", out, "tasks", (json_int_t)n_tasks, "jobs", jobs,
+                     "threads", threads);
+}
+
+json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms) {
+    return json_pack("{s:s, s:s, s:b, s:f}", "state", "end", "id", id, "interrupted", interrupted,
+                     "wall_s", seconds(wall_ms));
+}
+
+json_t *record_attempt_start(const struct task *task, const struct attempt *attempt,
+                             uint64_t reserved_bytes) {
+    return json_pack("{s:s, s:i, s:i, s:I, s:s, s:I, s:I}", "task", task->id, "attempt",
+                     attempt_number(attempt), "pid", (int)attempt_pid(attempt), "start_ticks",
+                     (json_int_t)attempt_start_ticks(attempt), "token", attempt_token(attempt),
+                     "reserved_bytes", (json_int_t)reserved_bytes, "predicted_bytes",
+                     (json_int_t)reserved_bytes);
+}
+
+json_t *record_attempt_end(const struct task *task, int number, const struct attempt_result *result,
+                           uint64_t reserved_bytes) {
+    const struct verdict_judgement *judgement = &result->judgement;
+    return json_pack("{s:s, s:i, s:s, s:s, s:O, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:s}", "task",
+                     task->id, "attempt", number, "verdict", verdict_name(judgement->verdict),
+                     "reason", judgement->reason, "evidence", judgement->evidence, "started",
+                     result->started, "wall_s", seconds(result->wall_ms), "cpu_s",
+                     seconds(result->cpu_ms), "peak_rss_bytes", (json_int_t)result->peak_rss_bytes,
+                     "min_rss_bytes", (json_int_t)result->min_rss_bytes, "predicted_bytes",
+                     (json_int_t)reserved_bytes, "reserved_bytes", (json_int_t)reserved_bytes,
+                     "stage", result->stage);
+}
+
+json_t *record_task_end(const struct task *task, int attempts, const struct attempt_result *result,
+                        json_t *identity) {
+    const struct verdict_judgement *judgement = &result->judgement;
+    json_t *record = json_pack(
+        "{s:s, s:s, s:s, s:i, s:f, s:I, s:s, s:O*, s:O*}", "task", task->id, "verdict",
+        verdict_name(judgement->verdict), "reason", judgement->reason, "attempts", attempts,
+        "wall_s", seconds(result->wall_ms), "peak_rss_bytes", (json_int_t)result->peak_rss_bytes,
+        "cause", judgement->cause, "inputs", result->inputs, "outputs", result->outputs);
+    if (record && identity)
+        (void)json_object_update(record, identity); /* without it the task just runs again */
+    return record;
+}
+
+json_t *record_attempt_lost(const json_t *start) {
+    struct verdict_judgement judgement;
+    const struct verdict_facts facts = {.lost = true};
+    verdict_judge(&facts, &judgement);
+    json_t *record = json_pack(
+        "{s:O*, s:O*, s:s, s:s, s:o, s:O*, s:f, s:f, s:i, s:i, s:O*, s:O*, s:s}", "task",
+        json_object_get(start, "task"), "attempt", json_object_get(start, "attempt"), "verdict",
+        verdict_name(judgement.verdict), "reason", judgement.reason, "evidence", judgement.evidence,
+        "started", json_object_get(start, "time"), "wall_s", 0.0, "cpu_s", 0.0, "peak_rss_bytes", 0,
+        "min_rss_bytes", 0, "predicted_bytes", json_object_get(start, "predicted_bytes"),
+        "reserved_bytes", json_object_get(start, "reserved_bytes"), "stage", "");
+    return record;
+}
+
+json_t *record_note(const char *text) { return json_pack("{s:s}", "text", text); }

@@ -1,0 +1,24 @@
+/* The engine's records in the ledger (ledger(5)): their members, nothing else. The caller owns what
+ * is returned; NULL when out of memory. */
+#ifndef SUPERVISOR_ENGINE_RECORD_H
+#define SUPERVISOR_ENGINE_RECORD_H
+
+#include "supervisor/engine/attempt.h"
+
+/* id: names this run within the ledger. */
+json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads);
+json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms);
+
+json_t *record_attempt_start(const struct task *task, const struct attempt *attempt,
+                             uint64_t reserved_bytes);
+json_t *record_attempt_end(const struct task *task, int number, const struct attempt_result *result,
+                           uint64_t reserved_bytes);
+/* identity: resume_identity's, borrowed; NULL leaves the task to be run again. */
+json_t *record_task_end(const struct task *task, int attempts, const struct attempt_result *result,
+                        json_t *identity);
+
+/* The attempt_end of an attempt that an earlier supervisor left without one (its attempt_start). */
+json_t *record_attempt_lost(const json_t *start);
+json_t *record_note(const char *text);
+
+#endif
