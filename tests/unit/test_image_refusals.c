@@ -1,0 +1,449 @@
+/* Images that are refused, with the words in which it is done; damaged files, files that change,
+ * and files with flipped bytes. timeout: 120
+ */
+#include "tests/unit/image_files.h"
+#include "worker/tiff/tiff_writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static struct image_file grey(void) {
+    return (struct image_file){.width = 147,
+                               .height = 131,
+                               .samples = 1,
+                               .bits = 8,
+                               .photometric = PHOTOMETRIC_MINISBLACK,
+                               .compression = COMPRESSION_NONE,
+                               .planar = PLANARCONFIG_CONTIG,
+                               .orientation = 1,
+                               .rows = 16,
+                               .mode = "wl"};
+}
+
+static void expect_refusal(const char *path, int code, const char *words) {
+    struct failure failure = {0};
+    struct image *image = NULL;
+    int r = image_open(path, &image, &failure);
+    if (r == 0) {
+        image_close(image);
+        fail_msg("it was opened; due was: %s", words);
+    }
+    if (r != code || !strstr(failure.text, words) || !strstr(failure.text, path))
+        fail_msg("%d, \"%s\" in place of %d, \"%s\"", r, failure.text, code, words);
+}
+
+/* One row of zeros is enough: the header is what is refused. */
+struct refusal {
+    uint16_t photometric, samples, bits, format, compression;
+    uint32_t width;
+    const char *words;
+};
+
+static void kinds_are_refused_by_name(void **state) {
+    (void)state;
+    static const struct refusal cases[] = {
+        {PHOTOMETRIC_MINISBLACK, 1, 32, SAMPLEFORMAT_IEEEFP, 1, 8, "float pixels (32-bit)"},
+        {PHOTOMETRIC_RGB, 3, 16, SAMPLEFORMAT_IEEEFP, 1, 8, "float pixels (16-bit)"},
+        {PHOTOMETRIC_MINISBLACK, 1, 16, SAMPLEFORMAT_INT, 1, 8, "signed pixels (16-bit)"},
+        {PHOTOMETRIC_MINISBLACK, 1, 64, SAMPLEFORMAT_COMPLEXIEEEFP, 1, 8, "complex pixels"},
+        {PHOTOMETRIC_MINISBLACK, 1, 1, SAMPLEFORMAT_UINT, 1, 8, "1-bit pixels"},
+        {PHOTOMETRIC_MINISBLACK, 1, 12, SAMPLEFORMAT_UINT, 1, 8, "12-bit pixels"},
+        {PHOTOMETRIC_MINISBLACK, 1, 32, SAMPLEFORMAT_UINT, 1, 8, "32-bit pixels"},
+        {PHOTOMETRIC_MINISBLACK, 1, 64, SAMPLEFORMAT_UINT, 1, 8, "64-bit pixels"},
+        {PHOTOMETRIC_PALETTE, 1, 8, SAMPLEFORMAT_UINT, 1, 8, "palette colours"},
+        {PHOTOMETRIC_SEPARATED, 4, 8, SAMPLEFORMAT_UINT, 1, 8, "CMYK"},
+        {PHOTOMETRIC_CIELAB, 3, 8, SAMPLEFORMAT_UINT, 1, 8, "CIELab colours"},
+        {PHOTOMETRIC_LOGL, 1, 16, SAMPLEFORMAT_INT, 1, 8, "LogL pixels"},
+        {PHOTOMETRIC_YCBCR, 3, 8, SAMPLEFORMAT_UINT, 1, 8, "YCbCr colours without JPEG"},
+        {PHOTOMETRIC_CFA, 1, 8, SAMPLEFORMAT_UINT, 1, 8, "raw camera data"},
+        {PHOTOMETRIC_MINISWHITE, 1, 1, SAMPLEFORMAT_UINT, COMPRESSION_CCITTFAX4, 8, "CCITT fax 4"},
+        {PHOTOMETRIC_MINISBLACK, 65, 8, SAMPLEFORMAT_UINT, 1, 8, "65 samples per pixel"},
+        {PHOTOMETRIC_MINISBLACK, 1, 8, SAMPLEFORMAT_UINT, 1, 1000001, "1000001 x 1 px"},
+        {PHOTOMETRIC_RGB, 4, 16, SAMPLEFORMAT_UINT, 1, 400000, "a row of 400000 px"},
+    };
+    char path[IMAGE_PATH_BYTES];
+    static uint16_t map[3][256];
+    static unsigned char row[400000 * 8];
+    (void)image_in_folder("refused.tif", path);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct refusal *at = &cases[i];
+        struct image_file file = grey();
+        file.photometric = at->photometric;
+        file.samples = at->samples;
+        file.bits = at->bits;
+        file.compression = at->compression;
+        file.width = at->width;
+        file.height = 1;
+        TIFF *tiff = TIFFOpen(path, "wl");
+        assert_non_null(tiff);
+        image_set_tags(tiff, &file);
+        (void)TIFFSetField(tiff, TIFFTAG_SAMPLEFORMAT, at->format);
+        if (at->photometric == PHOTOMETRIC_PALETTE)
+            (void)TIFFSetField(tiff, TIFFTAG_COLORMAP, map[0], map[1], map[2]);
+        assert_int_equal(TIFFWriteScanline(tiff, row, 0, 0), 1);
+        TIFFClose(tiff);
+        expect_refusal(path, -ENOTSUP, at->words);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+static void write_bytes(const char *path, const void *bytes, size_t size) {
+    FILE *file = fopen(path, "wbe");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void what_is_no_tiff(void **state) {
+    (void)state;
+    char path[IMAGE_PATH_BYTES];
+    (void)image_in_folder("other", path);
+    write_bytes(path, "", 0);
+    expect_refusal(path, -EBADMSG, "is empty (0 bytes)");
+    write_bytes(path, "II*", 3);
+    expect_refusal(path, -EBADMSG, "cut off after 3 bytes");
+    write_bytes(path, "\x89PNG\r\n\x1a\n", 8);
+    expect_refusal(path, -ENOTSUP, "is not a TIFF file (it begins with 89 50 4e 47)");
+    write_bytes(path, "II*\0\xff\xff\0\0", 8);
+    expect_refusal(path, -EBADMSG, "the header of its image 1 cannot be read");
+    assert_int_equal(unlink(path), 0);
+    expect_refusal(path, -ENOENT, "cannot be opened: No such file");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    expect_refusal(path, -EINVAL, "is not a regular file");
+    assert_int_equal(unlink(path), 0);
+    expect_refusal(image_folder, -EISDIR, "is a folder");
+}
+
+static void only_reduced_images(void **state) {
+    (void)state;
+    char path[IMAGE_PATH_BYTES];
+    struct image_file file = grey();
+    TIFF *tiff = TIFFOpen(image_in_folder("reduced.tif", path), "wl");
+    assert_non_null(tiff);
+    (void)TIFFSetField(tiff, TIFFTAG_SUBFILETYPE, FILETYPE_REDUCEDIMAGE);
+    image_write_directory(tiff, &file);
+    TIFFClose(tiff);
+    expect_refusal(path, -ENOTSUP, "no full image among its 1");
+    assert_int_equal(unlink(path), 0);
+}
+
+static off_t size_of(const char *path) {
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_size;
+}
+
+/* Our own writer puts the directory first, so a broken copy still has one. */
+static void cut_files_are_refused(void **state) {
+    (void)state;
+    static const struct tiff_writer_options options = {
+        .width = 300, .height = 300, .samples = 1, .bits = 8};
+    static const unsigned char tile[TIFF_WRITER_TILE_PX * TIFF_WRITER_TILE_PX];
+    char path[IMAGE_PATH_BYTES];
+    struct failure failure = {0};
+    struct tiff_writer *writer = NULL;
+    assert_int_equal(tiff_writer_open(image_in_folder("cut.tif", path), &options, &writer, NULL),
+                     0);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(tiff_writer_put(writer, i % 2, i / 2, tile, &failure), 0);
+    assert_int_equal(tiff_writer_publish(writer, &failure), 0);
+    long long whole = size_of(path);
+    assert_int_equal(truncate(path, whole - 100), 0);
+    char words[128];
+    (void)snprintf(words, sizeof(words),
+                   "tile 4 of 4 ends at byte %lld, but the file has only %lld", whole, whole - 100);
+    expect_refusal(path, -EBADMSG, words);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Overwrites part of a strip's or tile's bytes. */
+static void spoil(const char *path, uint32_t block, const void *bytes, size_t size, int from) {
+    TIFF *tiff = TIFFOpen(path, "r");
+    assert_non_null(tiff);
+    uint64_t at = TIFFGetStrileOffset(tiff, block) + (uint64_t)from;
+    assert_true(TIFFGetStrileByteCount(tiff, block) >= (uint64_t)from + size);
+    TIFFClose(tiff);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, size, (off_t)at), size);
+    assert_int_equal(close(fd), 0);
+}
+
+static void expect_broken_stream(const char *path, const char *words) {
+    char scratch[IMAGE_PATH_BYTES];
+    struct failure failure = {0};
+    struct image *image = NULL;
+    struct image_canvas canvas;
+    struct image_identity identity;
+    (void)image_in_folder("scratch", scratch);
+    if (image_open(path, &image, &failure) < 0)
+        fail_msg("%s", failure.text);
+    assert_int_equal(image_stream_all(image, scratch, &canvas, &identity, &failure), -EBADMSG);
+    if (!strstr(failure.text, words) || !strstr(failure.text, path))
+        fail_msg("\"%s\" in place of \"%s\"", failure.text, words);
+    assert_int_equal(access(scratch, F_OK), -1);
+    free(canvas.pixels);
+    image_close(image);
+}
+
+static void damage_in_the_middle_is_named(void **state) {
+    (void)state;
+    static const unsigned char ones[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    static const unsigned char end[2] = {0xff, 0xd9}; /* JPEG: end of image */
+    char path[IMAGE_PATH_BYTES];
+    (void)image_in_folder("spoilt.tif", path);
+    struct image_file file = grey();
+    file.compression = COMPRESSION_ADOBE_DEFLATE;
+    image_write_file(path, &file);
+    spoil(path, 4, ones, sizeof(ones), 40);
+    expect_broken_stream(path, "row 6"); /* 64 to 79 */
+
+    file.tile_width = file.tile_height = 32;
+    image_write_file(path, &file);
+    spoil(path, 7, ones, sizeof(ones), 40);
+    expect_broken_stream(path, "the tile at x 64, y 32 cannot be decoded");
+
+    file.compression = COMPRESSION_JPEG;
+    image_write_file(path, &file);
+    spoil(path, 7, end, sizeof(end), 60);
+    expect_broken_stream(path, "the tile at x 64, y 32 cannot be decoded");
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Writes to the file while it is being read. */
+static int disturb(void *context, const struct image_band *band, struct failure *failure) {
+    (void)failure;
+    if (band->y == 0) {
+        int fd = open(context, O_WRONLY | O_APPEND | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, "x", 1), 1);
+        assert_int_equal(close(fd), 0);
+    }
+    return 0;
+}
+
+static void a_change_is_noticed(void **state) {
+    (void)state;
+    char path[IMAGE_PATH_BYTES];
+    struct image_file file = grey();
+    image_write_file(image_in_folder("changing.tif", path), &file);
+    struct failure failure = {0};
+    struct image *image = NULL;
+    struct image_reader *reader = NULL;
+    struct image_identity identity;
+    assert_int_equal(image_open(path, &image, &failure), 0);
+    assert_int_equal(image_stream(image, NULL, disturb, path, NULL, &identity, &failure), -ESTALE);
+    assert_non_null(strstr(failure.text, "was changed while it was being read"));
+    assert_int_equal(image_reader_open(image, 0, &reader, &failure), -ESTALE);
+    image_close(image);
+    assert_int_equal(unlink(path), 0);
+}
+
+static int give_up(void *context, const struct image_band *band, struct failure *failure) {
+    (void)context;
+    return failure_set(failure, -EDOM, "enough at row %u", band->y);
+}
+
+static void a_callback_stops_the_stream(void **state) {
+    (void)state;
+    char path[IMAGE_PATH_BYTES], scratch[IMAGE_PATH_BYTES];
+    struct image_file file = grey();
+    file.compression = COMPRESSION_LZW;
+    image_write_file(image_in_folder("stopped.tif", path), &file);
+    struct failure failure = {0};
+    struct image *image = NULL;
+    struct image_identity identity;
+    (void)image_in_folder("scratch", scratch);
+    assert_int_equal(image_open(path, &image, &failure), 0);
+    assert_int_equal(image_stream(image, NULL, give_up, NULL, NULL, &identity, &failure), -EINVAL);
+    assert_int_equal(image_stream(image, scratch, give_up, NULL, NULL, &identity, &failure), -EDOM);
+    assert_string_equal(failure.text, "enough at row 0");
+    assert_int_equal(access(scratch, F_OK), -1);
+    image_close(image);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void regions_must_lie_inside(void **state) {
+    (void)state;
+    static const uint32_t cases[][4] = {
+        {147, 0, 1, 1},        {0, 131, 1, 1},        {100, 0, 48, 1},         {0, 100, 1, 32},
+        {UINT32_MAX, 0, 2, 1}, {0, 1, 1, UINT32_MAX}, {10, 10, UINT32_MAX, 5}, {0, 0, 148, 131}};
+    char path[IMAGE_PATH_BYTES];
+    struct image_file file = grey();
+    image_write_file(image_in_folder("inside.tif", path), &file);
+    struct failure failure = {0};
+    struct image *image = NULL;
+    struct image_reader *reader = NULL;
+    unsigned char pixel;
+    assert_int_equal(image_open(path, &image, &failure), 0);
+    assert_int_equal(image_reader_open(image, 0, &reader, &failure), 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const uint32_t *c = cases[i];
+        assert_int_equal(image_reader_read(reader, c[0], c[1], c[2], c[3], &pixel, 1, &failure),
+                         -EINVAL);
+        assert_non_null(strstr(failure.text, "are not inside 147 x 131 px"));
+    }
+    assert_int_equal(image_reader_read(reader, 147, 131, 0, 0, &pixel, 1, &failure), 0);
+    image_reader_close(reader);
+    image_close(image);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void the_copy_belongs_to_its_image(void **state) {
+    (void)state;
+    char path[IMAGE_PATH_BYTES], scratch[IMAGE_PATH_BYTES];
+    struct image_file file = grey();
+    file.compression = COMPRESSION_LZW;
+    image_write_file(image_in_folder("copied.tif", path), &file);
+    (void)image_in_folder("scratch", scratch);
+    struct failure failure = {0};
+    struct image *image = NULL;
+    struct image_reader *reader = NULL;
+    struct image_canvas canvas;
+    struct image_identity identity;
+    unsigned char pixel = 0;
+    assert_int_equal(image_open(path, &image, &failure), 0);
+    assert_int_equal(image_attach_scratch(image, scratch, &failure), -ENOENT);
+    assert_int_equal(image_reader_open(image, 0, &reader, &failure), -EINVAL);
+    assert_non_null(strstr(failure.text, "its tiled copy was not made yet"));
+    assert_int_equal(image_stream_all(image, scratch, &canvas, &identity, &failure), 0);
+    image_close(image);
+
+    assert_int_equal(image_open(path, &image, &failure), 0);
+    assert_int_equal(image_attach_scratch(image, scratch, &failure), 0);
+    assert_int_equal(image_reader_open(image, 0, &reader, &failure), 0);
+    assert_int_equal(image_reader_read(reader, 100, 100, 1, 1, &pixel, 1, &failure), 0);
+    assert_int_equal(pixel, canvas.pixels[100 * 147 + 100]);
+    image_reader_close(reader);
+    image_close(image);
+
+    static const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_int_equal(image_open(path, &image, &failure), 0);
+    assert_int_equal(image_attach_scratch(image, scratch, &failure), -ESTALE);
+    assert_non_null(strstr(failure.text, "is not a copy of"));
+    image_close(image);
+    free(canvas.pixels);
+    assert_int_equal(unlink(scratch), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_cut_copy_is_stale(void **state) {
+    (void)state;
+    char path[IMAGE_PATH_BYTES], scratch[IMAGE_PATH_BYTES];
+    struct image_file file = grey();
+    file.orientation = 3;
+    image_write_file(image_in_folder("turned.tif", path), &file);
+    (void)image_in_folder("scratch", scratch);
+    struct failure failure = {0};
+    struct image *image = NULL;
+    struct image_canvas canvas;
+    struct image_identity identity;
+    assert_int_equal(image_open(path, &image, &failure), 0);
+    assert_int_equal(image_stream_all(image, scratch, &canvas, &identity, &failure), 0);
+    free(canvas.pixels);
+    assert_int_equal(truncate(scratch, size_of(scratch) - 1), 0);
+    assert_int_equal(image_attach_scratch(image, scratch, &failure), -ESTALE);
+    image_close(image);
+    assert_int_equal(unlink(scratch), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* xorshift32: the same damage in every run. */
+static uint32_t draw(uint32_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+static int ignore_band(void *context, const struct image_band *band, struct failure *failure) {
+    (void)context;
+    (void)band;
+    (void)failure;
+    return 0;
+}
+
+/* Opens and reads what can be read. Whatever comes: a sentence or pixels, and no more. */
+static void read_anything(const char *path, const char *scratch) {
+    struct failure failure = {0};
+    struct image *image = NULL;
+    struct image_identity identity;
+    if (image_open(path, &image, &failure) < 0) {
+        assert_true(strlen(failure.text) > strlen(path));
+        return;
+    }
+    const struct image_info *info = image_get_info(image);
+    uint64_t pixels = (uint64_t)info->width * info->height;
+    if (pixels <= 1 << 20 &&
+        image_stream(image, scratch, ignore_band, NULL, NULL, &identity, &failure) == 0) {
+        struct image_reader *reader = NULL;
+        char pixel[128];
+        assert_int_equal(image_reader_open(image, 1000, &reader, &failure), 0);
+        assert_int_equal(image_reader_read(reader, info->width - 1, info->height / 2, 1, 1, pixel,
+                                           sizeof(pixel), &failure),
+                         0);
+        image_reader_close(reader);
+    }
+    image_close(image);
+    (void)unlink(scratch); /* may never have been made */
+}
+
+static void flipped_bytes_never_crash(void **state) {
+    (void)state;
+    static const struct {
+        uint16_t compression;
+        uint32_t tile;
+        const char *mode;
+    } cases[] = {{COMPRESSION_NONE, 0, "wl"},     {COMPRESSION_LZW, 0, "wb"},
+                 {COMPRESSION_PACKBITS, 0, "wl"}, {COMPRESSION_ADOBE_DEFLATE, 16, "w8l"},
+                 {COMPRESSION_JPEG, 32, "wl"},    {COMPRESSION_NONE, 16, "w8b"}};
+    char path[IMAGE_PATH_BYTES], scratch[IMAGE_PATH_BYTES];
+    (void)image_in_folder("flipped.tif", path);
+    (void)image_in_folder("scratch", scratch);
+    uint32_t random = 20261121;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct image_file file = grey();
+        file.width = 37;
+        file.height = 29;
+        file.compression = cases[i].compression;
+        file.tile_width = file.tile_height = cases[i].tile;
+        file.mode = cases[i].mode;
+        image_write_file(path, &file);
+        size_t size = (size_t)size_of(path);
+        unsigned char *good = malloc(size), *bad = malloc(size);
+        assert_true(good && bad);
+        FILE *from = fopen(path, "rbe");
+        assert_non_null(from);
+        assert_int_equal(fread(good, 1, size, from), size);
+        assert_int_equal(fclose(from), 0);
+        for (int round = 0; round < 600; round++) {
+            memcpy(bad, good, size);
+            for (uint32_t n = 1 + draw(&random) % 4; n > 0; n--) {
+                /* every other flip goes to where the header and the directory are */
+                size_t span = n % 2 && size > 400 ? 400 : size;
+                size_t at = draw(&random) % span;
+                bad[cases[i].tile || n % 4 == 1 ? size - 1 - at : at] ^=
+                    (unsigned char)(1U << draw(&random) % 8);
+            }
+            write_bytes(path, bad, size);
+            read_anything(path, scratch);
+        }
+        free(good);
+        free(bad);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kinds_are_refused_by_name),     cmocka_unit_test(what_is_no_tiff),
+        cmocka_unit_test(only_reduced_images),           cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(damage_in_the_middle_is_named), cmocka_unit_test(a_change_is_noticed),
+        cmocka_unit_test(a_callback_stops_the_stream),   cmocka_unit_test(regions_must_lie_inside),
+        cmocka_unit_test(the_copy_belongs_to_its_image), cmocka_unit_test(a_cut_copy_is_stale),
+        cmocka_unit_test(flipped_bytes_never_crash),
+    };
+    return cmocka_run_group_tests(tests, image_make_folder, image_remove_folder);
+}
