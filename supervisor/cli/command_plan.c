@@ -1,10 +1,13 @@
-/* registrar plan: what a run would do and need. Reads; never writes, not even OUT. */
+/* registrar plan: what a run would do and need. Reads; never writes, not even OUT. What a ledger in
+ * OUT says is finished is left out, as run would. */
 #include "common/names.h"
 #include "common/units.h"
 #include "supervisor/batch/discover.h"
 #include "supervisor/batch/manifest.h"
+#include "supervisor/batch/resume.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/options.h"
+#include "supervisor/ledger/ledger_store.h"
 #include "supervisor/memory/preflight.h"
 #include "supervisor/memory/probe.h"
 #include "supervisor/report/table.h"
@@ -25,6 +28,8 @@ struct plan {
     struct task_list tasks;
     struct preflight preflight;
     char *worker;
+    bool *wanted; /* per task: not finished in an earlier run */
+    size_t n_finished, n_problems;
 };
 
 static void plan_free(struct plan *plan) {
@@ -32,19 +37,13 @@ static void plan_free(struct plan *plan) {
     task_list_free(&plan->tasks);
     preflight_free(&plan->preflight);
     free(plan->worker);
+    free(plan->wanted);
 }
 
 /* Why the task cannot be done, or NULL. */
 static const char *problem_of(const struct plan *plan, size_t i) {
     return plan->tasks.items[i].broken ? plan->tasks.items[i].broken
                                        : plan->preflight.tasks[i].error;
-}
-
-static size_t count_problems(const struct plan *plan) {
-    size_t n = 0;
-    for (size_t i = 0; i < plan->tasks.count; i++)
-        n += problem_of(plan, i) != NULL;
-    return n;
 }
 
 static void free_table(struct table **table) { table_close(*table); }
@@ -54,7 +53,7 @@ static int print_table(const struct plan *plan, size_t width) {
     for (size_t i = 0; i < plan->tasks.count; i++) {
         const struct preflight_task *predicted = &plan->preflight.tasks[i];
         char text[UNITS_TEXT_BYTES];
-        if (problem_of(plan, i))
+        if (problem_of(plan, i) || !plan->wanted[i])
             continue;
         table_cell(table, "%s", plan->tasks.items[i].id);
         table_cell(table, "%s", plan->tasks.items[i].kind_name);
@@ -67,21 +66,28 @@ static int print_table(const struct plan *plan, size_t width) {
     return table_print(table, stdout, width, terminal_has_colour(STDOUT_FILENO));
 }
 
-static void print_totals(const struct plan *plan, size_t n_problems) {
+static void print_totals(const struct plan *plan) {
     const struct preflight *preflight = &plan->preflight;
-    const size_t n = plan->tasks.count - n_problems;
+    const size_t n = plan->tasks.count - plan->n_problems - plan->n_finished;
     char text[UNITS_TEXT_BYTES];
-    (void)printf("\n%zu task%s, %d at once, %d thread%s each", n, n == 1 ? "" : "s",
+    if (plan->n_finished > 0)
+        (void)printf("%s%zu task%s finished already (--redo does them again)\n", n ? "\n" : "",
+                     plan->n_finished, plan->n_finished == 1 ? " is" : "s are");
+    if (n == 0)
+        return;
+    (void)printf("\n%zu task%s to do, %d at once, %d thread%s each", n, n == 1 ? "" : "s",
                  preflight->jobs, preflight->threads, preflight->threads == 1 ? "" : "s");
     if (preflight->time_ms > 0)
         (void)printf(", about %s", units_format_duration(preflight->time_ms, text));
     (void)printf("\n\n");
+    preflight_print(preflight, &plan->options, stdout);
 }
 
-static void print_problems(const struct plan *plan, size_t n_problems, size_t width) {
-    if (n_problems == 0)
+static void print_problems(const struct plan *plan, size_t width) {
+    if (plan->n_problems == 0)
         return;
-    (void)printf("\n%zu task%s cannot be done:\n", n_problems, n_problems == 1 ? "" : "s");
+    (void)printf("\n%zu task%s cannot be done:\n", plan->n_problems,
+                 plan->n_problems == 1 ? "" : "s");
     for (size_t i = 0; i < plan->tasks.count; i++) {
         if (!problem_of(plan, i))
             continue;
@@ -98,23 +104,57 @@ static int print_json(const struct plan *plan) {
     return 0;
 }
 
-static int print_plan(const struct plan *plan, size_t n_problems) {
+static int print_plan(const struct plan *plan) {
     const size_t columns_there = terminal_size(STDOUT_FILENO).columns;
     const bool is_terminal = terminal_can_redraw(STDOUT_FILENO);
     int r = print_table(plan, is_terminal ? columns_there : TEXT_UNLIMITED);
     if (r < 0)
         return r;
-    print_totals(plan, n_problems);
-    preflight_print(&plan->preflight, &plan->options, stdout);
-    print_problems(plan, n_problems, columns_there);
+    print_totals(plan);
+    print_problems(plan, columns_there);
     return 0;
 }
 
-static int make_plan(int argc, char **argv, struct plan *plan, struct failure *failure) {
+static int find_tasks(int argc, char **argv, struct plan *plan, struct failure *failure) {
     int r = options_parse(argc, argv, &plan->options, failure);
     if (r == 0)
         r = plan->options.manifest ? manifest_read(&plan->options, &plan->tasks, failure)
                                    : discover_tasks(&plan->options, &plan->tasks, failure);
+    return r;
+}
+
+static void close_resume(struct resume **resume) { resume_close(*resume); }
+
+/* What the ledger in OUT, if there is one, says is finished. */
+static int leave_out_finished(struct plan *plan, struct failure *failure) {
+    CLEANUP_FREE char *path = names_format("%s/ledger.jsonl", plan->options.out);
+    CLEANUP_FREE bool *finished = calloc(plan->tasks.count + 1, sizeof(*finished));
+    CLEANUP(close_resume) struct resume *resume = NULL;
+    plan->wanted = calloc(plan->tasks.count + 1, sizeof(*plan->wanted));
+    if (!path || !finished || !plan->wanted)
+        return failure_set(failure, -ENOMEM, "out of memory");
+    if (!plan->options.redo && access(path, F_OK) == 0) {
+        int r = resume_open(&resume, failure);
+        if (r == 0)
+            r = ledger_store_read(path, resume_replay, resume, failure);
+        if (r == 0)
+            r = resume_decide(resume, &plan->tasks, plan->options.out, plan->worker, finished,
+                              failure);
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < plan->tasks.count; i++) {
+        plan->wanted[i] = !finished[i];
+        plan->n_finished += finished[i] && !plan->tasks.items[i].broken;
+    }
+    return 0;
+}
+
+static int predict(struct plan *plan, struct failure *failure) {
+    int r = preflight_run(&plan->options, &plan->tasks, plan->wanted, plan->worker,
+                          &plan->preflight, failure);
+    for (size_t i = 0; r == 0 && i < plan->tasks.count; i++)
+        plan->n_problems += problem_of(plan, i) != NULL;
     return r;
 }
 
@@ -126,19 +166,20 @@ static int fail(const struct failure *failure, int status) {
 int command_plan(int argc, char **argv) {
     CLEANUP(plan_free) struct plan plan = {0};
     struct failure failure = {0};
-    if (make_plan(argc, argv, &plan, &failure) < 0)
+    if (find_tasks(argc, argv, &plan, &failure) < 0)
         return fail(&failure, EXIT_USAGE);
-    int r = probe_find_worker(&plan.worker, &failure);
-    if (r == 0)
-        r = preflight_run(&plan.options, &plan.tasks, NULL, plan.worker, &plan.preflight, &failure);
-    if (r < 0)
+    if (probe_find_worker(&plan.worker, &failure) < 0)
         return fail(&failure, EXIT_INTERNAL);
-    const size_t n_problems = count_problems(&plan);
-    r = plan.options.json ? print_json(&plan) : print_plan(&plan, n_problems);
+    int r = leave_out_finished(&plan, &failure);
+    if (r < 0)
+        return fail(&failure, r == -EBADMSG ? EXIT_LEDGER : EXIT_INTERNAL);
+    if (predict(&plan, &failure) < 0)
+        return fail(&failure, EXIT_INTERNAL);
+    r = plan.options.json ? print_json(&plan) : print_plan(&plan);
     if (r < 0)
         return fail(&(struct failure){.text = "out of memory while printing the plan"},
                     EXIT_INTERNAL);
     if (preflight_level(&plan.preflight) == PREFLIGHT_REFUSED && !plan.options.force)
         return EXIT_REFUSED;
-    return n_problems > 0 ? EXIT_SOME_FAILED : EXIT_ALL_OK;
+    return plan.n_problems > 0 ? EXIT_SOME_FAILED : EXIT_ALL_OK;
 }

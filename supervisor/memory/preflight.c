@@ -84,6 +84,7 @@ static int collect(const struct task_list *tasks, const bool *wanted, struct pro
         const struct task *task = &tasks->items[i];
         if (!is_started(tasks, wanted, i))
             continue;
+        preflight->tasks[i].is_wanted = true;
         preflight->n_wanted++;
         struct forecast_task forecast = {.declared_bytes = task->memory_bytes};
         if (task->kind == TASK_ALIGN) {

@@ -17,6 +17,7 @@
 enum preflight_level { PREFLIGHT_OK, PREFLIGHT_WARNING, PREFLIGHT_REFUSED };
 
 struct preflight_task {
+    bool is_wanted;        /* neither broken nor left out; else all below is 0 */
     uint64_t memory_bytes; /* predicted peak: the reservation */
     uint64_t disk_bytes;
     int64_t time_ms; /* a rough prior; 0: unknown */

@@ -156,8 +156,10 @@ static json_t *task_to_json(const struct preflight_task *predicted, const struct
     json_t *object = json_pack("{s:s, s:s}", "id", task->id, "kind", task->kind_name);
     const char *problem = task->broken ? task->broken : predicted->error;
     if (problem)
-        (void)json_object_set_new(object, "problem", json_string(problem)); /* see caller */
-    if (!object || problem)
+        (void)json_object_set_new(object, "problem", json_string(problem));
+    else if (!predicted->is_wanted)
+        (void)json_object_set_new(object, "finished", json_true());
+    if (!object || problem || !predicted->is_wanted)
         return object;
     (void)json_object_set_new(object, "memory_bytes", size_json(predicted->memory_bytes));
     (void)json_object_set_new(object, "disk_bytes", size_json(predicted->disk_bytes));

@@ -113,8 +113,8 @@ static void full_groups_leave_nothing(void **state) {
 
 static void hostile_files_set_no_limit(void **state) {
     static const char *const texts[] = {
-        "",   "\n",  "-1\n", "max\n", "0x100\n", "99999999999999999999999\n", "12abc\n",
-        "\xff\xfe\n", " 5\n",
+        "",        "\n",         "-1\n", "max\n", "0x100\n", "99999999999999999999999\n",
+        "12abc\n", "\xff\xfe\n", " 5\n",
     };
     set_up(*state, "0::/job\n");
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -133,8 +133,14 @@ static void hostile_files_set_no_limit(void **state) {
 
 static void meminfo_without_an_answer(void **state) {
     static const char *const texts[] = {
-        "", "MemAvailable:", "MemAvailable:   \n", "MemAvailable: -5 kB\n", "MemAvailable:  12",
-        "MemFree: 5 kB\n", "XMemAvailable: 5 kB\n", "MemAvailable: 18446744073709551615 kB\n",
+        "",
+        "MemAvailable:",
+        "MemAvailable:   \n",
+        "MemAvailable: -5 kB\n",
+        "MemAvailable:  12",
+        "MemFree: 5 kB\n",
+        "XMemAvailable: 5 kB\n",
+        "MemAvailable: 18446744073709551615 kB\n",
     };
     CLEANUP_FREE char *proc = names_format("%s/proc", (char *)*state);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {

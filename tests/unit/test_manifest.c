@@ -102,7 +102,8 @@ static void refused(void **state) {
         {TASKS("{\"id\":\"y\",\"pre\":\"a.tif\",\"post\":\"b.tif\",\"cwd\":\".\"}"),
          "task 1 (y): \"cwd\" belongs to a command, not to a pair of images"},
         {TASKS("{\"id\":\"y\",\"pre\":\"a.tif\",\"post\":\"b.tif\",\"memory\":\"1G\"}"),
-         "\"memory\" belongs to a command, not to a pair of images; --worker-memory caps the pairs"},
+         "\"memory\" belongs to a command, not to a pair of images; --worker-memory caps the "
+         "pairs"},
         {TASKS(COMMAND("\"params\":{}")),
          "task 1 (c): \"params\" belongs to a pair of images, not to a command"},
         {TASKS("{\"id\":\"y\",\"pre\":\"a.tif\",\"post\":\"b.tif\",\"params\":{\"pda\":1}}"),
@@ -163,8 +164,9 @@ static void neighbours_do_not_collide(void **state) {
     CLEANUP(task_list_free) struct task_list tasks = {0};
     struct failure failure = {0};
     make_files(*state);
-    assert_int_equal(read_text(*state, TASKS(PAIR("x/y") "," PAIR("x-/y") "," PAIR("x.") "," PAIR(
-                                           "xx") "," PAIR("x/yy")),
+    assert_int_equal(read_text(*state,
+                               TASKS(PAIR("x/y") "," PAIR("x-/y") "," PAIR("x.") "," PAIR(
+                                   "xx") "," PAIR("x/yy")),
                                &options, &tasks, &failure),
                      0);
     assert_int_equal(tasks.count, 5);

@@ -13,9 +13,11 @@ static void clean_and_escaped(void **state) {
         {"a\nb", "a\\x0ab", false},
         {"\033[2J", "\\x1b[2J", false},
         {"\x7f", "\\x7f", false},
-        {"a\xc2\x9b" "2J", "a\\xc2\\x9b2J", false}, /* C1: CSI as one character */
+        {"a\xc2\x9b"
+         "2J",
+         "a\\xc2\\x9b2J", false}, /* C1: CSI as one character */
         {"\xff", "\\xff", false},
-        {"Z\xc3", "Z\\xc3", false}, /* cut inside a character */
+        {"Z\xc3", "Z\\xc3", false},                 /* cut inside a character */
         {"\xed\xa0\x80", "\\xed\\xa0\\x80", false}, /* a surrogate is no UTF-8 */
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -17,10 +17,10 @@ static int parse(const char *words, const char *folder, struct options *ret,
     char *rest = copy;
     for (char *word; (word = strsep(&rest, " ")) && argc < MAX_WORDS;) {
         char *percent = strchr(word, '%');
-        argv[argc++] = percent && percent[1] != '\0'
-                           ? names_format("%.*s%s%s", (int)(percent - word), word, folder,
-                                          percent + 1)
-                           : strdup(word);
+        argv[argc++] =
+            percent && percent[1] != '\0'
+                ? names_format("%.*s%s%s", (int)(percent - word), word, folder, percent + 1)
+                : strdup(word);
     }
     const int r = options_parse(argc, argv, ret, failure);
     for (int i = 0; i < MAX_WORDS; i++) {
@@ -130,8 +130,9 @@ static void refused(void **state) {
         {"%/raw -o %/out --memory lots", "a size like 4G or 900M, or a share from 1% to 100%"},
         {"%/raw -o %/out --memory 0", "--memory: \"0\" is not allowed"},
         {"%/raw -o %/out --memory=150%", "--memory: \"150%\" is not allowed"},
-        {"%/raw -o %/out --worker-memory 10M", "\"10M\" is not allowed; give a size of at least 192 "
-                                               "MiB"},
+        {"%/raw -o %/out --worker-memory 10M",
+         "\"10M\" is not allowed; give a size of at least 192 "
+         "MiB"},
         {"%/raw -o %/out --samples A,,B", "--samples: \"A,,B\" is not allowed; give names"},
         {"%/raw -o %/out --samples ../A", "--samples: \"../A\" is not allowed"},
         {"%/raw -o %/out --dyes ", "--dyes: \"\" is not allowed"},
@@ -170,10 +171,17 @@ static void near_words(void **state) {
     static const struct {
         const char *typed, *nearest;
     } cases[] = {
-        {"rnu", "run"},       {"ru", "run"},        {"plna", "plan"},
-        {"legder", "ledger"}, {"led", "ledger"},    {"timeuot", "timeout"},
-        {"stal", "stall-timeout"}, {"xyz", NULL},   {"", NULL},
-        {"r", NULL},          {"a-very-long-word-that-nobody-would-ever-type-here", NULL},
+        {"rnu", "run"},
+        {"ru", "run"},
+        {"plna", "plan"},
+        {"legder", "ledger"},
+        {"led", "ledger"},
+        {"timeuot", "timeout"},
+        {"stal", "stall-timeout"},
+        {"xyz", NULL},
+        {"", NULL},
+        {"r", NULL},
+        {"a-very-long-word-that-nobody-would-ever-type-here", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *nearest = nearest_word(cases[i].typed, word);
@@ -197,8 +205,8 @@ static void help_tells_the_defaults(void **state) {
         if (!row->fallback || strchr(row->fallback, ' ') || strcmp(row->fallback, "all") == 0)
             continue;
         CLEANUP(options_free) struct options given = {0};
-        CLEANUP_FREE char *words = names_format("%%/raw -o %%/out --%s %s", row->name,
-                                                row->fallback);
+        CLEANUP_FREE char *words =
+            names_format("%%/raw -o %%/out --%s %s", row->name, row->fallback);
         assert_int_equal(parse(words, *state, &given, &failure), 0);
         assert_int_equal(given.jobs, plain.jobs);
         assert_int_equal(given.threads, plain.threads);

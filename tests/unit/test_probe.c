@@ -173,9 +173,12 @@ static void finding_the_worker(void **state) {
 int main(void) {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(one_bad_file_costs_itself), WITH_FOLDER(hashes),
-        WITH_FOLDER(a_worker_that_tires),       WITH_FOLDER(workers_that_are_none),
-        WITH_FOLDER(long_lists),                WITH_FOLDER(finding_the_worker),
+        WITH_FOLDER(one_bad_file_costs_itself),
+        WITH_FOLDER(hashes),
+        WITH_FOLDER(a_worker_that_tires),
+        WITH_FOLDER(workers_that_are_none),
+        WITH_FOLDER(long_lists),
+        WITH_FOLDER(finding_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,15 +24,15 @@ static void jobs_and_threads(void **state) {
         uint64_t each, limit, results;
         int chosen_jobs, chosen_threads;
     } cases[] = {
-        {10, 4, 0, 0, MIB(100), MIB(10000), 0, 4, 1},  /* the cores bound */
-        {2, 4, 0, 0, MIB(100), MIB(10000), 0, 2, 2},   /* the tasks bound: cores are shared */
-        {10, 4, 0, 0, MIB(100), MIB(375), 0, 3, 1},    /* 300 of 375 is 80 % */
-        {10, 4, 0, 0, MIB(100), MIB(374), 0, 2, 2},    /* just not any more */
-        {10, 4, 0, 0, MIB(100), MIB(50), 0, 1, 4},     /* nothing fits: one, and refused later */
+        {10, 4, 0, 0, MIB(100), MIB(10000), 0, 4, 1}, /* the cores bound */
+        {2, 4, 0, 0, MIB(100), MIB(10000), 0, 2, 2},  /* the tasks bound: cores are shared */
+        {10, 4, 0, 0, MIB(100), MIB(375), 0, 3, 1},   /* 300 of 375 is 80 % */
+        {10, 4, 0, 0, MIB(100), MIB(374), 0, 2, 2},   /* just not any more */
+        {10, 4, 0, 0, MIB(100), MIB(50), 0, 1, 4},    /* nothing fits: one, and refused later */
         {10, 4, 0, 0, MIB(100), MIB(500), MIB(100), 3, 1}, /* results in RAM take their part */
         {10, 4, 0, 0, MIB(100), 0, 0, 1, 4},
-        {10, 4, 8, 0, MIB(100), MIB(10), 0, 8, 1},     /* what is asked for is taken */
-        {3, 4, 8, 0, MIB(100), MIB(10), 0, 3, 1},      /* but no more than there are tasks */
+        {10, 4, 8, 0, MIB(100), MIB(10), 0, 8, 1}, /* what is asked for is taken */
+        {3, 4, 8, 0, MIB(100), MIB(10), 0, 3, 1},  /* but no more than there are tasks */
         {10, 4, 0, 3, MIB(100), MIB(10000), 0, 4, 3},
         {0, 4, 0, 0, MIB(100), MIB(10000), 0, 1, 4},
         {10, 1, 0, 0, MIB(100), MIB(10000), 0, 1, 1},
@@ -123,8 +123,8 @@ static void difference_images(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(jobs_and_threads), cmocka_unit_test(the_largest_count),
-        cmocka_unit_test(jobs_within),      cmocka_unit_test(cap_within),
+        cmocka_unit_test(jobs_and_threads),  cmocka_unit_test(the_largest_count),
+        cmocka_unit_test(jobs_within),       cmocka_unit_test(cap_within),
         cmocka_unit_test(difference_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
