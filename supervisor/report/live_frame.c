@@ -9,15 +9,14 @@
 #include "common/units.h"
 #include "supervisor/report/text.h"
 
-#include <math.h>
 #include <string.h>
 
-enum { GAP_COLUMNS = 2, BAR_COLUMNS = 16, MIN_ID_COLUMNS = 12 };
+enum { GAP_COLUMNS = 2, BAR_COLUMNS = 10, MIN_ID_COLUMNS = 24 };
 
 enum field { FIELD_STAGE, FIELD_TRY, FIELD_BAR, FIELD_PERCENT, FIELD_MEMORY, FIELD_TIME, N_FIELDS };
 
 static const size_t field_columns[N_FIELDS] = {
-    [FIELD_STAGE] = 9,   [FIELD_TRY] = 6,    [FIELD_BAR] = BAR_COLUMNS + 2,
+    [FIELD_STAGE] = 8,   [FIELD_TRY] = 6,    [FIELD_BAR] = BAR_COLUMNS + 2,
     [FIELD_PERCENT] = 5, [FIELD_MEMORY] = 8, [FIELD_TIME] = 11,
 };
 
@@ -56,8 +55,13 @@ static struct layout make_layout(const struct live_view_task *tasks, size_t n_ta
     return layout;
 }
 
+/* How many of `parts` are done, rounded down: the last only at the end. */
+static int parts_done(double fraction, int parts) {
+    return fraction >= 1 ? parts : fraction > 0 ? (int)(fraction * parts) : 0;
+}
+
 static void format_bar(double fraction, char text[BAR_COLUMNS + 3]) {
-    size_t filled = fraction > 0 ? (size_t)(fmin(fraction, 1) * BAR_COLUMNS) : 0;
+    size_t filled = (size_t)parts_done(fraction, BAR_COLUMNS);
     text[0] = '[';
     for (size_t i = 0; i < BAR_COLUMNS; i++)
         text[1 + i] = i < filled ? '#' : fraction < 0 ? ' ' : '-';
@@ -82,8 +86,8 @@ static void format_field(const struct live_view_task *task, enum field field,
     case FIELD_PERCENT:
         if (task->fraction < 0)
             (void)snprintf(text, UNITS_TEXT_BYTES, "-");
-        else /* rounded down: 100 % means done */
-            (void)snprintf(text, UNITS_TEXT_BYTES, "%.0f %%", floor(100 * fmin(task->fraction, 1)));
+        else
+            (void)snprintf(text, UNITS_TEXT_BYTES, "%d %%", parts_done(task->fraction, 100));
         return;
     case FIELD_MEMORY:
         if (task->memory_bytes == 0)
@@ -155,13 +159,13 @@ const char *live_frame_eta(int64_t eta_ms, char text[LIVE_FRAME_ETA_BYTES]) {
 }
 
 /* The whole batch in one line; the narrower, the less is told. Level 0 tells all. */
-enum { TOTAL_LEVELS = 5, TOTAL_BYTES = 256 };
+enum { TOTAL_LEVELS = 4, TOTAL_BYTES = 256 };
 
 static void format_total(const struct live_view_snapshot *snapshot, int level,
                          char text[TOTAL_BYTES]) {
     size_t done = snapshot->ok + snapshot->problems;
     char bar[BAR_COLUMNS + 3], eta[LIVE_FRAME_ETA_BYTES], elapsed[UNITS_TEXT_BYTES];
-    char problems[48] = "", running[64] = "", time[UNITS_TEXT_BYTES + 4] = "";
+    char problems[48] = "", time[UNITS_TEXT_BYTES + 4] = "";
     format_bar(snapshot->total ? (double)done / (double)snapshot->total : 0, bar);
     if (snapshot->problems > 0)
         (void)snprintf(problems, sizeof(problems), ", %zu problem%s", snapshot->problems,
@@ -170,14 +174,11 @@ static void format_total(const struct live_view_snapshot *snapshot, int level,
         (void)snprintf(text, TOTAL_BYTES, "%zu/%zu done%s", done, snapshot->total, problems);
         return;
     }
-    if (level < 3)
-        (void)snprintf(running, sizeof(running), ", %zu running, %zu waiting", snapshot->n_running,
-                       snapshot->left);
     if (level < 2)
         (void)snprintf(time, sizeof(time), "%s, ",
                        units_format_duration(snapshot->elapsed_ms, elapsed));
-    (void)snprintf(text, TOTAL_BYTES, "%s%s%zu of %zu done%s%s; %s%s", level < 1 ? bar : "",
-                   level < 1 ? "  " : "", done, snapshot->total, problems, running, time,
+    (void)snprintf(text, TOTAL_BYTES, "%s%s%zu of %zu done%s; %s%s", level < 1 ? bar : "",
+                   level < 1 ? "  " : "", done, snapshot->total, problems, time,
                    live_frame_eta(snapshot->eta_ms, eta));
 }
 

@@ -1,10 +1,9 @@
 /* The lines of the live view for one moment: pure text of a snapshot and a size.
  *
- *     CD070/DAPI  refine  [########--------]  52 %  401 MiB  1 min 05 s
- *     CD070/SYTO  survey  [##--------------]  11 %  212 MiB        12 s
+ *     CD070/DAPI  refine    [#####-----]   52 %   401 MiB   1 min 05 s
+ *     CD070/SYTO  survey    [#---------]   11 %   212 MiB         12 s
  *     and 3 more running
- *     [######----------]  12 of 30 done, 1 problem, 5 running, 13 waiting; 8 min 05 s, about 12 min
- * left
+ *     [####------]  12 of 30 done, 1 problem; 8 min 05 s, about 12 min left
  */
 #ifndef SUPERVISOR_REPORT_LIVE_FRAME_H
 #define SUPERVISOR_REPORT_LIVE_FRAME_H
@@ -14,8 +13,9 @@
 
 enum {
     LIVE_FRAME_MAX_LINES = 64,
-    LIVE_FRAME_MAX_COLUMNS =
-        110 /* longer lines are harder to read, and wrap when a window shrinks */
+    /* No line is longer, however wide the window: one that becomes narrower wraps long lines, and
+     * what is so pushed out of it can never be erased. */
+    LIVE_FRAME_MAX_COLUMNS = 79
 };
 
 struct live_frame {

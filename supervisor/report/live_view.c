@@ -26,6 +26,9 @@ enum {
 
 static const char begin_drawing[] = "\033[?25l\033[?7l\r";
 static const char end_drawing[] = "\033[?7h\033[?25h";
+/* All from the cursor's line down. Not one "erase below" there: at the top left tmux takes that for
+ * clearing the screen, and saves what it erases into the scrollback. */
+static const char erase_down[] = "\0337\033[K\033[B\r\033[J\0338";
 
 struct live_view {
     int fd;
@@ -82,7 +85,7 @@ static bool in_background(int fd) {
 static void print_events(struct live_view *view, FILE *stream) {
     if (view->n_events == 0 && view->n_lost == 0)
         return;
-    (void)fputs("\033[J\033[?7h", stream);
+    (void)fprintf(stream, "%s\033[?7h", erase_down);
     (void)fwrite(view->events, 1, view->n_events, stream);
     if (view->n_lost > 0)
         (void)fprintf(stream, "(%zu lines were not shown; the ledger has them)\r\n", view->n_lost);
@@ -99,7 +102,7 @@ static void print_drawing(struct live_view *view, FILE *stream, bool last) {
         (void)fprintf(stream, "\033[%zuA", up);
     print_events(view, stream);
     if (last) {
-        (void)fputs("\033[J", stream);
+        (void)fputs(erase_down, stream);
     } else {
         struct live_view_snapshot snapshot = {.eta_ms = -1};
         view->snapshot(view->context, &snapshot);

@@ -21,6 +21,7 @@ struct screen {
     struct screen_row rows[SCREEN_MAX_ROWS]; /* scrollback, then the visible ones */
     size_t top;                              /* the first visible row */
     size_t height, width;
+    size_t saved_row, saved_column;
     size_t row, column; /* of the cursor; row counts from the scrollback's start */
     bool about_to_wrap, wraps, cursor_shown, coloured;
     char escape[32]; /* a sequence that has begun */
@@ -66,6 +67,17 @@ static inline void screen_erase_right(struct screen *screen) {
     row->wrapped = false;
 }
 
+static inline void screen_save_or_restore(struct screen *screen, bool save) {
+    if (save) {
+        screen->saved_row = screen->row - screen->top;
+        screen->saved_column = screen->column;
+    } else {
+        screen->row = screen->top + screen->saved_row;
+        screen->column = screen->saved_column;
+        screen->about_to_wrap = false;
+    }
+}
+
 static inline void screen_escape(struct screen *screen, const char *sequence) {
     size_t length = strlen(sequence);
     char final = sequence[length - 1];
@@ -74,6 +86,8 @@ static inline void screen_escape(struct screen *screen, const char *sequence) {
     } else if (strcmp(sequence, "?7l") == 0 || strcmp(sequence, "?7h") == 0) {
         screen->wraps = final == 'h';
         screen->about_to_wrap = false;
+    } else if (strcmp(sequence, "B") == 0) {
+        screen->row += screen->row + 1 < screen->top + screen->height;
     } else if (final == 'A') {
         size_t up = strtoul(sequence, NULL, 10);
         size_t room = screen->row - screen->top;
@@ -82,6 +96,10 @@ static inline void screen_escape(struct screen *screen, const char *sequence) {
     } else if (strcmp(sequence, "K") == 0) {
         screen_erase_right(screen);
     } else if (strcmp(sequence, "J") == 0) {
+        if (screen->row == screen->top && screen->column == 0 && screen->height > 1) {
+            (void)fputs("tmux would save the erased screen in its scrollback\n", stderr);
+            abort();
+        }
         screen_erase_right(screen);
         for (size_t r = screen->row + 1; r < screen->top + screen->height; r++)
             memset(&screen->rows[r], 0, sizeof(screen->rows[r]));
@@ -101,7 +119,10 @@ static inline void screen_feed(struct screen *screen, const char *bytes, size_t 
                 abort();
             screen->escape[screen->n_escape++] = c;
             bool bracket = screen->n_escape == 2 && c == '[';
-            if (!bracket && ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))) {
+            if (screen->n_escape == 2 && (c == '7' || c == '8')) {
+                screen_save_or_restore(screen, c == '7');
+                screen->n_escape = 0;
+            } else if (!bracket && ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))) {
                 screen->escape[screen->n_escape] = '\0';
                 screen_escape(screen, screen->escape + 2);
                 screen->n_escape = 0;
