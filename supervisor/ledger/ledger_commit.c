@@ -223,13 +223,13 @@ int ledger_commit_open(uv_loop_t *loop, struct ledger_store *store, ledger_commi
     commit->store = store;
     commit->state = state;
     commit->context = context;
-    commit->safe_seq = ledger_store_written(store); /* opening the store has synced it */
-    (void)uv_idle_init(loop, &commit->flusher);     /* neither can fail */
+    commit->safe_seq = ledger_store_safe(store);
+    (void)uv_idle_init(loop, &commit->flusher); /* neither can fail */
     (void)uv_timer_init(loop, &commit->retry);
     commit->flusher.data = commit->retry.data = commit;
     commit->open_handles = 2;
-    (void)uv_idle_start(&commit->flusher,
-                        on_idle); /* keeps room ahead, or tells that there is none */
+    (void)uv_idle_start(&commit->flusher, on_idle); /* keeps room ahead, or tells that there is
+                                                       none; syncs what was appended directly */
     *ret = commit;
     return 0;
 }

@@ -3,6 +3,7 @@
  * what is broken had been promised. */
 #include "supervisor/ledger/ledger_replay.h"
 
+#include "supervisor/ledger/ledger_identity.h"
 #include "supervisor/ledger/ledger_line.h"
 #include "supervisor/ledger/ledger_scan.h"
 
@@ -153,6 +154,12 @@ static int describe(const struct replay_state *state, struct failure *failure) {
                            "%s is not a ledger: expected record 1 in its first line, found %s; "
                            "it is left as it is: name another place, or move it away",
                            state->path, is->found);
+    if (is->n_records > 0 && !ledger_identity_is_valid(is->id))
+        return failure_set(
+            failure, -EBADMSG,
+            "%s, line 1: expected a note with \"ledger_id\", as every ledger begins; "
+            "nothing was changed: restore it from a copy, or move it away",
+            state->path);
     if (is->state != LEDGER_REPLAY_DAMAGED)
         return 0;
     char because[128] = "";

@@ -64,7 +64,9 @@ static const char *reason_of(const struct row *row, char *text, size_t size) {
         return *text_of(row->record, "reason") ? text_of(row->record, "reason")
                                                : text_of(row->record, "text");
     const json_t *tasks = json_object_get(row->record, "tasks");
-    (void)snprintf(text, size, "%s", text_of(row->record, "state"));
+    (void)snprintf(text, size, "%s%s", text_of(row->record, "state"),
+                   json_is_true(json_object_get(row->record, "interrupted")) ? ", interrupted"
+                                                                             : "");
     if (json_is_integer(tasks))
         (void)snprintf(text, size, "%s, %" JSON_INTEGER_FORMAT " task%s",
                        text_of(row->record, "state"), json_integer_value(tasks),
@@ -89,9 +91,9 @@ static void print_row(struct table *table, const struct row *row) {
         table_cell(table, "%s", "");
     table_cell(table, "%s", text_of(record, "verdict"));
     table_style(table, verdict_colour(text_of(record, "verdict")));
-    double wall_s = json_is_number(wall) ? json_number_value(wall) : -1;
+    double wall_s = json_is_number(wall) ? json_number_value(wall) : 0;
     table_cell(table, "%s",
-               wall_s >= 0 && wall_s < 1e12
+               wall_s > 0 && wall_s < 1e12
                    ? units_format_duration((int64_t)(wall_s * 1e3 + 0.5), units)
                    : "");
     table_cell(table, "%s",

@@ -36,6 +36,7 @@ const char *ledger_store_id(const struct ledger_store *store) { return store->id
 const char *ledger_store_boot_id(const struct ledger_store *store) { return store->boot_id; }
 const char *ledger_store_path(const struct ledger_store *store) { return store->path; }
 uint64_t ledger_store_written(const struct ledger_store *store) { return store->written_seq; }
+uint64_t ledger_store_safe(const struct ledger_store *store) { return store->synced_seq; }
 bool ledger_store_has_staged(const struct ledger_store *store) { return store->staged.length > 0; }
 
 /* Frees without touching the file. */
@@ -258,10 +259,6 @@ static int recover(struct ledger_store *store, ledger_store_replay_cb replay, vo
     int r = ledger_replay_file(store->fd, store->path, replay, context, &found, failure);
     if (r != 0)
         return r;
-    if (found.n_records > 0 && !ledger_identity_is_valid(found.id))
-        return failure_set(failure, -EBADMSG,
-                           "%s, line 1: expected a note with \"ledger_id\", as every ledger begins",
-                           store->path);
     recovery->n_records = found.n_records;
     if (found.state == LEDGER_REPLAY_TORN) {
         r = ledger_heal_tail(store->fd, store->path, found.good_bytes, found.file_bytes,

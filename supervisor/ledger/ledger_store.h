@@ -70,6 +70,7 @@ MUST_USE int ledger_store_reserve(struct ledger_store *store, struct failure *fa
 bool ledger_store_is_full(int code);                             /* ENOSPC and its kin */
 const char *ledger_store_path(const struct ledger_store *store); /* borrowed */
 uint64_t ledger_store_written(const struct ledger_store *store); /* the last seq in the file */
+uint64_t ledger_store_safe(const struct ledger_store *store);    /* the last seq on disk */
 bool ledger_store_has_staged(const struct ledger_store *store);
 /* fdatasync alone; any thread may call it while the owner appends. */
 MUST_USE int ledger_store_sync_raw(const struct ledger_store *store);

@@ -7,6 +7,7 @@
 #include "tests/unit/ledger_fixture.h"
 
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <zlib.h>
@@ -389,6 +390,41 @@ static void a_full_disk_leaves_the_file_whole(void **state) {
     ledger_store_close(open_store(fixture->path, 3));
 }
 
+/* Without room for the torn tail's copy nothing is cut. */
+static void healing_needs_room(void **state) {
+    const struct ledger_fixture *fixture = *state;
+    if (mount("none", fixture->folder, "tmpfs", 0, "size=1m") < 0) {
+        print_message("mount: %s\n", strerror(errno));
+        skip();
+    }
+    ledger_store_close(open_store(fixture->path, 0));
+    CLEANUP_FREE char *block = malloc(4096);
+    memset(block, 'x', 4096);
+    int fd = open(fixture->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    while (write(fd, block, 4096) == 4096)
+        continue;
+    (void)close(fd);
+    struct stat before, after;
+    assert_int_equal(stat(fixture->path, &before), 0);
+    struct ledger_store *store = NULL;
+    struct ledger_recovery recovery;
+    struct failure failure = {0};
+    int r = ledger_store_open(fixture->path, NULL, NULL, &store, &recovery, &failure);
+    assert_int_equal(r, -ENOSPC);
+    ASSERT_MENTIONS(failure, "cannot set aside the torn tail");
+    assert_int_equal(stat(fixture->path, &after), 0);
+    assert_int_equal(before.st_size, after.st_size);
+    assert_int_equal(umount(fixture->folder), 0);
+}
+
+static void a_first_record_without_a_name(void **state) {
+    const struct ledger_fixture *fixture = *state;
+    add_line(fixture->path, FRAME("1", TIME) "\"note\",\"synced\":0");
+    struct failure failure = {0};
+    assert_int_equal(ledger_store_read(fixture->path, NULL, NULL, &failure), -EBADMSG);
+    ASSERT_MENTIONS(failure, "\"ledger_id\"");
+}
+
 static int stop_at_second(void *context, const json_t *record, struct failure *failure) {
     (void)context;
     if (json_integer_value(json_object_get(record, "seq")) == 2)
@@ -495,6 +531,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_promise_behind_a_long_hole, setup, teardown),
         cmocka_unit_test_setup_teardown(what_does_not_fit_a_record, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_the_file_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(healing_needs_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_first_record_without_a_name, setup, teardown),
         cmocka_unit_test_setup_teardown(the_caller_may_stop, setup, teardown),
         cmocka_unit_test(the_rule),
         cmocka_unit_test_setup_teardown(boot_ids, setup, teardown),
