@@ -14,9 +14,9 @@ enum {
     ROBUST_ITERATIONS = 20,
 };
 
-static const double TUKEY_TUNING = 4.685;    /* 95 % efficient on Gaussian residuals */
+static const double TUKEY_TUNING = 4.685;     /* 95 % efficient on Gaussian residuals */
 static const double RAYLEIGH_MEDIAN = 1.1774; /* median length of a 2-D unit Gaussian */
-static const double LEAST_SIGMA_PX = 0.02;   /* residuals below it are not told apart */
+static const double LEAST_SIGMA_PX = 0.02;    /* residuals below it are not told apart */
 
 static const int n_parameters[FIT_MODEL_COUNT] = {
     [FIT_SIMILARITY] = 4, [FIT_AFFINE] = 6, [FIT_HOMOGRAPHY] = 8};
@@ -28,9 +28,8 @@ size_t fit_least_matches(enum fit_model model) {
 }
 
 const char *fit_model_name(enum fit_model model) {
-    static const char *const names[FIT_MODEL_COUNT] = {[FIT_SIMILARITY] = "similarity",
-                                                       [FIT_AFFINE] = "affine",
-                                                       [FIT_HOMOGRAPHY] = "homography"};
+    static const char *const names[FIT_MODEL_COUNT] = {
+        [FIT_SIMILARITY] = "similarity", [FIT_AFFINE] = "affine", [FIT_HOMOGRAPHY] = "homography"};
     return names[model];
 }
 
@@ -71,8 +70,8 @@ static bool two_point_similarity(const struct fit_match *a, const struct fit_mat
     double c = (dx * du + dy * dv) / squared, s = (dx * dv - dy * du) / squared;
     if (c * c + s * s < 1e-6)
         return false;
-    *ret = (struct map){{c, -s, a->u - c * a->x + s * a->y, s, c, a->v - s * a->x - c * a->y, 0, 0,
-                         1}};
+    *ret = (struct map){
+        {c, -s, a->u - c * a->x + s * a->y, s, c, a->v - s * a->x - c * a->y, 0, 0, 1}};
     return true;
 }
 
@@ -190,8 +189,8 @@ static bool solve(double matrix[MAX_PARAMETERS][MAX_PARAMETERS], double *right, 
 struct problem {
     const struct fit_match *matches;
     size_t count;
-    const double *residuals; /* px, of the current map */
-    double cut_px;           /* Tukey: weight 0 beyond */
+    const double *residuals;  /* px, of the current map */
+    double cut_px;            /* Tukey: weight 0 beyond */
     struct map fixed, moving; /* to the normalised frames */
 };
 

@@ -18,8 +18,8 @@
 enum fit_model { FIT_SIMILARITY, FIT_AFFINE, FIT_HOMOGRAPHY, FIT_MODEL_COUNT };
 
 struct fit_match {
-    double x, y;                    /* fixed */
-    double u, v;                    /* moving */
+    double x, y;                      /* fixed */
+    double u, v;                      /* moving */
     double info_xx, info_xy, info_yy; /* inverse covariance of (u, v), 1 / px^2 */
 };
 

@@ -6,17 +6,16 @@
 
 int levels_path(const struct align_context *context, const char *which, const char *what,
                 char ret[LEVELS_PATH_BYTES], struct failure *failure) {
-    int length =
-        snprintf(ret, LEVELS_PATH_BYTES, "%s/%s.%s", context->checkpoints, which, what);
+    int length = snprintf(ret, LEVELS_PATH_BYTES, "%s/%s.%s", context->checkpoints, which, what);
     if (length < 0 || length >= LEVELS_PATH_BYTES)
         return failure_set(failure, -ENAMETOOLONG, "the path %s is too long: choose a shorter OUT",
                            context->checkpoints);
     return 0;
 }
 
-int levels_open(const struct align_context *context, const char *which,
-                const struct survey *survey, bool with_image, uint64_t cache_bytes,
-                struct pyramid **ret, struct failure *failure) {
+int levels_open(const struct align_context *context, const char *which, const struct survey *survey,
+                bool with_image, uint64_t cache_bytes, struct pyramid **ret,
+                struct failure *failure) {
     char path[LEVELS_PATH_BYTES];
     int r = levels_path(context, which, "levels", path, failure);
     if (r < 0)

@@ -12,8 +12,7 @@ json_t *map_json_write(const struct map *map) {
                      1.0);
 }
 
-int map_json_read(const json_t *rows, const char *where, struct map *ret,
-                  struct failure *failure) {
+int map_json_read(const json_t *rows, const char *where, struct map *ret, struct failure *failure) {
     struct map map;
     for (size_t i = 0; i < 9; i++) {
         const json_t *value = json_array_get(json_array_get(rows, i / 3), i % 3);

@@ -121,8 +121,7 @@ static int write_row(struct pyramid_writer *writer, int level, uint32_t y, const
 static void halve_rows(const uint16_t *restrict above, const uint16_t *restrict below, int width,
                        uint16_t *restrict ret) {
     for (int x = 0; x < width; x++) {
-        uint32_t sum =
-            (uint32_t)above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1];
+        uint32_t sum = (uint32_t)above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1];
         ret[x] = (uint16_t)((sum + 2) / 4);
     }
 }
@@ -241,8 +240,7 @@ static struct span clip(int start, int length, int size) {
 }
 
 static int read_stored(struct pyramid *pyramid, const struct pyramid_region *region,
-                       struct span columns, struct span rows, float *ret,
-                       struct failure *failure) {
+                       struct span columns, struct span rows, float *ret, struct failure *failure) {
     const struct pyramid_source *source = &pyramid->source;
     struct pyramid_size size = pyramid_level_size(&source->layout, region->level);
     size_t length = sizeof(uint16_t) * (size_t)columns.length;
@@ -257,8 +255,8 @@ static int read_stored(struct pyramid *pyramid, const struct pyramid_region *reg
         if (n != (ssize_t)length)
             return failure_set_errno(failure, n < 0 ? -errno : -EIO, "cannot read %s",
                                      source->path);
-        float *to = ret + (size_t)(y - region->y) * (size_t)region->width +
-                    (columns.start - region->x);
+        float *to =
+            ret + (size_t)(y - region->y) * (size_t)region->width + (columns.start - region->x);
         for (int x = 0; x < columns.length; x++)
             to[x] = scale * (float)values[x];
     }
@@ -271,8 +269,8 @@ static int read_full(struct pyramid *pyramid, const struct pyramid_region *regio
     size_t stride = (size_t)columns.length * signal->samples * (signal->bits / 8);
     size_t wanted = stride * (size_t)rows.length;
     if (!grow(&pyramid->pixels, &pyramid->pixels_bytes, wanted))
-        return failure_set(failure, -ENOMEM, "no memory for a region of %d x %d px",
-                           columns.length, rows.length);
+        return failure_set(failure, -ENOMEM, "no memory for a region of %d x %d px", columns.length,
+                           rows.length);
     int r = image_reader_read(pyramid->reader, (uint32_t)columns.start, (uint32_t)rows.start,
                               (uint32_t)columns.length, (uint32_t)rows.length, pyramid->pixels,
                               stride, failure);

@@ -14,8 +14,12 @@ struct walk {
 
 static struct walk begin_row(const struct map *map, double x, double y) {
     const double *h = map->h;
-    return (struct walk){h[0] * x + h[1] * y + h[2], h[3] * x + h[4] * y + h[5],
-                         h[6] * x + h[7] * y + h[8], h[0], h[3], h[6]};
+    return (struct walk){h[0] * x + h[1] * y + h[2],
+                         h[3] * x + h[4] * y + h[5],
+                         h[6] * x + h[7] * y + h[8],
+                         h[0],
+                         h[3],
+                         h[6]};
 }
 
 static struct map_point walk_at(const struct walk *walk, int step) {

@@ -18,8 +18,8 @@
 #include <string.h>
 
 enum {
-    PEAKS = 2,        /* kept of each candidate */
-    PEAK_RADIUS = 6,  /* px: nearer maxima belong to the same peak */
+    PEAKS = 2,       /* kept of each candidate */
+    PEAK_RADIUS = 6, /* px: nearer maxima belong to the same peak */
     TAPER_PX = 8,
 };
 
@@ -209,8 +209,8 @@ static int list_candidates(struct search *search, struct failure *failure) {
     const struct params *params = search->context->params;
     double range = params->angle_range_deg, ratio = log(params->scale_max / params->scale_min);
     bool all_round = range >= 180 - ANGLE_STEP_DEG / 2;
-    int n_angles = all_round ? (int)ceil(360 / ANGLE_STEP_DEG)
-                             : 2 * (int)ceil(range / ANGLE_STEP_DEG) + 1;
+    int n_angles =
+        all_round ? (int)ceil(360 / ANGLE_STEP_DEG) : 2 * (int)ceil(range / ANGLE_STEP_DEG) + 1;
     int n_scales = (int)ceil(ratio / SCALE_STEP) + 1;
     search->n_candidates = (size_t)n_angles * (size_t)n_scales;
     search->candidates =
@@ -219,7 +219,7 @@ static int list_candidates(struct search *search, struct failure *failure) {
         return failure_set(failure, -ENOMEM, "no memory for %zu candidates", search->n_candidates);
     for (int i = 0; i < n_angles; i++)
         for (int j = 0; j < n_scales; j++) {
-            double turn = all_round ? 360.0 * i / n_angles - 180
+            double turn = all_round      ? 360.0 * i / n_angles - 180
                           : n_angles > 1 ? range * (2.0 * i / (n_angles - 1) - 1)
                                          : 0;
             double along = n_scales > 1 ? (double)j / (n_scales - 1) : 0.5;
@@ -409,11 +409,11 @@ int align_search(const struct align_context *context, const json_t *pre_survey,
     for (int i = 0; i < result.count; i++)
         if (json_array_append_new(hypotheses, hypothesis_to_json(&result.hypotheses[i])) < 0)
             return failure_set(failure, -ENOMEM, "no memory for the search's result");
-    *ret_search = result.count > 0
-                      ? json_pack("{s:I,s:O,s:o}", "candidates", (json_int_t)search.n_candidates,
-                                  "hypotheses", hypotheses, "mirrored",
-                                  hypothesis_to_json(&result.mirrored))
-                      : json_pack("{s:s,s:O}", "reason", result.reason, "hypotheses", hypotheses);
+    *ret_search =
+        result.count > 0
+            ? json_pack("{s:I,s:O,s:o}", "candidates", (json_int_t)search.n_candidates,
+                        "hypotheses", hypotheses, "mirrored", hypothesis_to_json(&result.mirrored))
+            : json_pack("{s:s,s:O}", "reason", result.reason, "hypotheses", hypotheses);
     return *ret_search ? 0 : failure_set(failure, -ENOMEM, "no memory for the search's result");
 }
 

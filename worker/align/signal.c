@@ -22,8 +22,7 @@ static bool is_bright_field(const struct image_info *info, const struct signal_c
         return false;
     for (int c = 0; c < 3; c++) {
         const struct signal_channel *channel = &channels[c];
-        if (channel->p50 < 0.4 * range ||
-            channel->p95 - channel->p50 > channel->p50 - channel->p5)
+        if (channel->p50 < 0.4 * range || channel->p95 - channel->p50 > channel->p50 - channel->p5)
             return false;
     }
     return true;
@@ -102,8 +101,7 @@ struct signal_weights signal_get_weights(const struct signal *signal) {
         size_t samples = signal->samples;                                                          \
         if (signal->inverted_luminance) {                                                          \
             const float top = (float)signal_max(signal);                                           \
-            const float r = (float)LUMINANCE[0], g = (float)LUMINANCE[1],                          \
-                        b = (float)LUMINANCE[2];                                                   \
+            const float r = (float)LUMINANCE[0], g = (float)LUMINANCE[1], b = (float)LUMINANCE[2]; \
             for (size_t i = 0; i < count; i++) {                                                   \
                 const type *p = pixels + 3 * i;                                                    \
                 ret[i] = top - (r * (float)p[0] + g * (float)p[1] + b * (float)p[2]);              \

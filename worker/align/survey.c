@@ -21,15 +21,14 @@ enum {
     MODE_BINS = 256,
 };
 
-
 struct stream {
     const struct image_info *info;
-    const char *path;  /* of the image, for sentences */
-    uint32_t columns;  /* of level 2 */
-    double unit;       /* stored 4 x 4 mean = counts * unit */
-    uint32_t *sums;    /* of four rows, width * samples */
-    uint16_t *means;   /* of one row of level 2, channel after channel */
-    FILE *file;        /* the means */
+    const char *path; /* of the image, for sentences */
+    uint32_t columns; /* of level 2 */
+    double unit;      /* stored 4 x 4 mean = counts * unit */
+    uint32_t *sums;   /* of four rows, width * samples */
+    uint16_t *means;  /* of one row of level 2, channel after channel */
+    FILE *file;       /* the means */
     uint64_t totals[PARAMS_MAX_CHANNELS];
     uint64_t (*histograms)[CHANNEL_BINS];
 };

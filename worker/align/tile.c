@@ -98,8 +98,8 @@ static int load_moving(struct tile_bench *bench, const struct tile_request *requ
                        const struct map *map, struct sample_block *ret_block,
                        struct failure *failure) {
     struct sample_window window = {request->x, request->y, request->size, request->size};
-    double magnification = sqrt(fabs(
-        map_det(map, request->x + request->size / 2.0, request->y + request->size / 2.0)));
+    double magnification = sqrt(
+        fabs(map_det(map, request->x + request->size / 2.0, request->y + request->size / 2.0)));
     double margin = magnification * (request->reach_px + FARTHEST_STEP_PX);
     struct sample_window reach = sample_reach(map, &window, margin);
     struct pyramid_size size = pyramid_level_size(&bench->pair->pre->layout, request->level);
@@ -207,6 +207,7 @@ static void cross_spectrum(float *z, int size) {
 
 struct correlation_peak {
     double x, y, ratio;
+    int next_x, next_y; /* the next peak */
 };
 
 static float correlation_at(const float *z, int size, int x, int y) {
@@ -221,7 +222,7 @@ static double parabola(double before, double at, double after) {
 
 static struct correlation_peak find_peak(const float *z, int size, int reach) {
     float best = -HUGE_VALF, second = 0;
-    int at_x = 0, at_y = 0;
+    int at_x = 0, at_y = 0, next_x = 0, next_y = 0;
     for (int y = -reach; y <= reach; y++)
         for (int x = -reach; x <= reach; x++) {
             float value = correlation_at(z, size, x, y);
@@ -233,14 +234,18 @@ static struct correlation_peak find_peak(const float *z, int size, int reach) {
         }
     for (int y = -reach; y <= reach; y++)
         for (int x = -reach; x <= reach; x++)
-            if (abs(x - at_x) > LOBE_PX || abs(y - at_y) > LOBE_PX)
-                second = fmaxf(second, correlation_at(z, size, x, y));
-    return (struct correlation_peak){
-        at_x + parabola(correlation_at(z, size, at_x - 1, at_y), best,
-                        correlation_at(z, size, at_x + 1, at_y)),
-        at_y + parabola(correlation_at(z, size, at_x, at_y - 1), best,
-                        correlation_at(z, size, at_x, at_y + 1)),
-        best > 0 ? best / fmaxf(second, 1e-6F * best) : 0};
+            if ((abs(x - at_x) > LOBE_PX || abs(y - at_y) > LOBE_PX) &&
+                correlation_at(z, size, x, y) > second) {
+                second = correlation_at(z, size, x, y);
+                next_x = x;
+                next_y = y;
+            }
+    return (struct correlation_peak){at_x + parabola(correlation_at(z, size, at_x - 1, at_y), best,
+                                                     correlation_at(z, size, at_x + 1, at_y)),
+                                     at_y + parabola(correlation_at(z, size, at_x, at_y - 1), best,
+                                                     correlation_at(z, size, at_x, at_y + 1)),
+                                     best > 0 ? best / fmaxf(second, 1e-6F * best) : 0, next_x,
+                                     next_y};
 }
 
 /* The whole-tile correlation: where to start Gauss-Newton. false: one of the two is flat. */
@@ -290,8 +295,7 @@ static struct normal_equations gather(const struct tile_bench *bench, int size, 
             if (w[0] == 0 || w[-1] == 0 || w[1] == 0 || w[-(ptrdiff_t)stride] == 0 ||
                 w[stride] == 0)
                 continue;
-            double residual =
-                (bench->fixed[i] - m.fixed_mean) - gain * (g[0] - m.moving_mean);
+            double residual = (bench->fixed[i] - m.fixed_mean) - gain * (g[0] - m.moving_mean);
             double ratio = residual / (CAUCHY_TUNING * spread);
             double weight = 1 / (1 + ratio * ratio);
             double jx = gain * (g[1] - g[-1]) / 2;
@@ -329,6 +333,15 @@ static void set_information(const struct normal_equations *n, struct tile_shift 
     shift->info_yy = xx / d;
 }
 
+/* The peak alone: good to about a pixel. */
+static void trust_peak(const struct correlation_peak *peak, struct tile_shift *ret) {
+    ret->measured = true;
+    ret->dx = peak->x;
+    ret->dy = peak->y;
+    ret->info_xx = ret->info_yy = 1;
+    ret->info_xy = 0;
+}
+
 /* Gauss-Newton from the correlation's peak. */
 static void polish(struct tile_bench *bench, const struct tile_request *request,
                    const struct map *map, const struct sample_block *block,
@@ -356,13 +369,11 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
         return;
     ret->measured = true;
     ret->correlation = m.product / sqrt(m.fixed_power * m.moving_power);
-    ret->dx = sound ? dx : start->x;
-    ret->dy = sound ? dy : start->y;
+    ret->dx = dx;
+    ret->dy = dy;
     set_information(&n, ret);
-    if (!sound) { /* the peak alone: good to about a pixel */
-        ret->info_xx = ret->info_yy = 1;
-        ret->info_xy = 0;
-    }
+    if (!sound)
+        trust_peak(start, ret);
 }
 
 int tile_measure(struct tile_bench *bench, const struct tile_request *request,
@@ -378,12 +389,17 @@ int tile_measure(struct tile_bench *bench, const struct tile_request *request,
         return r;
     if (sample_shifted(bench, request, &map, &block, 0, 0) < LEAST_COVERED)
         return 0;
-    struct correlation_peak peak;
-    bool flat;
+    struct correlation_peak peak = {0};
+    bool flat = true;
     r = correlate(bench, request, &peak, &flat, failure);
     if (r < 0 || flat)
         return r;
     ret->peak_ratio = peak.ratio;
-    polish(bench, request, &map, &block, &peak, ret);
+    ret->next_dx = peak.next_x;
+    ret->next_dy = peak.next_y;
+    if (request->peak_only)
+        trust_peak(&peak, ret);
+    else
+        polish(bench, request, &map, &block, &peak, ret);
     return 0;
 }

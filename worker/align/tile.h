@@ -32,8 +32,9 @@ void tile_bench_close(struct tile_bench *bench); /* NULL is fine */
 
 struct tile_request {
     int level;
-    int x, y, size;        /* the tile in the post image's level */
-    int reach_px;          /* the farthest shift looked for, px of the level; at most size / 2 */
+    int x, y, size; /* the tile in the post image's level */
+    int reach_px;   /* the farthest shift looked for, px of the level; at most size / 2 */
+    bool peak_only; /* no Gauss-Newton: good to a fraction of a pixel, several times faster */
     const struct map *map; /* full resolution */
 };
 
@@ -41,8 +42,9 @@ struct tile_shift {
     bool measured; /* false: outside the moving image, or flat */
     /* post (x, y) matches pre map(x + dx, y + dy); px of the post image's level */
     double dx, dy;
-    double peak_ratio;  /* of the correlation's highest peak to the next one */
-    double correlation; /* normalised, after the shift, -1 to 1 */
+    double peak_ratio;                /* of the correlation's highest peak to the next one, */
+    double next_dx, next_dy;          /* which lies here */
+    double correlation;               /* normalised, after the shift, -1 to 1 */
     double info_xx, info_xy, info_yy; /* inverse covariance of (dx, dy) */
 };
 
