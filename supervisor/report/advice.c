@@ -133,13 +133,16 @@ int advice_make(enum advice_kind kind, const struct advice_group *group, const c
         [ADVICE_KILLED] = "somebody, or a guard such as earlyoom, sent the signal; the system's "
                           "journal may tell who. Then run again:",
         [ADVICE_CRASHED] = "look at the end of the log. If it happens again, report it with the "
-                           "log and the image's format:",
+                           "log and what kind of file it was:",
         [ADVICE_DOUBTFUL] = "look before you use it: lay aligned_pre.tiff over the post-stain "
                             "image, and see the residuals in transform.json. In difference.tiff, "
                             "edges that show twice mean a wrong map.",
         [ADVICE_FAILED] = "put right what the reason says; the same command then runs only what "
                           "is missing:",
     };
+    static const char manifest_timeout[] =
+        "if the log shows that it was still advancing, allow more time: by its own \"timeout\" in "
+        "the manifest, where it has one, else by";
     if (kind >= ADVICE_KIND_COUNT)
         return -EINVAL;
     char *text = NULL;
@@ -149,7 +152,8 @@ int advice_make(enum advice_kind kind, const struct advice_group *group, const c
         if (asprintf(&text, "%s%s", command, option) < 0)
             return -ENOMEM;
     }
-    *ret = (struct advice){.words = words[kind], .command = text};
+    bool own_limit = kind == ADVICE_TIMEOUT && strstr(command, " --manifest");
+    *ret = (struct advice){.words = own_limit ? manifest_timeout : words[kind], .command = text};
     return 0;
 }
 

@@ -33,6 +33,7 @@ static const char erase_down[] = "\0337\033[K\033[B\r\033[J\0338";
 struct live_view {
     int fd;
     bool quiet, redraws, colour;
+    bool has_events; /* at least one was shown */
     live_view_snapshot_cb snapshot;
     void *context;
     struct sink sink;
@@ -87,6 +88,7 @@ static void print_events(struct live_view *view, FILE *stream) {
         return;
     (void)fprintf(stream, "%s\033[?7h", erase_down);
     (void)fwrite(view->events, 1, view->n_events, stream);
+    view->has_events = true;
     if (view->n_lost > 0)
         (void)fprintf(stream, "(%zu lines were not shown; the ledger has them)\r\n", view->n_lost);
     (void)fputs("\033[?7l", stream);
@@ -101,8 +103,8 @@ static void print_drawing(struct live_view *view, FILE *stream, bool last) {
     if (up > 0)
         (void)fprintf(stream, "\033[%zuA", up);
     print_events(view, stream);
-    if (last) {
-        (void)fputs(erase_down, stream);
+    if (last) { /* an empty line between the events and what follows them */
+        (void)fprintf(stream, "%s%s", erase_down, view->has_events ? "\r\n" : "");
     } else {
         struct live_view_snapshot snapshot = {.eta_ms = -1};
         view->snapshot(view->context, &snapshot);

@@ -123,6 +123,17 @@ static void advices(void **state) {
     }
 }
 
+static void manifest_timeouts(void **state) {
+    (void)state;
+    struct task_result task = {
+        .id = "a/b", .finished = true, .verdict = VERDICT_TIMEOUT, .attempts = 1, .wall_ms = 60000};
+    struct summary summary = {
+        .tasks = &task, .n_tasks = 1, .out = "o", .command = "registrar run --manifest m -o o"};
+    CLEANUP_FREE char *text = print_summary(&summary, 200, false);
+    assert_non_null(strstr(text, "by its own \"timeout\" in the manifest"));
+    assert_non_null(strstr(text, "registrar run --manifest m -o o --timeout 2m\n"));
+}
+
 static size_t count_lines(const char *text) {
     size_t lines = 0;
     for (; *text; text++)
@@ -269,9 +280,13 @@ static void quoting(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_tasks),  cmocka_unit_test(advices),
-        cmocka_unit_test(many_tasks),   cmocka_unit_test(resumed_and_interrupted),
-        cmocka_unit_test(hostile_text), cmocka_unit_test(json_file),
+        cmocka_unit_test(three_tasks),
+        cmocka_unit_test(advices),
+        cmocka_unit_test(manifest_timeouts),
+        cmocka_unit_test(many_tasks),
+        cmocka_unit_test(resumed_and_interrupted),
+        cmocka_unit_test(hostile_text),
+        cmocka_unit_test(json_file),
         cmocka_unit_test(quoting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
