@@ -5,13 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
-enum { MAX_TRIES = 100 };
+enum { MAX_TRIES = 100, DYING_TRIES = 200, DYING_PAUSE_MS = 10 };
 
 pid_t ledger_lock_holder(const char *locks_path, int fd) {
     struct stat status;
@@ -48,6 +50,21 @@ static int refuse_locked(const char *path, int fd, struct failure *failure) {
                        path, who);
 }
 
+/* A child that a killed supervisor had just cloned has a copy of the descriptor until it execs or
+ * follows its parent: for some ms the lock outlives whoever took it. */
+static int lock(int fd) {
+    for (int i = 0;; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK || i == DYING_TRIES)
+            return -errno;
+        pid_t holder = ledger_lock_holder("/proc/locks", fd);
+        if (holder > 0 && (kill(holder, 0) == 0 || errno != ESRCH))
+            return -EWOULDBLOCK;
+        (void)poll(NULL, 0, DYING_PAUSE_MS);
+    }
+}
+
 static bool still_named(const char *path, int fd) {
     struct stat locked, named;
     return fstat(fd, &locked) == 0 && stat(path, &named) == 0 && locked.st_ino == named.st_ino &&
@@ -79,11 +96,11 @@ int ledger_lock_open(const char *path, int *ret_fd, struct failure *failure) {
         int r = open_file(path, O_RDWR | O_APPEND | O_CREAT, &fd, failure);
         if (r < 0)
             return r;
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-            if (errno == EWOULDBLOCK)
-                return refuse_locked(path, fd, failure);
-            return failure_set_errno(failure, -errno, "cannot lock the ledger %s", path);
-        }
+        r = lock(fd);
+        if (r == -EWOULDBLOCK)
+            return refuse_locked(path, fd, failure);
+        if (r < 0)
+            return failure_set_errno(failure, r, "cannot lock the ledger %s", path);
         if (still_named(path, fd)) {
             *ret_fd = STEAL_FD(fd);
             return 0;
