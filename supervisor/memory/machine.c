@@ -33,7 +33,10 @@ int machine_read(const char *proc_root, const char *cgroup_root, struct machine 
                            "%s/meminfo does not tell how much memory is available; is /proc "
                            "mounted?",
                            proc_root);
+    uint64_t total_kib = UINT64_MAX / 1024;
+    (void)kernel_file_find_u64(text, "MemTotal:", &total_kib); /* it is for advice alone */
     struct machine machine = {
+        .total_bytes = total_kib < UINT64_MAX / 1024 ? total_kib * 1024 : UINT64_MAX,
         .available_bytes = available_kib * 1024,
         .cgroup = cgroup_limits_read(proc_root, cgroup_root),
     };

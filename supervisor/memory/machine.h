@@ -7,6 +7,7 @@
 
 struct machine {
     uint64_t available_bytes;    /* the least of what the kernel and our control groups leave */
+    uint64_t total_bytes;        /* of RAM; UINT64_MAX: unknown */
     bool is_cgroup_bound;        /* it is a control group that leaves the least */
     struct cgroup_limits cgroup; /* for advice */
     int cores;                   /* at least 1: affinity and CPU quota considered */

@@ -166,7 +166,8 @@ static void choose(const struct sizing *sizing, const struct predictable *predic
     const uint64_t at_once = predictable->count < (size_t)preflight->jobs
                                  ? predictable->count
                                  : (uint64_t)preflight->jobs;
-    preflight->is_uniform = workers == at_once * preflight->largest_bytes;
+    const uint64_t if_uniform = at_once * preflight->largest_bytes;
+    preflight->is_uniform = if_uniform - workers <= if_uniform / 100;
     /* whoever asked for these jobs, knowing the warning or by force, gets them */
     const uint64_t comfortable = sizing_comfortable(sizing->limit_bytes);
     const uint64_t rest =

@@ -33,7 +33,7 @@ struct preflight {
     uint64_t memory_limit_bytes;  /* what that is held against: available, or --memory */
     uint64_t memory_budget_bytes; /* what reservations may add up to */
     uint64_t largest_bytes;       /* the largest reservation */
-    bool is_uniform;              /* all that can run at once are as large as the largest */
+    bool is_uniform;              /* all that can run at once are as large, within 1 % */
     uint64_t disk_needed_bytes, disk_free_bytes;
     int64_t time_ms;  /* of the whole batch; a rough prior; 0: unknown */
     size_t n_wanted;  /* tasks that will be started */

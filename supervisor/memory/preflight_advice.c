@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+enum { MEMORY_STEP_BYTES = 100 << 20 };
+
 struct advice {
     const struct options *options;
     const struct sizing *sizing;
@@ -66,37 +68,42 @@ static int advise_cap(const struct advice *advice, int jobs) {
 static int advise_memory(const struct advice *advice) {
     const struct preflight *preflight = advice->preflight;
     const uint64_t available = preflight->machine.available_bytes;
-    uint64_t wanted = preflight->memory_needed_bytes + preflight->memory_needed_bytes / 4;
     char text[UNITS_TEXT_BYTES];
-    wanted = (wanted | ((100ULL << 20) - 1)) + 1;
-    wanted -= wanted % (100ULL << 20); /* whole 100 MiB that keep the need comfortable */
-    if (preflight->memory_limit_bytes >= available || wanted > available)
+    if (preflight->memory_limit_bytes >= available || preflight->memory_needed_bytes > available)
+        return 0;
+    /* rounded up, and so that the need is comfortable */
+    const uint64_t steps = preflight->memory_needed_bytes / 4 * 5 / MEMORY_STEP_BYTES + 1;
+    if (steps > available / MEMORY_STEP_BYTES)
         return 0;
     return add(&advice->preflight->memory_advice,
                names_format("--memory %lluM would fit: %s are available",
-                            (unsigned long long)(wanted >> 20),
+                            (unsigned long long)(steps * (MEMORY_STEP_BYTES >> 20)),
                             units_format_size(available, text)));
 }
 
 /* Nothing that can be typed, but what can be done. */
 static int advise_machine(const struct advice *advice) {
     const struct preflight *preflight = advice->preflight;
-    const uint64_t available = preflight->machine.available_bytes;
-    char text[UNITS_TEXT_BYTES], group[UNITS_TEXT_BYTES];
-    const uint64_t comfortable = preflight->memory_needed_bytes / 4 * 5;
-    if (comfortable <= available || comfortable < preflight->memory_needed_bytes)
+    const struct machine *machine = &preflight->machine;
+    const uint64_t available = machine->available_bytes;
+    const uint64_t wanted = preflight->memory_level == PREFLIGHT_REFUSED
+                                ? preflight->memory_needed_bytes
+                                : preflight->memory_needed_bytes / 4 * 5;
+    char more[UNITS_TEXT_BYTES], all[UNITS_TEXT_BYTES];
+    if (wanted <= available)
         return 0;
-    (void)units_format_size(comfortable - available, text);
-    if (preflight->machine.is_cgroup_bound)
-        return add(
-            &advice->preflight->memory_advice,
-            names_format(
-                "raise the limit of the control group %s (%s) by %s",
-                preflight->machine.cgroup.memory_path[0] ? preflight->machine.cgroup.memory_path
-                                                         : "/",
-                units_format_size(preflight->machine.cgroup.memory_limit_bytes, group), text));
+    (void)units_format_size(wanted - available, more);
+    if (wanted > machine->total_bytes)
+        return add(&advice->preflight->memory_advice,
+                   names_format("a machine with more memory: this one has %s in all",
+                                units_format_size(machine->total_bytes, all)));
+    if (machine->is_cgroup_bound)
+        return add(&advice->preflight->memory_advice,
+                   names_format("raise the limit of the control group %s (%s) by %s",
+                                machine->cgroup.memory_path[0] ? machine->cgroup.memory_path : "/",
+                                units_format_size(machine->cgroup.memory_limit_bytes, all), more));
     return add(&advice->preflight->memory_advice,
-               names_format("close other programs until %s more are available", text));
+               names_format("close other programs until %s more are available", more));
 }
 
 static int advise_results_in_ram(const struct advice *advice) {

@@ -1,5 +1,6 @@
 /* The pre-flight as a block to read and as JSON; see preflight.h. The two lines are padded to one
  * width, so that the verdicts stand under each other. */
+#include "common/names.h"
 #include "common/units.h"
 #include "supervisor/memory/forecast.h"
 #include "supervisor/memory/preflight.h"
@@ -75,7 +76,9 @@ static void print_level(FILE *stream, enum preflight_level level, bool colour) {
 }
 
 static void print_advice(FILE *stream, const char *heading, char *const *lines) {
-    (void)fprintf(stream, "\n%s\n", heading);
+    static const char *const leads[] = {"", " This helps:", " Any one of these helps:"};
+    const size_t n = names_count(lines);
+    (void)fprintf(stream, "\n%s%s\n", heading, leads[n < 2 ? n : 2]);
     for (; lines && *lines; lines++)
         (void)fprintf(stream, "  - %s\n", *lines);
 }
@@ -103,16 +106,14 @@ static void print_notes(FILE *stream, const struct preflight *preflight) {
 static void print_remedies(FILE *stream, const struct preflight *preflight) {
     if (preflight->memory_level == PREFLIGHT_WARNING)
         print_advice(stream,
-                     "Memory is tight: if a worker needs more than predicted, it may be killed. "
-                     "To be safe:",
+                     "Memory is tight: a worker that needs more than predicted may be killed.",
                      preflight->memory_advice);
     if (preflight->memory_level == PREFLIGHT_REFUSED)
-        print_advice(stream,
-                     "Too little memory. Any one of these helps:", preflight->memory_advice);
+        print_advice(stream, "Too little memory.", preflight->memory_advice);
     if (preflight->disk_level == PREFLIGHT_WARNING)
-        print_advice(stream, "The disk will be nearly full. To be safe:", preflight->disk_advice);
+        print_advice(stream, "The disk will be nearly full.", preflight->disk_advice);
     if (preflight->disk_level == PREFLIGHT_REFUSED)
-        print_advice(stream, "Too little disk. Any one of these helps:", preflight->disk_advice);
+        print_advice(stream, "Too little disk.", preflight->disk_advice);
 }
 
 void preflight_print(const struct preflight *preflight, const struct options *options,
