@@ -279,9 +279,6 @@ static bool holds_key(const char *const *keys, const char *key) {
 
 /* A key that belongs to the other kind of task deserves another sentence than an unknown one. */
 static int check_keys(struct reader *reader, bool is_command) {
-    int r = json_read_known_keys(reader->json, all_keys, reader->where, reader->failure);
-    if (r < 0)
-        return r;
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)reader->json, key, value) {
@@ -314,6 +311,9 @@ static int read_task(struct reader *reader) {
     reader->task->id = strdup(id);
     if (!reader->task->id)
         return out_of_memory(reader);
+    r = json_read_known_keys(reader->json, all_keys, reader->where, reader->failure);
+    if (r < 0)
+        return r;
     if (is_command == has_pair)
         return failure_set(reader->failure, -EINVAL,
                            is_command ? "%s: has both a pair (\"pre\", \"post\") and a "

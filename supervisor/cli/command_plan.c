@@ -125,29 +125,37 @@ static int find_tasks(int argc, char **argv, struct plan *plan, struct failure *
 
 static void close_resume(struct resume **resume) { resume_close(*resume); }
 
-/* What the ledger in OUT, if there is one, says is finished. */
-static int leave_out_finished(struct plan *plan, struct failure *failure) {
+/* The ledger in OUT, if there is one. */
+static int read_ledger(const struct plan *plan, struct resume *resume, struct failure *failure) {
     CLEANUP_FREE char *path = names_format("%s/ledger.jsonl", plan->options.out);
-    CLEANUP_FREE bool *finished = calloc(plan->tasks.count + 1, sizeof(*finished));
-    CLEANUP(close_resume) struct resume *resume = NULL;
-    plan->wanted = calloc(plan->tasks.count + 1, sizeof(*plan->wanted));
-    if (!path || !finished || !plan->wanted)
+    if (!path)
         return failure_set(failure, -ENOMEM, "out of memory");
-    if (!plan->options.redo && access(path, F_OK) == 0) {
-        int r = resume_open(&resume, failure);
-        if (r == 0)
-            r = ledger_store_read(path, resume_replay, resume, failure);
-        if (r == 0)
-            r = resume_decide(resume, &plan->tasks, plan->options.out, plan->worker, finished,
-                              failure);
-        if (r < 0)
-            return r;
+    if (plan->options.redo || access(path, F_OK) < 0)
+        return 0;
+    return ledger_store_read(path, resume_replay, resume, failure);
+}
+
+/* Returns the exit status. */
+static int leave_out_finished(struct plan *plan, struct failure *failure) {
+    const size_t n = plan->tasks.count;
+    CLEANUP_FREE bool *finished = calloc(n + 1, sizeof(*finished));
+    CLEANUP(close_resume) struct resume *resume = NULL;
+    plan->wanted = calloc(n + 1, sizeof(*plan->wanted));
+    if (!finished || !plan->wanted) {
+        (void)failure_set(failure, -ENOMEM, "out of memory");
+        return EXIT_INTERNAL;
     }
-    for (size_t i = 0; i < plan->tasks.count; i++) {
+    if (resume_open(&resume, failure) < 0)
+        return EXIT_INTERNAL;
+    if (read_ledger(plan, resume, failure) < 0)
+        return EXIT_LEDGER;
+    if (resume_decide(resume, &plan->tasks, plan->options.out, plan->worker, finished, failure) < 0)
+        return EXIT_INTERNAL;
+    for (size_t i = 0; i < n; i++) {
         plan->wanted[i] = !finished[i];
         plan->n_finished += finished[i] && !plan->tasks.items[i].broken;
     }
-    return 0;
+    return EXIT_ALL_OK;
 }
 
 static int predict(struct plan *plan, struct failure *failure) {
@@ -170,12 +178,12 @@ int command_plan(int argc, char **argv) {
         return fail(&failure, EXIT_USAGE);
     if (probe_find_worker(&plan.worker, &failure) < 0)
         return fail(&failure, EXIT_INTERNAL);
-    int r = leave_out_finished(&plan, &failure);
-    if (r < 0)
-        return fail(&failure, r == -EBADMSG ? EXIT_LEDGER : EXIT_INTERNAL);
+    const int status = leave_out_finished(&plan, &failure);
+    if (status != EXIT_ALL_OK)
+        return fail(&failure, status);
     if (predict(&plan, &failure) < 0)
         return fail(&failure, EXIT_INTERNAL);
-    r = plan.options.json ? print_json(&plan) : print_plan(&plan);
+    const int r = plan.options.json ? print_json(&plan) : print_plan(&plan);
     if (r < 0)
         return fail(&(struct failure){.text = "out of memory while printing the plan"},
                     EXIT_INTERNAL);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { LINE_WIDTH = 80, MEANING_COLUMN = 29 };
+enum { LINE_WIDTH = 80, MEANING_COLUMN = 31 };
 
 static const struct help_page pages[] = {
     {
@@ -49,7 +49,7 @@ static const struct help_page pages[] = {
     },
     {
         .command = "plan",
-        .meaning = "what a run would do and need: tasks, memory, time, disk; starts nothing",
+        .meaning = "what a run would do and need; starts nothing",
         .usage = "  registrar plan RAW -o OUT [OPTION]...\n"
                  "  registrar plan --manifest FILE -o OUT [OPTION]...\n",
         .text = "Takes the same words as run, reads the headers of the images and prints the\n"
@@ -65,7 +65,8 @@ static const struct help_page pages[] = {
                 "  0   run would start, and every task can be tried\n"
                 "  1   run would start, but some tasks are broken and would fail\n"
                 "  2   wrong usage, or nothing in RAW that can be aligned\n"
-                "  3   the pre-flight refuses; run would not start without --force\n",
+                "  3   the pre-flight refuses; run would not start without --force\n"
+                "  5   the ledger in OUT is damaged\n",
     },
     {
         .command = "ledger",
@@ -168,15 +169,15 @@ void help_print_page(const struct help_page *page, FILE *stream) {
 }
 
 void help_print_overview(FILE *stream) {
-    (void)fputs(
-        "registrar aligns pre- and post-stain microscopy scans, one supervised process per\n"
-        "pair, through the night, and tells in the morning what worked and what did not.\n"
-        "\n"
-        "  registrar plan RAW -o OUT     what there is to do, and whether it fits\n"
-        "  registrar run RAW -o OUT      do it; again: do only what is missing\n"
-        "\n"
-        "Commands:\n",
-        stream);
+    (void)fputs("registrar aligns pre- and post-stain microscopy scans through the night, one\n"
+                "supervised process per pair, and tells in the morning what worked, what did\n"
+                "not, and why.\n"
+                "\n"
+                "  registrar plan RAW -o OUT     what there is to do, and whether it fits\n"
+                "  registrar run RAW -o OUT      do it; again: do only what is missing\n"
+                "\n"
+                "Commands:\n",
+                stream);
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)
         (void)fprintf(stream, "  %-10s%s\n", pages[i].command, pages[i].meaning);
     (void)fputs("\n"

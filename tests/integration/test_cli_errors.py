@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""What the command line says: help, wrong words, wrong folders. Each wrong way exits 2, with one
+line on stderr, nothing on stdout, and nothing made."""
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from registrar_test import *
+
+
+def refused(t, *arguments):
+    """The one line that such a call gets."""
+    ran = t.run(*arguments)
+    expect(ran.returncode, 2, f"exit status of {arguments}")
+    expect(ran.stdout, "", "stdout")
+    assert ran.stderr.startswith("registrar: ") and ran.stderr.endswith("\n"), ran.stderr
+    expect(t.out.exists(), False, "the output folder")
+    return ran.stderr
+
+
+@test("help is there for everybody, in 80 columns")
+def _(t):
+    ran = t.run()
+    expect(ran.returncode, 2, "exit status without a word")
+    expect_in("registrar run RAW -o OUT", ran.stderr)
+    for words in (["--help"], ["-h"], ["help"], ["run", "--help"], ["help", "run"], ["plan", "-h"],
+                  ["run", "raw", "--help", "--nonsense"], ["ledger", "--help"]):
+        ran = t.run(*words)
+        expect(ran.returncode, 0, f"exit status of {words}")
+        expect(ran.stderr, "", "stderr")
+        assert max(map(len, ran.stdout.splitlines())) <= 80, words
+    expect(t.run("help", "run").stdout, t.run("run", "--help").stdout, "two ways to one page")
+    expect_in("registrar 0.", t.run("--version").stdout)
+
+
+@test("unknown words get the nearest known one")
+def _(t):
+    expect_in('unknown command "rnu", did you mean run?', refused(t, "rnu"))
+    expect_in('unknown command "frobnicate"; registrar --help lists all', refused(t, "frobnicate"))
+    expect_in('unknown command "plna", did you mean plan?', refused(t, "help", "plna"))
+    for command in ("run", "plan"):
+        expect_in("unknown option --stall-timout; did you mean --stall-timeout?",
+                  refused(t, command, t.raw, "-o", t.out, "--stall-timout", "5m"))
+
+
+@test("wrong values and wrong combinations")
+def _(t):
+    t.pair("S1", "DAPI")
+    for words, sentence in (
+            (("--jobs", "none"), '--jobs: "none" is not allowed; give auto or a number from 1'),
+            (("--timeout=never",), '--timeout: "never" is not allowed; give a duration above 0'),
+            (("--memory", "12X"), "a size like 4G or 900M, or a share from 1% to 100%"),
+            (("--worker-memory", "1M"), "give a size of at least 192 MiB"),
+            (("--set", "modle=affine"), 'unknown parameter "modle"; known are pad, channel,'),
+            (("--manifest", "m.json"), "cannot go together; leave one out"),
+            (("--samples", "S1,S9,S8"), ": S9, S8; there are: S1 (--skip-missing goes on without)"),
+            (("--dyes", "DAPI,Cy5"), ": S1/Cy5; there are: DAPI (--skip-missing goes on without)")):
+        for command in ("run", "plan"):
+            expect_in(sentence, refused(t, command, t.raw, "-o", t.out, *words))
+
+
+@test("wrong folders")
+def _(t):
+    for command in ("run", "plan"):
+        expect_in("the raw folder is missing", refused(t, command, "-o", t.out))
+        expect_in("the folder for the results is missing", refused(t, command, t.raw))
+        expect_in("there is no folder", refused(t, command, t.raw, "-o", t.out))
+    t.raw.mkdir()
+    expect_in("holds no sample folder", refused(t, "run", t.raw, "-o", t.out))
+    (t.raw / "empty").mkdir()
+    expect_in("empty holds no .tif or .tiff file", refused(t, "run", t.raw, "-o", t.out))
+    (t.raw / "CD1pre_DAPI.tif").touch()
+    (t.raw / "empty").rmdir()
+    expect_in("images lie directly in", refused(t, "run", t.raw, "-o", t.out))
+    t.pair("S1", "DAPI")
+    expect_in("is the raw folder itself", refused(t, "run", t.raw, "-o", t.raw))
+    expect_in("is the raw folder of sample S1", refused(t, "run", t.raw, "-o", t.raw / "S1"))
+    expect_in("is a file; give a folder", refused(t, "run", t.raw, "-o", t.raw / "CD1pre_DAPI.tif"))
+    expect_in("is not a folder", refused(t, "run", t.raw / "CD1pre_DAPI.tif", "-o", t.out))
+
+
+@test("a wrong manifest starts nothing")
+def _(t):
+    marker = t.folder / "started"
+    good = {"id": "good", "command": ["touch", str(marker)]}
+    expect_in('task 2 (bad): unknown key "comand"',
+              refused(t, "run", "--manifest",
+                      t.manifest(good, {"id": "bad", "comand": ["true"]}), "-o", t.out))
+    expect_in('tasks 1 and 2 have the same id "good"',
+              refused(t, "run", "--manifest", t.manifest(good, good), "-o", t.out))
+    expect(marker.exists(), False, "what the good task makes")
+
+
+@test("names that no terminal should see are shown escaped")
+def _(t):
+    t.pair("S1", "DAPI")
+    (t.raw / "S1" / "evil\033[2J\n_pre_x.tif").touch()
+    (t.raw / os.fsdecode(b"caf\xe9")).mkdir()
+    for arguments in (["plan", t.raw, "-o", t.out], ["plan", t.raw, "-o", t.out, "--json"]):
+        ran = t.run(*arguments)
+        expect(ran.returncode, 1, "exit status")
+        expect("\033" in ran.stdout + ran.stderr, False, "an escape sequence")
+    ids = [task["id"] for task in json.loads(ran.stdout)["tasks"]]
+    expect(sorted(ids), sorted(["S1/DAPI", r"S1/evil\x1b[2J\x0a_pre_x.tif", r"caf\xe9"]), "ids")
+
+
+@test("a full stdout is told")
+def _(t):
+    t.pair("S1", "DAPI")
+    with open("/dev/full", "w") as full:
+        process = t.start("plan", t.raw, "-o", t.out, stdout=full)
+        expect(process.wait(), 70, "exit status")
+    expect_in("cannot write to stdout", (t.folder / "stderr").read_text())
+
+
+run_tests()
