@@ -89,7 +89,7 @@ static struct entry *find_or_add(struct resume *resume, const char *id) {
     struct entry *entry = find(resume, id);
     if (entry)
         return entry;
-    if (resume->count == resume->capacity) {
+    if (!resume->entries || resume->count == resume->capacity) {
         size_t capacity = resume->capacity ? resume->capacity * 2 : 64;
         struct entry *entries = realloc(resume->entries, capacity * sizeof(*entries));
         if (!entries)

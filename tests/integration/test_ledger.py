@@ -224,7 +224,7 @@ def _(t):
     expect_in("--wide", ran.stdout, "help")
 
 
-@test("a million records are read in bounded memory")
+@test("a long ledger is read in bounded memory")
 def _(t):
     t.out.mkdir()
     count = 200_000
@@ -237,6 +237,8 @@ def _(t):
     process.returncode = os.waitstatus_to_exitcode(status)
     expect(process.returncode, 0, "exit status")
     expect_in(f"{count} records", (t.folder / "stdout").read_text(), "stdout")
+    if "ASAN_OPTIONS" in os.environ:  # its shadow and quarantine are not ours
+        return
     assert usage.ru_maxrss < 32 * 1024, f"{usage.ru_maxrss} KiB for reading"
     print(f"# {count} records in {usage.ru_utime + usage.ru_stime:.2f} s")
 

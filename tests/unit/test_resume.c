@@ -49,7 +49,7 @@ static int setup(void **state) {
     bench->task = (struct task){.id = strdup("S/D"), .kind = TASK_ALIGN};
     bench->task.kind_name = strdup("align");
     bench->task.params = params_defaults();
-    bench->task.inputs = calloc(2, sizeof(char *));
+    bench->task.inputs = calloc(3, sizeof(char *)); /* a NULL behind the two */
     bench->task.inputs[0] = strdup(bench->pre);
     bench->task.inputs[1] = strdup(bench->post);
     bench->task.n_inputs = 2;
