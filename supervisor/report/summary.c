@@ -13,13 +13,17 @@
 #include <string.h>
 
 enum {
-    SUMMARY_OK_ROWS = 20,      /* more tasks that are ok become one line */
-    SUMMARY_KIND_PROBLEMS = 12 /* of one kind, spelled out; the table has them all */
+    SUMMARY_QUIET_ROWS = 20,    /* more tasks that are ok or waiting become a line */
+    SUMMARY_KIND_PROBLEMS = 12, /* of one kind, spelled out; the table has them all */
+    SUMMARY_SAME_IDS = 8        /* named together for one and the same reason */
 };
 
 static bool is_ok(const struct task_result *task) {
     return task->finished && task->verdict == VERDICT_OK;
 }
+
+/* Nothing went wrong with it: it needs no row of its own when there are many. */
+static bool is_quiet(const struct task_result *task) { return is_ok(task) || !task->finished; }
 
 static enum text_style verdict_style(const struct task_result *task) {
     if (!task->finished)
@@ -50,7 +54,7 @@ static void add_row(struct table *table, const struct task_result *task) {
 }
 
 static int print_table(const struct summary *summary, FILE *stream, size_t width, bool colour,
-                       bool with_ok) {
+                       bool with_quiet) {
     static const struct table_column columns[] = {
         {.title = "TASK", .shrinks = true, .cut = TEXT_CUT_MIDDLE},
         {.title = "VERDICT"},
@@ -61,7 +65,7 @@ static int print_table(const struct summary *summary, FILE *stream, size_t width
     };
     struct table *table = table_open(columns, ARRAY_LEN(columns));
     for (size_t i = 0; i < summary->n_tasks; i++)
-        if (with_ok || !is_ok(&summary->tasks[i]))
+        if (with_quiet || !is_quiet(&summary->tasks[i]))
             add_row(table, &summary->tasks[i]);
     int r = table_print(table, stream, width, colour);
     table_close(table);
@@ -93,50 +97,108 @@ static void print_ok_line(const struct summary *summary, FILE *stream) {
     (void)fputs(")\n", stream);
 }
 
-/* One problem: the id, then all that is known, wrapped, then where to look. Paths stay whole. */
-static void print_problem(const struct summary *summary, const struct task_result *task,
-                          FILE *stream, size_t width) {
-    (void)fputs("  ", stream);
-    (void)text_print(stream, task->id, TEXT_UNLIMITED, TEXT_CUT_END);
-    (void)fputs("\n      ", stream);
-    CLEANUP_FREE char *evidence = advice_evidence(task);
-    text_wrap(stream, evidence ? evidence : "", 6, width);
-    if (task->verdict == VERDICT_DOUBTFUL) {
-        (void)fputs("      files: ", stream);
-        (void)text_print(stream, summary->out, TEXT_UNLIMITED, TEXT_CUT_END);
-        (void)fputc('/', stream);
-        (void)text_print(stream, task->id, TEXT_UNLIMITED, TEXT_CUT_END);
-        (void)fputc('\n', stream);
-    } else if (task->log_path) {
-        (void)fputs("      log: ", stream);
-        (void)text_print(stream, task->log_path, TEXT_UNLIMITED, TEXT_CUT_END);
-        (void)fputc('\n', stream);
+/* A task of the kind that is being told, with all that is known of it. */
+struct problem {
+    const struct task_result *task; /* borrowed */
+    char *evidence;                 /* owned */
+    bool is_told;
+};
+
+struct problems {
+    struct problem *items; /* owns */
+    size_t count;
+};
+
+static void problems_free(struct problems *problems) {
+    for (size_t i = 0; i < problems->count; i++)
+        free(problems->items[i].evidence);
+    free(problems->items);
+}
+
+static int collect(const struct summary *summary, enum advice_kind kind, struct problems *ret,
+                   struct advice_group *group) {
+    ret->items = calloc(summary->n_tasks + 1, sizeof(*ret->items));
+    if (!ret->items)
+        return -ENOMEM;
+    for (size_t i = 0; i < summary->n_tasks; i++) {
+        const struct task_result *task = &summary->tasks[i];
+        if (advice_kind(task) != kind)
+            continue;
+        char *evidence = advice_evidence(task);
+        if (!evidence)
+            return -ENOMEM;
+        ret->items[ret->count++] = (struct problem){.task = task, .evidence = evidence};
+        advice_group_add(group, task);
     }
+    return 0;
+}
+
+/* The ids of all that have the same evidence, marked as told. Returns how many that are. */
+static size_t print_same_ids(struct problems *problems, size_t first, FILE *stream) {
+    size_t same = 0;
+    for (size_t i = first; i < problems->count; i++) {
+        struct problem *problem = &problems->items[i];
+        if (problem->is_told || strcmp(problem->evidence, problems->items[first].evidence) != 0)
+            continue;
+        problem->is_told = true;
+        if (same < SUMMARY_SAME_IDS) {
+            (void)fputs(same == 0 ? "  " : ", ", stream);
+            (void)text_print(stream, problem->task->id, TEXT_UNLIMITED, TEXT_CUT_END);
+        }
+        same++;
+    }
+    if (same > SUMMARY_SAME_IDS)
+        (void)fprintf(stream, " and %zu more", same - SUMMARY_SAME_IDS);
+    (void)fputc('\n', stream);
+    return same;
+}
+
+/* Problems with one and the same evidence: the ids, then all that is known, wrapped, then where to
+ * look. Paths stay whole. */
+static size_t print_problem(const struct summary *summary, struct problems *problems, size_t first,
+                            FILE *stream, size_t width) {
+    const struct task_result *task = problems->items[first].task;
+    size_t same = print_same_ids(problems, first, stream);
+    (void)fputs("      ", stream);
+    text_wrap(stream, problems->items[first].evidence, 6, width);
+    CLEANUP_FREE char *files = NULL;
+    const char *where = task->log_path;
+    if (task->verdict == VERDICT_DOUBTFUL) {
+        if (asprintf(&files, "%s/%s", summary->out, task->id) < 0)
+            files = NULL; /* out of memory: the line is left out */
+        where = files;
+    }
+    if (where) {
+        (void)fprintf(stream, "      %s: ", files ? "files" : "log");
+        (void)text_print(stream, where, TEXT_UNLIMITED, TEXT_CUT_END);
+        (void)fputs(same > 1 ? ", ...\n" : "\n", stream);
+    }
+    return same;
 }
 
 static int print_kind(const struct summary *summary, enum advice_kind kind, FILE *stream,
                       size_t width, bool colour) {
+    CLEANUP(problems_free) struct problems problems = {0};
     struct advice_group group = {0};
-    for (size_t i = 0; i < summary->n_tasks; i++)
-        if (advice_kind(&summary->tasks[i]) == kind)
-            advice_group_add(&group, &summary->tasks[i]);
-    if (group.count == 0)
-        return 0;
+    int r = collect(summary, kind, &problems, &group);
+    if (r < 0 || group.count == 0)
+        return r;
+    struct advice advice = {0};
+    r = advice_make(kind, &group, summary->command, &advice);
+    if (r < 0)
+        return r;
     enum text_style style = verdict_style(group.first);
     (void)fprintf(stream, "\n%s%zu %s%s\n", text_style(style, colour), group.count,
                   advice_title(kind), text_style(TEXT_PLAIN, colour));
-    size_t shown = 0;
-    for (size_t i = 0; i < summary->n_tasks && shown < SUMMARY_KIND_PROBLEMS; i++) {
-        if (advice_kind(&summary->tasks[i]) != kind)
+    size_t told = 0;
+    for (size_t i = 0, shown = 0; i < problems.count && shown < SUMMARY_KIND_PROBLEMS; i++) {
+        if (problems.items[i].is_told)
             continue;
-        print_problem(summary, &summary->tasks[i], stream, width);
+        told += print_problem(summary, &problems, i, stream, width);
         shown++;
     }
-    if (group.count > shown)
-        (void)fprintf(stream, "  and %zu more, in the table above\n", group.count - shown);
-    struct advice advice = {0};
-    if (advice_make(kind, &group, summary->command, &advice) < 0)
-        return -ENOMEM;
+    if (group.count > told)
+        (void)fprintf(stream, "  and %zu more, in the table above\n", group.count - told);
     (void)fputs("  Next: ", stream);
     text_wrap(stream, advice.words, 8, width);
     if (advice.command)
@@ -194,13 +256,13 @@ static void print_closing(const struct summary *summary, FILE *stream, bool colo
 
 int summary_print(const struct summary *summary, FILE *stream, size_t width, bool colour,
                   struct failure *failure) {
-    size_t n_ok = 0;
+    size_t n_quiet = 0;
     for (size_t i = 0; i < summary->n_tasks; i++)
-        n_ok += is_ok(&summary->tasks[i]);
-    bool with_ok = n_ok <= SUMMARY_OK_ROWS;
-    if (!with_ok)
+        n_quiet += is_quiet(&summary->tasks[i]);
+    bool with_quiet = n_quiet <= SUMMARY_QUIET_ROWS;
+    if (!with_quiet)
         print_ok_line(summary, stream);
-    int r = print_table(summary, stream, width, colour, with_ok);
+    int r = print_table(summary, stream, width, colour, with_quiet);
     for (int kind = 0; r == 0 && kind < ADVICE_KIND_COUNT; kind++)
         r = print_kind(summary, (enum advice_kind)kind, stream, width, colour);
     if (r < 0)

@@ -164,16 +164,28 @@ static void many_tasks(void **state) {
     assert_null(strstr(text, "S003/DAPI"));
     assert_true(count_lines(text) <= 14);
 
-    /* the other way round: the table has all, the details name a dozen */
+    /* the other way round: the table has all, the details name a dozen reasons */
+    char reasons[MANY][32];
     for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(reasons[i], sizeof(reasons[i]), "exit status %zu", i / 10);
         tasks[i].verdict = VERDICT_FAILED;
-        tasks[i].reason = "exit status 3";
+        tasks[i].reason = reasons[i];
+        tasks[i].log_path = "a log";
     }
     CLEANUP_FREE char *failed = print_summary(&summary, 80, false);
     assert_non_null(strstr(failed, "\n200 failed\n"));
-    assert_non_null(strstr(failed, "\n  and 188 more, in the table above\n"));
+    assert_non_null(strstr(failed, "S117/DAPI and 2 more\n      exit status 11\n"
+                                   "      log: a log, ...\n"
+                                   "  and 80 more, in the table above\n"));
     assert_non_null(strstr(failed, "\nS199/DAPI  failed"));
-    assert_null(strstr(failed, "\n  S012/DAPI\n"));
+
+    /* interrupted early: what waits is a number */
+    for (size_t i = 2; i < MANY; i++)
+        tasks[i].finished = false;
+    summary.interrupted = true;
+    CLEANUP_FREE char *waiting = print_summary(&summary, 80, false);
+    assert_non_null(strstr(waiting, "Interrupted: 0 ok, 2 failed, 198 left in 40 min 20 s;"));
+    assert_true(count_lines(waiting) <= 16);
 }
 
 static void resumed_and_interrupted(void **state) {
