@@ -244,7 +244,9 @@ static int exit_status(const struct run *run, const struct results *results) {
     if (outcome->ledger_lost)
         return EXIT_LEDGER;
     if (outcome->interrupted) {
-        (void)fprintf(stderr, "registrar: interrupted; run the same command again to continue\n");
+        if (run->options.json) /* the summary for people has said so */
+            (void)fprintf(stderr,
+                          "registrar: interrupted; run the same command again to continue\n");
         return EXIT_INTERRUPTED;
     }
     for (size_t i = 0; i < results->count; i++)
@@ -253,9 +255,8 @@ static int exit_status(const struct run *run, const struct results *results) {
     return EXIT_ALL_OK;
 }
 
-static int sum_up(struct run *run, int argc, char **argv) {
+static int sum_up(struct run *run, const char *command) {
     CLEANUP(results_free) struct results results = {0};
-    CLEANUP_FREE char *command = quote_command(argc, argv);
     if (!command || gather_results(run, &results) < 0) {
         (void)failure_set(&run->failure, -ENOMEM,
                           "no memory for the summary; see registrar ledger");
@@ -276,6 +277,8 @@ static int sum_up(struct run *run, int argc, char **argv) {
 
 int command_run(int argc, char **argv) {
     CLEANUP(run_free) struct run run = {0};
+    /* before the parser reorders the words */
+    CLEANUP_FREE char *command = quote_command(argc, argv);
     if (options_parse(argc, argv, &run.options, &run.failure) < 0)
         return fail(&run, EXIT_USAGE);
     int status = find_tasks(&run);
@@ -289,5 +292,5 @@ int command_run(int argc, char **argv) {
         status = check_preflight(&run);
     if (status == 0 && run.n_wanted > 0)
         status = run_tasks(&run);
-    return status == 0 ? sum_up(&run, argc, argv) : status;
+    return status == 0 ? sum_up(&run, command) : status;
 }

@@ -125,13 +125,14 @@ static void take_snapshot(void *context, struct live_view_snapshot *ret) {
 
 /* The event's line, told once the record is on disk. Out of memory: it is not told. */
 static void prepare_line(struct slot *slot, const struct attempt_result *result, const char *more) {
-    char wall[UNITS_TEXT_BYTES], peak[UNITS_TEXT_BYTES];
+    char wall[UNITS_TEXT_BYTES], peak[UNITS_TEXT_BYTES], used[2 * UNITS_TEXT_BYTES + 8] = "";
     const char *reason = result->judgement.reason;
+    if (result->peak_rss_bytes > 0) /* something ran */
+        (void)snprintf(used, sizeof(used), "  %s  %s", units_format_duration(result->wall_ms, wall),
+                       units_format_size(result->peak_rss_bytes, peak));
     free(slot->line);
-    if (asprintf(&slot->line, "%-9s %s  %s  %s%s%s%s", verdict_name(result->judgement.verdict),
-                 task_of(slot)->id, units_format_duration(result->wall_ms, wall),
-                 units_format_size(result->peak_rss_bytes, peak), reason[0] ? "  " : "", reason,
-                 more) < 0)
+    if (asprintf(&slot->line, "%-9s %s%s%s%s%s", verdict_name(result->judgement.verdict),
+                 task_of(slot)->id, used, reason[0] ? "  " : "", reason, more) < 0)
         slot->line = NULL;
 }
 
