@@ -14,8 +14,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* Side of the squares that are turned at once. */
-enum { TURN_PX = 256 };
+enum {
+    TURN_PX = 256,         /* side of the squares that are turned at once */
+    ANNOUNCED_ROWS = 4096, /* rows whose announcement to the kernel is remembered */
+};
 
 struct image_reader {
     const struct image *image;  /* borrowed */
@@ -24,6 +26,7 @@ struct image_reader {
     void *spare;                /* owned; for tiff_tiles_read */
     char *turn;                 /* owned; NULL: orientation 1 */
     uint32_t block_width, block_height, columns;
+    uint32_t announced_from, announced_to; /* rows; uncompressed strips only */
     size_t pixel_bytes;
 };
 
@@ -140,10 +143,29 @@ static int read_blocks(struct image_reader *reader, struct orientation_rect rect
     return 0;
 }
 
+/* A region's rows lie far apart in the file, so reading them one by one from a cold disk takes an
+ * access each: rows that come up for the first time are announced as a whole. */
+static void announce(struct image_reader *reader, uint32_t y, uint32_t height) {
+    uint32_t to = y + height;
+    if (y >= reader->announced_from && to <= reader->announced_to)
+        return;
+    tiff_raw_will_need(reader->handle, &reader->image->file, &reader->image->layout, y, height);
+    bool apart = y > reader->announced_to || to < reader->announced_from;
+    uint32_t low = !apart && reader->announced_from < y ? reader->announced_from : y;
+    uint32_t high = !apart && reader->announced_to > to ? reader->announced_to : to;
+    if (high - low > ANNOUNCED_ROWS) { /* what was announced long ago may be gone again */
+        low = y;
+        high = to;
+    }
+    reader->announced_from = low;
+    reader->announced_to = high;
+}
+
 static int read_stored(struct image_reader *reader, struct orientation_rect rect, char *pixels,
                        size_t stride_bytes, struct failure *failure) {
     if (reader->cache)
         return read_blocks(reader, rect, pixels, stride_bytes, failure);
+    announce(reader, rect.y, rect.height);
     return tiff_raw_read(reader->handle, &reader->image->file, &reader->image->layout, rect.x,
                          rect.y, rect.width, rect.height, pixels, stride_bytes, failure);
 }

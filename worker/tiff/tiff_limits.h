@@ -20,9 +20,9 @@ enum {
     TIFF_LIMIT_READ_BYTES = 16 << 20,
     /* One allocation inside libtiff. */
     TIFF_LIMIT_LIBTIFF_BYTES = 64 << 20,
-    /* Pixels per byte of the file that no real image reaches (zero-filled deflate: 1,032). Looked
-     * at only in images above TIFF_LIMIT_DENSE_BYTES. */
-    TIFF_LIMIT_EXPANSION = 2000,
+    /* Bytes of pixels per byte of the file that not even a blank image reaches (deflate: 1,032,
+     * ZSTD: 32,768). Looked at only in images above TIFF_LIMIT_DENSE_BYTES. */
+    TIFF_LIMIT_EXPANSION = 40000,
     TIFF_LIMIT_DENSE_BYTES = 512 << 20,
 };
 

@@ -8,6 +8,8 @@
 
 #include "worker/tiff/tiff_pixels.h"
 
+#include <fcntl.h>
+
 enum { PIECE_BYTES = 32 * 1024 }; /* on the stack */
 
 static uint64_t place_of(struct tiff_handle *handle, const struct tiff_layout *layout,
@@ -64,4 +66,24 @@ int tiff_raw_read(struct tiff_handle *handle, const struct tiff_file *file,
         tiff_pixels_invert(layout, at, (size_t)rows * width);
     }
     return 0;
+}
+
+void tiff_raw_will_need(struct tiff_handle *handle, const struct tiff_file *file,
+                        const struct tiff_layout *layout, uint32_t y, uint32_t height) {
+    uint64_t row_bytes = (uint64_t)layout->width * tiff_layout_stored_bytes(layout);
+    for (uint32_t plane = 0; plane < (layout->planar ? layout->samples : 1); plane++) {
+        uint64_t from = 0, end = 0; /* a run of strips that follow each other */
+        for (uint32_t done = 0, rows; done < height; done += rows) {
+            uint32_t left_in_strip = layout->block_height - (y + done) % layout->block_height;
+            rows = height - done < left_in_strip ? height - done : left_in_strip;
+            uint64_t place = place_of(handle, layout, plane, 0, y + done);
+            if (place != end) {
+                (void)posix_fadvise(file->fd, (off_t)from, (off_t)(end - from),
+                                    POSIX_FADV_WILLNEED); /* a hint */
+                from = place;
+            }
+            end = place + rows * row_bytes;
+        }
+        (void)posix_fadvise(file->fd, (off_t)from, (off_t)(end - from), POSIX_FADV_WILLNEED);
+    }
 }

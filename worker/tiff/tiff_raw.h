@@ -13,4 +13,9 @@ MUST_USE int tiff_raw_read(struct tiff_handle *handle, const struct tiff_file *f
                            uint32_t height, void *pixels, size_t stride_bytes,
                            struct failure *failure);
 
+/* Tells the kernel that these rows will be read in small pieces soon: it then reads them from the
+ * disk in large ones. Costs little when they are in the page cache. */
+void tiff_raw_will_need(struct tiff_handle *handle, const struct tiff_file *file,
+                        const struct tiff_layout *layout, uint32_t y, uint32_t height);
+
 #endif
