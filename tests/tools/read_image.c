@@ -11,7 +11,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <xxhash.h>
 
 enum { N_REGIONS = 48, MOST_PX = 300 };
@@ -100,25 +99,33 @@ static int compare_regions(struct image *image, struct reading *reading, struct 
     return status;
 }
 
+/* VmHWM and not ru_maxrss, which is never lower than the parent's RSS at the fork. */
+static long peak_rss_kib(void) {
+    CLEANUP_FCLOSE FILE *status = fopen("/proc/self/status", "re");
+    char line[256];
+    long kib = -1;
+    while (status && kib < 0 && fgets(line, sizeof(line), status)) {
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kib = strtol(line + 6, NULL, 10);
+    }
+    return kib;
+}
+
 static void print_result(const struct reading *reading, const struct image_identity *identity) {
     XXH128_hash_t digest = XXH3_128bits_digest(reading->state);
-    struct rusage usage;
-    (void)getrusage(RUSAGE_SELF, &usage);
     const struct image_info *info = reading->info;
     (void)printf("{\"width\":%u,\"height\":%u,\"samples\":%u,\"bits\":%u,\"rgb\":%s,"
                  "\"scratch\":%s,\"orientation\":%u,\"file_hash\":\"%s\","
-                 "\"pixel_hash\":\"%016llx%016llx\",\"max_rss_kib\":%ld}\n",
+                 "\"pixel_hash\":\"%016llx%016llx\",\"peak_rss_kib\":%ld}\n",
                  info->width, info->height, info->samples, info->bits, info->rgb ? "true" : "false",
                  info->needs_scratch ? "true" : "false", info->orientation, identity->hash,
                  (unsigned long long)digest.high64, (unsigned long long)digest.low64,
-                 usage.ru_maxrss);
+                 peak_rss_kib());
 }
 
 static int print_error(const char *text) {
-    struct rusage usage;
-    (void)getrusage(RUSAGE_SELF, &usage);
     CLEANUP_JSON json_t *line =
-        json_pack("{s:s?,s:I}", "error", text, "max_rss_kib", (json_int_t)usage.ru_maxrss);
+        json_pack("{s:s?,s:I}", "error", text, "peak_rss_kib", (json_int_t)peak_rss_kib());
     (void)json_dumpf(line, stdout, JSON_COMPACT);
     (void)putchar('\n');
     return 1;
