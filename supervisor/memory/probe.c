@@ -62,6 +62,8 @@ static bool read_header(const json_t *line, struct probe_result *result) {
     if (!read_u64(line, "width", INT32_MAX, &image->width) ||
         !read_u64(line, "height", INT32_MAX, &image->height) ||
         !read_u64(line, "samples", MAX_SAMPLES, &samples) || !read_u64(line, "bits", 64, &bits) ||
+        (json_object_get(line, "block") &&
+         !read_u64(line, "block", INT32_MAX, &image->block_bytes)) ||
         !read_u64(line, "size", INT64_MAX, &result->size))
         return false;
     image->samples = (uint32_t)samples;

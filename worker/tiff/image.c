@@ -4,8 +4,15 @@
 
 #include "worker/tiff/file_hash.h"
 #include "worker/tiff/orientation.h"
+#include "worker/tiff/scratch.h"
 
 #include <errno.h>
+
+static uint64_t block_bytes(const struct tiff_layout *layout) {
+    if (tiff_layout_needs_copy(layout))
+        return SCRATCH_TILE_WIDTH * SCRATCH_TILE_HEIGHT * tiff_layout_pixel_bytes(layout);
+    return layout->raw ? 0 : tiff_layout_block_bytes(layout);
+}
 
 static struct image_info describe(const struct tiff_layout *layout, uint64_t file_bytes) {
     bool swap = orientation_swaps_axes(layout->orientation);
@@ -21,6 +28,7 @@ static struct image_info describe(const struct tiff_layout *layout, uint64_t fil
         .y_resolution = swap ? layout->x_resolution : layout->y_resolution,
         .resolution_unit = layout->resolution_unit,
         .file_bytes = file_bytes,
+        .block_bytes = block_bytes(layout),
     };
 }
 
