@@ -187,12 +187,15 @@ static char *name_problem(const struct image *image) {
                         name);
 }
 
-static char *two_candidates(const struct scan *scan, const char *dye, const char *role,
-                            char *const *names) {
+static char *two_candidates(struct scan *scan, const char *dye, enum image_role role) {
+    CLEANUP_NAMES char **names = NULL;
+    if (names_in_role(scan, dye, role, &names) < 0)
+        return NULL;
     CLEANUP_FREE char *joined = names_join(names, NAMES_SHOWN);
+    const size_t n = names_count(names);
     return names_format("%s has %zu %s images of %s (%s); keep one and move the %s away",
-                        scan->request->name, names_count(names), role, dye, joined ? joined : "?",
-                        names_count(names) == 2 ? "other" : "others");
+                        scan->request->name, n, role == IMAGE_PRE ? "pre" : "post", dye,
+                        joined ? joined : "?", n == 2 ? "other" : "others");
 }
 
 /* Half a pair: present names the half that is there. Marks what the sentence speaks of as done. */
@@ -219,32 +222,43 @@ static char *half_a_pair(struct scan *scan, const char *dye, enum image_role mis
                         scan->request->name, present, role, dye, present);
 }
 
-static int scan_dye(struct scan *scan, const char *dye) {
-    CLEANUP_NAMES char **pre = NULL;
-    CLEANUP_NAMES char **post = NULL;
-    if (names_in_role(scan, dye, IMAGE_PRE, &pre) < 0 ||
-        names_in_role(scan, dye, IMAGE_POST, &post) < 0)
-        return -ENOMEM;
-    const size_t n_pre = names_count(pre), n_post = names_count(post);
-    if (n_pre == 0 && n_post == 0)
-        return 0; /* the images, if any, are strays: see scan_strays */
-    int r = 0;
-    if (n_pre > 1)
-        r = add_broken(scan, dye, two_candidates(scan, dye, "pre", pre));
-    else if (n_post > 1)
-        r = add_broken(scan, dye, two_candidates(scan, dye, "post", post));
-    else if (n_pre == 0)
-        r = add_broken(scan, dye, half_a_pair(scan, dye, IMAGE_PRE, post[0]));
-    else if (n_post == 0)
-        r = add_broken(scan, dye, half_a_pair(scan, dye, IMAGE_POST, pre[0]));
-    else {
-        r = add_pair(scan, dye, find_image(scan, pre[0]), find_image(scan, post[0]));
-        /* beside a whole pair the unclear ones are strays of their own */
-        find_image(scan, pre[0])->done = find_image(scan, post[0])->done = true;
-        return r;
+/* The first of the dye's images in that role, or NULL, and how many there are. */
+static struct image *find_in_role(struct scan *scan, const char *dye, enum image_role role,
+                                  size_t *ret_count) {
+    struct image *first = NULL;
+    *ret_count = 0;
+    for (size_t i = scan->count; i-- > 0;) {
+        struct image *image = &scan->images[i];
+        if (image->done || !image->dye || strcmp(image->dye, dye) != 0 ||
+            image->parsed.role != role)
+            continue;
+        first = image;
+        (*ret_count)++;
     }
+    return first;
+}
+
+static int scan_dye(struct scan *scan, const char *dye) {
+    size_t n_pre = 0, n_post = 0;
+    struct image *pre = find_in_role(scan, dye, IMAGE_PRE, &n_pre);
+    struct image *post = find_in_role(scan, dye, IMAGE_POST, &n_post);
+    if (!pre && !post)
+        return 0; /* the images, if any, are strays: see scan_strays */
+    if (n_pre == 1 && n_post == 1) {
+        pre->done = post->done = true; /* unclear ones beside a whole pair are strays */
+        return add_pair(scan, dye, pre, post);
+    }
+    char *reason = NULL;
+    if (n_pre > 1)
+        reason = two_candidates(scan, dye, IMAGE_PRE);
+    else if (n_post > 1)
+        reason = two_candidates(scan, dye, IMAGE_POST);
+    else if (!pre)
+        reason = half_a_pair(scan, dye, IMAGE_PRE, post->name);
+    else
+        reason = half_a_pair(scan, dye, IMAGE_POST, pre->name);
     mark_done(scan, dye);
-    return r;
+    return add_broken(scan, dye, reason);
 }
 
 /* ---- the folder ---- */

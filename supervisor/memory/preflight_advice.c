@@ -6,6 +6,7 @@
 #include "common/units.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 enum { MEMORY_STEP_BYTES = 100 << 20 };
 
@@ -76,9 +77,8 @@ static int advise_memory(const struct advice *advice) {
     if (steps > available / MEMORY_STEP_BYTES)
         return 0;
     return add(&advice->preflight->memory_advice,
-               names_format("--memory %lluM would fit: %s are available",
-                            (unsigned long long)(steps * (MEMORY_STEP_BYTES >> 20)),
-                            units_format_size(available, text)));
+               names_format("--memory %" PRIu64 "M would fit: %s are available",
+                            steps * (MEMORY_STEP_BYTES >> 20), units_format_size(available, text)));
 }
 
 /* Nothing that can be typed, but what can be done. */

@@ -40,10 +40,14 @@ static inline int folder_teardown(void **state) {
 static inline void folder_write_bytes(const char *folder, const char *name, const void *bytes,
                                       size_t length) {
     CLEANUP_FREE char *path = names_format("%s/%s", folder, name);
-    assert_non_null(path);
-    *strrchr(path, '/') = '\0';
+    char *slash = path ? strrchr(path, '/') : NULL;
+    if (!slash) {
+        fail();
+        return;
+    }
+    *slash = '\0';
     assert_int_equal(atomic_file_make_folders(path, NULL), 0);
-    path[strlen(path)] = '/';
+    *slash = '/';
     CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0777);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, bytes, length), length);

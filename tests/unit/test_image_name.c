@@ -6,33 +6,31 @@
 static void the_rule(void **state) {
     (void)state;
     static const struct {
-        const char *name;
-        bool is_image;
+        const char *name, *dye;
         enum image_role role;
-        bool has_underscore;
-        const char *dye;
+        bool is_image, has_underscore;
     } cases[] = {
-        {"CD070pre_DAPI.tif", true, IMAGE_PRE, true, "DAPI"},
-        {"CD070_post_DAPI.TIFF", true, IMAGE_POST, true, "DAPI"},
-        {"POSTstain_scan_2_Cy5.Tif", true, IMAGE_POST, true, "Cy5"},
-        {"my scan PRE of CD070_DAPI.tif", true, IMAGE_PRE, true, "DAPI"},
-        {"x_pre_DAPI.ome.tif", true, IMAGE_PRE, true, "DAPI"},
-        {"x_pre_DAPI.OME.TIFF", true, IMAGE_PRE, true, "DAPI"},
-        {"x_pre_a.b.tif", true, IMAGE_PRE, true, "a.b"},
-        {"Prepared_DAPI.tif", true, IMAGE_PRE, true, "DAPI"},
-        {"Prepost_DAPI.tif", true, IMAGE_BOTH, true, "DAPI"},
-        {"CD070_DAPI.tif", true, IMAGE_NEITHER, true, "DAPI"},
-        {"CD070_DAPI_pre.tif", true, IMAGE_NEITHER, true, "pre"}, /* behind the last underscore */
-        {"CD070post.tif", true, IMAGE_POST, false, NULL},
-        {"CD070pre_.tif", true, IMAGE_PRE, true, NULL},
-        {"_.tif", true, IMAGE_NEITHER, true, NULL},
-        {"pre_D.tif.tif", true, IMAGE_PRE, true, "D.tif"},
-        {".tif", false, 0, false, NULL},
-        {"._CD070pre_DAPI.tif", false, 0, false, NULL}, /* macOS leaves these behind */
-        {"CD070pre_DAPI.png", false, 0, false, NULL},
-        {"CD070pre_DAPI.tif.bak", false, 0, false, NULL},
-        {"tif", false, 0, false, NULL},
-        {"", false, 0, false, NULL},
+        {"CD070pre_DAPI.tif", "DAPI", IMAGE_PRE, true, true},
+        {"CD070_post_DAPI.TIFF", "DAPI", IMAGE_POST, true, true},
+        {"POSTstain_scan_2_Cy5.Tif", "Cy5", IMAGE_POST, true, true},
+        {"my scan PRE of CD070_DAPI.tif", "DAPI", IMAGE_PRE, true, true},
+        {"x_pre_DAPI.ome.tif", "DAPI", IMAGE_PRE, true, true},
+        {"x_pre_DAPI.OME.TIFF", "DAPI", IMAGE_PRE, true, true},
+        {"x_pre_a.b.tif", "a.b", IMAGE_PRE, true, true},
+        {"Prepared_DAPI.tif", "DAPI", IMAGE_PRE, true, true},
+        {"Prepost_DAPI.tif", "DAPI", IMAGE_BOTH, true, true},
+        {"CD070_DAPI.tif", "DAPI", IMAGE_NEITHER, true, true},
+        {"CD070_DAPI_pre.tif", "pre", IMAGE_NEITHER, true, true}, /* behind the last underscore */
+        {"CD070post.tif", NULL, IMAGE_POST, true, false},
+        {"CD070pre_.tif", NULL, IMAGE_PRE, true, true},
+        {"_.tif", NULL, IMAGE_NEITHER, true, true},
+        {"pre_D.tif.tif", "D.tif", IMAGE_PRE, true, true},
+        {".tif", NULL, 0, false, false},
+        {"._CD070pre_DAPI.tif", NULL, 0, false, false}, /* macOS leaves these behind */
+        {"CD070pre_DAPI.png", NULL, 0, false, false},
+        {"CD070pre_DAPI.tif.bak", NULL, 0, false, false},
+        {"tif", NULL, 0, false, false},
+        {"", NULL, 0, false, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct image_name parsed;

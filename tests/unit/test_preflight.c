@@ -78,20 +78,22 @@ static void run(struct fixture *fixture, const bool *wanted, const char *worker)
 
 static void levels(void **state) {
     static const struct {
-        int jobs;
         uint64_t each, memory;
-        enum preflight_level level;
         const char *line;
+        int jobs;
+        enum preflight_level level;
     } cases[] = {
-        {2, MIB(100), MIB(1000), PREFLIGHT_OK,
-         "RAM:  2 workers x 100 MiB = 200 MiB of 1000 MiB for the batch (20 %)    ok\n"},
-        {2, MIB(400), MIB(1000), PREFLIGHT_OK, "(80 %)"},
-        {2, MIB(400) + 1, MIB(1000), PREFLIGHT_WARNING, "(81 %)"},
-        {2, MIB(500), MIB(1000), PREFLIGHT_WARNING, "(100 %)    warning\n"},
-        {2, MIB(500) + 1, MIB(1000), PREFLIGHT_REFUSED, "(101 %)"},
-        {1, MIB(300), MIB(100), PREFLIGHT_REFUSED,
-         "RAM:  1 worker x 300 MiB = 300 MiB of 100 MiB for the batch (300 %)    refused\n"},
-        {1, 1ULL << 50, MIB(100), PREFLIGHT_REFUSED, "(over 999 %)"},
+        {MIB(100), MIB(1000),
+         "RAM:  2 workers x 100 MiB = 200 MiB of 1000 MiB for the batch (20 %)    ok\n", 2,
+         PREFLIGHT_OK},
+        {MIB(400), MIB(1000), "(80 %)", 2, PREFLIGHT_OK},
+        {MIB(400) + 1, MIB(1000), "(81 %)", 2, PREFLIGHT_WARNING},
+        {MIB(500), MIB(1000), "(100 %)    warning\n", 2, PREFLIGHT_WARNING},
+        {MIB(500) + 1, MIB(1000), "(101 %)", 2, PREFLIGHT_REFUSED},
+        {MIB(300), MIB(100),
+         "RAM:  1 worker x 300 MiB = 300 MiB of 100 MiB for the batch (300 %)    refused\n", 1,
+         PREFLIGHT_REFUSED},
+        {1ULL << 50, MIB(100), "(over 999 %)", 1, PREFLIGHT_REFUSED},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         CLEANUP(fixture_free) struct fixture fixture = make_fixture(*state);
