@@ -20,7 +20,8 @@ struct image {
     struct image_name parsed;
     int error; /* of stat: a link to nowhere, ...; 0: fine */
     bool is_file;
-    bool done; /* some task speaks of it */
+    bool is_usable; /* by itself; what is not can be half of nothing */
+    bool done;      /* some task speaks of it */
 };
 
 struct scan {
@@ -107,12 +108,16 @@ static int add_pair(struct scan *scan, const char *dye, const struct image *pre,
 
 /* ---- one dye ---- */
 
+static bool is_candidate(const struct image *image, const char *dye, enum image_role role) {
+    return image->is_usable && !image->done && image->dye && strcmp(image->dye, dye) == 0 &&
+           image->parsed.role == role;
+}
+
 /* The names of the dye's images in that role, sorted as the folder is. */
 static int names_in_role(struct scan *scan, const char *dye, enum image_role role, char ***ret) {
     for (size_t i = 0; i < scan->count; i++) {
         struct image *image = &scan->images[i];
-        if (image->done || !image->dye || strcmp(image->dye, dye) != 0 ||
-            image->parsed.role != role)
+        if (!is_candidate(image, dye, role))
             continue;
         if (names_append(ret, image->name) < 0)
             return out_of_memory(scan);
@@ -120,16 +125,10 @@ static int names_in_role(struct scan *scan, const char *dye, enum image_role rol
     return 0;
 }
 
-static struct image *find_image(struct scan *scan, const char *name) {
+static void mark_candidates_done(struct scan *scan, const char *dye) {
     for (size_t i = 0; i < scan->count; i++)
-        if (strcmp(scan->images[i].name, name) == 0)
-            return &scan->images[i];
-    return NULL;
-}
-
-static void mark_done(struct scan *scan, const char *dye) {
-    for (size_t i = 0; i < scan->count; i++)
-        if (scan->images[i].dye && strcmp(scan->images[i].dye, dye) == 0)
+        if (is_candidate(&scan->images[i], dye, IMAGE_PRE) ||
+            is_candidate(&scan->images[i], dye, IMAGE_POST))
             scan->images[i].done = true;
 }
 
@@ -137,14 +136,18 @@ static void mark_done(struct scan *scan, const char *dye) {
 static struct image *find_other_case(struct scan *scan, const char *dye, enum image_role role) {
     for (size_t i = 0; i < scan->count; i++) {
         struct image *image = &scan->images[i];
-        if (!image->done && image->dye && image->parsed.role == role &&
+        if (image->is_usable && !image->done && image->dye && image->parsed.role == role &&
             strcmp(image->dye, dye) != 0 && strcasecmp(image->dye, dye) == 0)
             return image;
     }
     return NULL;
 }
 
-/* What is wrong with an image on its own, or NULL when nothing is. Caller owns. */
+static bool is_usable(const struct image *image) {
+    return image->error == 0 && image->is_file && names_is_clean(image->name);
+}
+
+/* Why an image that is not usable is not. Caller owns. */
 static char *image_problem(const struct scan *scan, const struct image *image) {
     CLEANUP_FREE char *shown = names_escape(image->name);
     const char *name = shown ? shown : "?";
@@ -154,11 +157,9 @@ static char *image_problem(const struct scan *scan, const struct image *image) {
     if (!image->is_file)
         return names_format("%s/%s is neither a file nor a link to one; remove it",
                             scan->request->name, name);
-    if (!names_is_clean(image->name))
-        return names_format("the name %s/%s holds a control character or bytes that are no UTF-8; "
-                            "rename the file",
-                            scan->request->name, name);
-    return NULL;
+    return names_format("the name %s/%s holds a control character or bytes that are no UTF-8; "
+                        "rename the file",
+                        scan->request->name, name);
 }
 
 /* Why an image of neither or both roles, or without a dye, cannot be paired. Caller owns. */
@@ -187,6 +188,10 @@ static char *name_problem(const struct image *image) {
                         name);
 }
 
+static char *problem_of(const struct scan *scan, const struct image *image) {
+    return image->is_usable ? name_problem(image) : image_problem(scan, image);
+}
+
 static char *two_candidates(struct scan *scan, const char *dye, enum image_role role) {
     CLEANUP_NAMES char **names = NULL;
     if (names_in_role(scan, dye, role, &names) < 0)
@@ -196,6 +201,18 @@ static char *two_candidates(struct scan *scan, const char *dye, enum image_role 
     return names_format("%s has %zu %s images of %s (%s); keep one and move the %s away",
                         scan->request->name, n, role == IMAGE_PRE ? "pre" : "post", dye,
                         joined ? joined : "?", n == 2 ? "other" : "others");
+}
+
+/* An image of the dye that may be the missing half, were it usable or its name clear; or NULL. */
+static struct image *find_unclear(struct scan *scan, const char *dye, enum image_role missing) {
+    for (size_t i = 0; i < scan->count; i++) {
+        struct image *image = &scan->images[i];
+        const enum image_role role = image->parsed.role;
+        if (!image->done && image->dye && strcmp(image->dye, dye) == 0 &&
+            (role == IMAGE_BOTH || role == IMAGE_NEITHER || (role == missing && !image->is_usable)))
+            return image;
+    }
+    return NULL;
 }
 
 /* Half a pair: present names the half that is there. Marks what the sentence speaks of as done. */
@@ -209,12 +226,10 @@ static char *half_a_pair(struct scan *scan, const char *dye, enum image_role mis
                             "both agree",
                             dye, present, other->dye, other->name);
     }
-    CLEANUP_NAMES char **unclear = NULL;
-    if (names_in_role(scan, dye, IMAGE_BOTH, &unclear) < 0 ||
-        names_in_role(scan, dye, IMAGE_NEITHER, &unclear) < 0)
-        return NULL;
+    struct image *unclear = find_unclear(scan, dye, missing);
     if (unclear) {
-        CLEANUP_FREE char *why = name_problem(find_image(scan, unclear[0]));
+        unclear->done = true;
+        CLEANUP_FREE char *why = problem_of(scan, unclear);
         return names_format("%s has no %s image to go with %s: %s", scan->request->name, role,
                             present, why ? why : "?");
     }
@@ -229,8 +244,7 @@ static struct image *find_in_role(struct scan *scan, const char *dye, enum image
     *ret_count = 0;
     for (size_t i = scan->count; i-- > 0;) {
         struct image *image = &scan->images[i];
-        if (image->done || !image->dye || strcmp(image->dye, dye) != 0 ||
-            image->parsed.role != role)
+        if (!is_candidate(image, dye, role))
             continue;
         first = image;
         (*ret_count)++;
@@ -257,7 +271,7 @@ static int scan_dye(struct scan *scan, const char *dye) {
         reason = half_a_pair(scan, dye, IMAGE_PRE, post->name);
     else
         reason = half_a_pair(scan, dye, IMAGE_POST, pre->name);
-    mark_done(scan, dye);
+    mark_candidates_done(scan, dye);
     return add_broken(scan, dye, reason);
 }
 
@@ -267,32 +281,12 @@ static bool is_wanted(const struct scan *scan, const struct image *image) {
     return !scan->request->dyes || (image->dye && names_contains(scan->request->dyes, image->dye));
 }
 
-/* Images that are broken in themselves: they can be half of nothing. */
-static int scan_unusable(struct scan *scan) {
-    for (size_t i = 0; i < scan->count; i++) {
-        struct image *image = &scan->images[i];
-        char *problem = image_problem(scan, image);
-        if (!problem)
-            continue;
-        const bool wanted = is_wanted(scan, image);
-        image->done = true;
-        if (!wanted) {
-            free(problem);
-            continue;
-        }
-        int r = add_broken(scan, image->name, problem);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
 static int scan_strays(struct scan *scan) {
     for (size_t i = 0; i < scan->count; i++) {
         struct image *image = &scan->images[i];
         if (image->done || !is_wanted(scan, image))
             continue;
-        int r = add_broken(scan, image->name, name_problem(image));
+        int r = add_broken(scan, image->name, problem_of(scan, image));
         if (r < 0)
             return r;
     }
@@ -324,8 +318,6 @@ static int compare_with_request(struct scan *scan) {
 
 static int scan_images(struct scan *scan) {
     int r = compare_with_request(scan);
-    if (r == 0)
-        r = scan_unusable(scan);
     for (size_t i = 0; i < scan->count && r == 0; i++) {
         struct image *image = &scan->images[i];
         if (!image->done && image->dye && is_wanted(scan, image))
@@ -352,6 +344,7 @@ static int add_image(struct scan *scan, int folder_fd, const char *name) {
     if (!image->name)
         return out_of_memory(scan);
     (void)image_name_parse(image->name, &image->parsed); /* as above, borrowing from the copy */
+    image->is_usable = is_usable(image);
     if (image->parsed.dye)
         image->dye = strndup(image->parsed.dye, image->parsed.dye_length);
     return image->parsed.dye && !image->dye ? out_of_memory(scan) : 0;

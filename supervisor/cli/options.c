@@ -83,7 +83,10 @@ static int set_manifest(struct options *options, const char *name, const char *t
 static int add_words(char ***list, const char *name, const char *text, struct failure *failure) {
     for (const char *at = text;; at++) {
         const size_t length = strcspn(at, ",");
-        CLEANUP_FREE char *word = strndup(at, length);
+        size_t end = length;
+        while (end > 1 && at[end - 1] == '/') /* as the shell completes a folder's name */
+            end--;
+        CLEANUP_FREE char *word = strndup(at, end);
         if (!word)
             return out_of_memory(failure);
         if (length == 0 || strchr(word, '/') || !names_is_clean(word))

@@ -84,7 +84,7 @@ static void consider_cpu(const struct dialect *dialect, const char *folder,
 static void climb(const struct dialect *dialect, const char *mount, const char *group,
                   size_t root_length, struct cgroup_limits *limits) {
     /* "/../.." is a group outside our cgroup namespace: only the mount's root tells us anything */
-    CLEANUP_FREE char *folder = names_format("%s%s", mount, strstr(group, "..") ? "" : group);
+    CLEANUP_FREE char *folder = names_format("%s%s", mount, strstr(group, "/..") ? "" : group);
     if (!folder)
         return;
     const size_t mount_length = strlen(mount);

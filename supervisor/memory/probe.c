@@ -168,14 +168,13 @@ static void listen_to_worker(struct round *round) {
     }
 }
 
-static struct spawn_exit end_worker(struct round *round) {
-    struct spawn_exit end = {0};
+/* False when not even SIGKILL ends it: it hangs in the kernel, on a drive that is gone. */
+static bool end_worker(struct round *round, struct spawn_exit *ret) {
     if (round->late || round->nonsense ||
         !wait_readable(round->child.pidfd, clock_monotonic_ms() + END_TIMEOUT_MS))
         (void)spawn_signal(round->child.pidfd, SIGKILL); /* ESRCH: it went by itself */
-    while (spawn_reap(round->child.pidfd, &end) == -EAGAIN)
-        (void)wait_readable(round->child.pidfd, clock_monotonic_ms() + END_TIMEOUT_MS);
-    return end;
+    return wait_readable(round->child.pidfd, clock_monotonic_ms() + END_TIMEOUT_MS) &&
+           spawn_reap(round->child.pidfd, ret) == 0;
 }
 
 /* The list as the worker reads it, on a descriptor. */
@@ -264,9 +263,14 @@ static int run_round(struct round *round, struct failure *failure) {
     if (r < 0)
         return r;
     listen_to_worker(round);
-    const struct spawn_exit end = end_worker(round);
+    struct spawn_exit end = {0};
+    const bool ended = end_worker(round, &end);
     (void)close(round->report_fd); /* only read from */
     (void)close(round->child.pidfd);
+    if (!ended)
+        return failure_set(failure, -ETIMEDOUT,
+                           "reading %s hangs and cannot be stopped; is its drive still there?",
+                           round->paths[round->n_done < round->count ? round->n_done : 0]);
     if (round->n_done == round->count)
         return 0;
     if (round->n_done == 0 && !round->begun)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the command line says: help, wrong words, wrong folders. Each wrong way exits 2, with one
 line on stderr, nothing on stdout, and nothing made."""
-import os, sys
+import os, re, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
 
@@ -29,6 +29,22 @@ def _(t):
         assert max(map(len, ran.stdout.splitlines())) <= 80, words
     expect(t.run("help", "run").stdout, t.run("run", "--help").stdout, "two ways to one page")
     expect_in("registrar 0.", t.run("--version").stdout)
+
+
+@test("the man page has the options and parameters of --help, and no others")
+def _(t):
+    page = (ROOT / "man" / "registrar.1").read_text()
+    ran = t.run("run", "--help")
+    in_help = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", ran.stdout, re.M))
+    options = page[page.index(".Ss Options of run and plan"):page.index(".Ss Alignment")]
+    expect(set(re.findall(r"^\.It .*?Fl -([a-z-]+)", options, re.M)), in_help, "options")
+    parameters = ran.stdout[ran.stdout.index("for --set:"):ran.stdout.index("Examples:")]
+    names = set(re.findall(r"^  ([a-z_]+) ", parameters, re.M))
+    section = page[page.index(".Ss Alignment parameters"):]
+    section = section[:section.index("\n.S", 1)]
+    described = re.findall(r"^\.It Cm (.*)$", section, re.M)
+    expect({name for line in described for name in re.findall(r"[a-z_]{3,}", line)}, names,
+           "parameters")
 
 
 @test("unknown words get the nearest known one")

@@ -31,7 +31,8 @@ static inline int folder_remove_entry(const char *path, const struct stat *statu
 }
 
 static inline int folder_teardown(void **state) {
-    (void)nftw(*state, folder_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    if (*state)
+        (void)nftw(*state, folder_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(*state);
     return 0;
 }

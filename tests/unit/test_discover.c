@@ -201,6 +201,7 @@ static void hostile_names(void **state) {
     folder_write(*state, "raw/A/\xffpre_E.tif", "");
     folder_write(*state, "raw/A/\\xffpre_E.tif", ""); /* what the one above is shown as */
     folder_write(*state, "raw/\033[31m/pre_D.tif", "");
+    folder_write(*state, "raw/A/post_Link.tif", "");
     CLEANUP_FREE char *nowhere = names_format("%s/raw/A/pre_Link.tif", (char *)*state);
     CLEANUP_FREE char *fifo = names_format("%s/raw/A/pre_Fifo.tif", (char *)*state);
     CLEANUP_FREE char *unmounted = names_format("%s/raw/drive", (char *)*state);
@@ -213,7 +214,9 @@ static void hostile_names(void **state) {
     assert_in("control character", why_broken(&raw, "A/new\\x0aline_pre_D.tif"));
     assert_in("no UTF-8; rename the file", why_broken(&raw, "A/\\xffpre_E.tif"));
     assert_in("control character", why_broken(&raw, "\\x1b[31m"));
-    assert_in("No such file", why_broken(&raw, "A/pre_Link.tif"));
+    assert_in("A has no pre image to go with post_Link.tif: A/pre_Link.tif cannot be read: No such "
+              "file",
+              why_broken(&raw, "A/Link"));
     assert_in("neither a file nor a link to one", why_broken(&raw, "A/pre_Fifo.tif"));
     assert_in("No such file", why_broken(&raw, "drive"));
     for (size_t i = 0; i < raw.tasks.count; i++) {

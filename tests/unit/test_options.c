@@ -57,7 +57,7 @@ static void defaults(void **state) {
 static void everything(void **state) {
     CLEANUP(options_free) struct options options = {0};
     struct failure failure = {0};
-    assert_int_equal(parse("--samples=A,B --dyes X %/raw/ --out %/out// --samples C,A", *state,
+    assert_int_equal(parse("--samples=A,B --dyes X %/raw/ --out %/out// --samples C/,A/", *state,
                            &options, &failure),
                      0);
     assert_int_equal(names_count(options.samples), 3);
