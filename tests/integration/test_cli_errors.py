@@ -36,13 +36,12 @@ def _(t):
     page = (ROOT / "man" / "registrar.1").read_text()
     ran = t.run("run", "--help")
     in_help = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", ran.stdout, re.M))
-    options = page[page.index(".Ss Options of run and plan"):page.index(".Ss Alignment")]
+    sections = {part.partition("\n")[0]: part for part in page.split("\n.Ss ")}
+    options = sections["Options of run and plan"]
     expect(set(re.findall(r"^\.It .*?Fl -([a-z-]+)", options, re.M)), in_help, "options")
     parameters = ran.stdout[ran.stdout.index("for --set:"):ran.stdout.index("Examples:")]
     names = set(re.findall(r"^  ([a-z_]+) ", parameters, re.M))
-    section = page[page.index(".Ss Alignment parameters"):]
-    section = section[:section.index("\n.S", 1)]
-    described = re.findall(r"^\.It Cm (.*)$", section, re.M)
+    described = re.findall(r"^\.It Cm (.*)$", sections["Alignment parameters"], re.M)
     expect({name for line in described for name in re.findall(r"[a-z_]{3,}", line)}, names,
            "parameters")
 
