@@ -7,6 +7,8 @@ static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 /* One pass over an image holds a band of rows in native samples and as float signal. */
 static uint64_t stream_bytes(const struct footprint_image *image) {
     const uint64_t band_rows = 256;
+    if (image->stream_bytes) /* as the worker counts it; the signal is made of few rows at a time */
+        return image->stream_bytes + image->width * 64 * sizeof(float);
     return image->width * band_rows * (image->samples * image->bits / 8 + sizeof(float));
 }
 

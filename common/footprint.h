@@ -13,6 +13,7 @@ struct footprint_image {
     uint32_t samples;       /* per pixel, extra samples included */
     uint32_t bits;          /* 8 or 16 */
     uint64_t block_bytes;   /* decoded at a time for a small region; 0: read as it is */
+    uint64_t stream_bytes;  /* buffers while it is read from top to bottom; 0: not known */
     bool scratch; /* a tiled copy is written: random access would decode it over and over */
 };
 

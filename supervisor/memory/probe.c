@@ -64,6 +64,8 @@ static bool read_header(const json_t *line, struct probe_result *result) {
         !read_u64(line, "samples", MAX_SAMPLES, &samples) || !read_u64(line, "bits", 64, &bits) ||
         (json_object_get(line, "block") &&
          !read_u64(line, "block", INT32_MAX, &image->block_bytes)) ||
+        (json_object_get(line, "stream") &&
+         !read_u64(line, "stream", INT32_MAX, &image->stream_bytes)) ||
         !read_u64(line, "size", INT64_MAX, &result->size))
         return false;
     image->samples = (uint32_t)samples;

@@ -2,6 +2,10 @@
  * timeout: 120
  */
 #include "tests/unit/image_files.h"
+#include "worker/memory/tracked.h"
+
+/* A reader's cache of one block and what it turns pixels in. */
+enum { SMALL_BYTES = 1 << 20 };
 
 struct region {
     uint32_t x, y, width, height;
@@ -76,8 +80,12 @@ static void check_file(const char *path, const struct image_file *file, uint32_t
     assert_int_equal(info->rgb, file->photometric == PHOTOMETRIC_RGB);
     assert_int_equal(info->width, file->orientation > 4 ? file->height : file->width);
     assert_int_equal(info->height, file->orientation > 4 ? file->width : file->height);
+    (void)tracked_take_stage_peak();
     if (image_stream_all(image, scratch, &canvas, &identity, &failure) < 0)
         fail_msg("%s: %s", what, failure.text);
+    if (tracked_take_stage_peak() > info->stream_bytes + SMALL_BYTES)
+        fail_msg("%s: streaming took more than the %llu bytes announced", what,
+                 (unsigned long long)info->stream_bytes);
     assert_int_equal(canvas.rows, info->height);
     unsigned char *expected = image_expected(file, samples);
     size_t size = (size_t)info->width * info->height * canvas.pixel_bytes;
@@ -229,6 +237,20 @@ static void huge_strip(void **state) {
     write_and_check(&file, 0);
 }
 
+/* Bits in the other order: not read in place, but by libtiff. */
+static void reversed_bits(void **state) {
+    (void)state;
+    char path[IMAGE_PATH_BYTES];
+    struct image_file file = make_file(3, 1, 0, false, 8, 1, "wl");
+    TIFF *tiff = TIFFOpen(image_in_folder("reversed.tif", path), file.mode);
+    assert_non_null(tiff);
+    (void)TIFFSetField(tiff, TIFFTAG_FILLORDER, FILLORDER_LSB2MSB);
+    image_write_directory(tiff, &file);
+    TIFFClose(tiff);
+    check_file(path, &file, 3);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* libtiff's own RGBA view of a JPEG is what we must see as well. */
 static void check_jpeg(const char *path) {
     char scratch[IMAGE_PATH_BYTES];
@@ -342,15 +364,11 @@ static void resolution_turns_with_the_image(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_layout),
-        cmocka_unit_test(every_orientation),
-        cmocka_unit_test(larger_turned),
-        cmocka_unit_test(sizes_around_a_band),
-        cmocka_unit_test(huge_tiles),
-        cmocka_unit_test(huge_strip),
-        cmocka_unit_test(jpeg_comes_as_rgb),
-        cmocka_unit_test(takes_the_full_image),
-        cmocka_unit_test(resolution_turns_with_the_image),
+        cmocka_unit_test(every_layout),         cmocka_unit_test(every_orientation),
+        cmocka_unit_test(larger_turned),        cmocka_unit_test(sizes_around_a_band),
+        cmocka_unit_test(huge_tiles),           cmocka_unit_test(huge_strip),
+        cmocka_unit_test(reversed_bits),        cmocka_unit_test(jpeg_comes_as_rgb),
+        cmocka_unit_test(takes_the_full_image), cmocka_unit_test(resolution_turns_with_the_image),
     };
     return cmocka_run_group_tests(tests, image_make_folder, image_remove_folder);
 }

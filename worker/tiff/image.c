@@ -29,6 +29,7 @@ static struct image_info describe(const struct tiff_layout *layout, uint64_t fil
         .resolution_unit = layout->resolution_unit,
         .file_bytes = file_bytes,
         .block_bytes = block_bytes(layout),
+        .stream_bytes = image_stream_bytes(layout),
     };
 }
 

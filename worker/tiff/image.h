@@ -26,7 +26,8 @@ struct image_info {
     double x_resolution, y_resolution; /* px per unit as displayed; 0: no tag */
     uint32_t resolution_unit;          /* the TIFF tag's value: 1 none, 2 inch, 3 cm */
     uint64_t file_bytes;
-    uint64_t block_bytes; /* decoded at a time by image_reader; 0: straight from the file */
+    uint64_t block_bytes;  /* decoded at a time by image_reader; 0: straight from the file */
+    uint64_t stream_bytes; /* buffers of image_stream, all together */
 };
 
 /* Which bytes on disk were read: what a resume compares. */

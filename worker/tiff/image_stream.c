@@ -42,6 +42,38 @@ static uint32_t band_rows_for(size_t row_bytes) {
     return rows < BAND_ROWS ? BAND_ROWS : (uint32_t)rows;
 }
 
+/* Rows filled at once: whole steps of the source. */
+static uint32_t fill_rows_for(uint32_t step, size_t row_bytes) {
+    uint32_t rows = band_rows_for(row_bytes);
+    return step > rows ? step : rows / step * step;
+}
+
+/* Rows of the window: what is left of a band waits in it for the next rows. */
+static uint32_t room_rows_for(uint32_t fill) {
+    return fill % BAND_ROWS ? fill + BAND_ROWS - 1 : fill;
+}
+
+static bool is_turned(const struct tiff_layout *layout) {
+    return layout->orientation > ORIENTATION_TOPRIGHT || !tiff_layout_fits_window(layout);
+}
+
+uint64_t image_stream_bytes(const struct tiff_layout *layout) {
+    size_t pixel = tiff_layout_pixel_bytes(layout);
+    uint64_t decoding = layout->tiled
+                            ? tiff_layout_block_bytes(layout) + tiff_tiles_spare_bytes(layout)
+                            : layout->width * pixel;
+    uint32_t step = layout->tiled ? layout->block_height : 1;
+    uint64_t first = 0, second = 0;
+    if (tiff_layout_fits_window(layout))
+        first = room_rows_for(fill_rows_for(step, layout->width * pixel)) * layout->width * pixel;
+    if (is_turned(layout)) {
+        size_t row_bytes =
+            pixel * (orientation_swaps_axes(layout->orientation) ? layout->height : layout->width);
+        second = band_rows_for(row_bytes) * row_bytes;
+    }
+    return decoding + first > second ? decoding + first : second;
+}
+
 static int advance(const struct pass *pass, double fraction, struct failure *failure) {
     if (pass->hash) {
         uint64_t until = (uint64_t)(fraction * (double)pass->image->file.size) + READ_AHEAD_BYTES;
@@ -76,9 +108,7 @@ static int pass_rows(const struct pass *pass, struct tiff_rows *rows, struct fai
     const struct tiff_layout *layout = &pass->image->layout;
     size_t row_bytes = tiff_layout_pixel_bytes(layout) * layout->width;
     uint32_t step = tiff_rows_step(rows), height = layout->height;
-    uint32_t fill = band_rows_for(row_bytes); /* at once: whole steps */
-    fill = step > fill ? step : fill / step * step;
-    uint32_t room = fill % BAND_ROWS ? fill + BAND_ROWS - 1 : fill;
+    uint32_t fill = fill_rows_for(step, row_bytes), room = room_rows_for(fill);
     CLEANUP_TRACKED char *window = tracked_alloc(room, row_bytes, "stream window");
     if (!window)
         return failure_set(failure, -ENOMEM,
@@ -186,8 +216,7 @@ static int stream(struct image *image, struct pass *pass, const char *scratch_pa
                   struct failure *failure) {
     image_band_cb band = pass->band;
     bool copied = image->info.needs_scratch;
-    bool turned = image->layout.orientation > ORIENTATION_TOPRIGHT ||
-                  !tiff_layout_fits_window(&image->layout);
+    bool turned = is_turned(&image->layout);
     int r = 0;
     if (copied)
         r = scratch_create(scratch_path, &image->file, &image->layout, &pass->scratch, failure);

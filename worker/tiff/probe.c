@@ -26,11 +26,11 @@ static json_t *describe_header(json_int_t index, const char *path) {
         return describe_failure(index, &failure);
     const struct image_info *info = image_get_info(image);
     json_t *line =
-        json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:I}", "event", "file", "index", index, "width",
-                  (json_int_t)info->width, "height", (json_int_t)info->height, "samples",
+        json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:I,s:I}", "event", "file", "index", index,
+                  "width", (json_int_t)info->width, "height", (json_int_t)info->height, "samples",
                   (json_int_t)info->samples, "bits", (json_int_t)info->bits, "size",
                   (json_int_t)info->file_bytes, "scratch", info->needs_scratch, "block",
-                  (json_int_t)info->block_bytes);
+                  (json_int_t)info->block_bytes, "stream", (json_int_t)info->stream_bytes);
     image_close(image);
     return line;
 }

@@ -1,0 +1,101 @@
+/* The cache of decoded blocks against a plain model of "least recently used". */
+#include "worker/tiff/block_cache.h"
+
+#include "common/cleanup.h"
+#include "worker/memory/tracked.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+enum { BLOCK = 64, SLOTS = 7, INDICES = 23 };
+
+/* The indices that are held, newest first. */
+struct model {
+    uint64_t held[SLOTS];
+    size_t n;
+};
+
+static bool model_get(struct model *model, uint64_t index) {
+    size_t at = 0;
+    while (at < model->n && model->held[at] != index)
+        at++;
+    bool fresh = at == model->n;
+    if (fresh && model->n < SLOTS)
+        model->n++;
+    else if (fresh)
+        at--; /* the oldest gives way */
+    memmove(model->held + 1, model->held, at * sizeof(*model->held));
+    model->held[0] = index;
+    return fresh;
+}
+
+static void replaces_the_least_recently_used(void **state) {
+    (void)state;
+    struct block_cache *cache = block_cache_new(BLOCK, SLOTS * BLOCK + BLOCK / 2);
+    assert_non_null(cache);
+    struct model model = {0};
+    uint32_t random = 7;
+    for (int round = 0; round < 20000; round++) {
+        random = random * 1664525U + 1013904223U;
+        uint64_t index = (uint64_t)(random >> 16) % INDICES << (random & 1 ? 40 : 0);
+        bool fresh = false;
+        uint64_t *block = block_cache_get(cache, index, &fresh);
+        assert_int_equal(fresh, model_get(&model, index));
+        if (fresh)
+            memcpy(block, &index, sizeof(index));
+        assert_int_equal(*block, index);
+    }
+    block_cache_free(cache);
+}
+
+static void a_dropped_block_is_fresh_again(void **state) {
+    (void)state;
+    struct block_cache *cache = block_cache_new(BLOCK, 3 * BLOCK);
+    assert_non_null(cache);
+    bool fresh = false;
+    (void)block_cache_get(cache, 5, &fresh);
+    assert_true(fresh);
+    block_cache_drop(cache);
+    (void)block_cache_get(cache, 5, &fresh);
+    assert_true(fresh);
+    (void)block_cache_get(cache, 5, &fresh);
+    assert_false(fresh);
+    block_cache_free(cache);
+}
+
+static void one_block_is_always_held(void **state) {
+    (void)state;
+    struct block_cache *cache = block_cache_new(BLOCK, 0);
+    assert_non_null(cache);
+    bool fresh = false;
+    for (uint64_t index = 0; index < 100; index++) {
+        (void)block_cache_get(cache, index, &fresh);
+        assert_true(fresh);
+        (void)block_cache_get(cache, index, &fresh);
+        assert_false(fresh);
+    }
+    block_cache_free(cache);
+}
+
+static void obeys_the_budget(void **state) {
+    (void)state;
+    tracked_set_budget(1 << 20);
+    assert_null(block_cache_new(BLOCK, 2 << 20));
+    assert_int_equal(tracked_now(), 0);
+    tracked_set_budget(0);
+    block_cache_free(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replaces_the_least_recently_used),
+        cmocka_unit_test(a_dropped_block_is_fresh_again),
+        cmocka_unit_test(one_block_is_always_held),
+        cmocka_unit_test(obeys_the_budget),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
