@@ -40,13 +40,14 @@ static enum text_style verdict_style(const struct task_result *task) {
     }
 }
 
-static void add_row(struct table *table, const struct task_result *task) {
+static void add_row(struct table *table, const struct task_result *task, bool with_tries) {
     char text[UNITS_TEXT_BYTES];
     bool ran = task->finished && task->attempts > 0;
     table_cell(table, "%s", task->id);
     table_cell(table, "%s", task->finished ? verdict_name(task->verdict) : "waiting");
     table_style(table, verdict_style(task));
-    table_cell(table, "%d", task->attempts);
+    if (with_tries)
+        table_cell(table, "%d", task->attempts);
     table_cell(table, "%s", ran ? units_format_duration(task->wall_ms, text) : "-");
     table_cell(table, "%s",
                ran && task->peak_rss_bytes ? units_format_size(task->peak_rss_bytes, text) : "-");
@@ -55,18 +56,27 @@ static void add_row(struct table *table, const struct task_result *task) {
 
 static int print_table(const struct summary *summary, FILE *stream, size_t width, bool colour,
                        bool with_quiet) {
-    static const struct table_column columns[] = {
+    static const struct table_column all[] = {
         {.title = "TASK", .shrinks = true, .cut = TEXT_CUT_MIDDLE},
         {.title = "VERDICT"},
         {.title = "TRIES", .right = true},
         {.title = "TIME", .right = true},
-        {.title = "PEAK MEMORY", .right = true},
+        {.title = "MEMORY", .right = true},
         {.title = "REASON", .shrinks = true, .cut = TEXT_CUT_END},
     };
-    struct table *table = table_open(columns, ARRAY_LEN(columns));
+    enum { TRIES_COLUMN = 2 };
+    struct table_column columns[ARRAY_LEN(all)];
+    size_t n_columns = 0;
+    bool with_tries = false; /* one try each is no news */
+    for (size_t i = 0; i < summary->n_tasks; i++)
+        with_tries = with_tries || summary->tasks[i].attempts > 1;
+    for (size_t c = 0; c < ARRAY_LEN(all); c++)
+        if (with_tries || c != TRIES_COLUMN)
+            columns[n_columns++] = all[c];
+    struct table *table = table_open(columns, n_columns);
     for (size_t i = 0; i < summary->n_tasks; i++)
         if (with_quiet || !is_quiet(&summary->tasks[i]))
-            add_row(table, &summary->tasks[i]);
+            add_row(table, &summary->tasks[i], with_tries);
     int r = table_print(table, stream, width, colour);
     table_close(table);
     return r;
