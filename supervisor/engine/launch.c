@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     LAUNCH_OOM_SCORE = 500, /* the worker dies and not the desktop */
@@ -123,7 +124,9 @@ int launch_prepare(struct launch_base *base, const struct task *task, int attemp
     ret->log_path = launch_log_path(base->out, task->id);
     if (!ret->log_path)
         return no_memory(task, failure);
-    int r = atomic_file_make_folders(folder, failure);
+    int r = 0;
+    if (mkdir(folder, 0777) < 0) /* mostly only the last part is missing */
+        r = atomic_file_make_folders(folder, failure);
     if (r == 0)
         r = open_log(task, attempt, ret, failure);
     if (r < 0)

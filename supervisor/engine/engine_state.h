@@ -1,0 +1,94 @@
+/* What the engine's files share: the run's state, and the doors between them.
+ *
+ * engine.c runs the loop and decides what starts; engine_task.c takes one task through its states;
+ * engine_view.c tells of it all.
+ */
+#ifndef SUPERVISOR_ENGINE_ENGINE_STATE_H
+#define SUPERVISOR_ENGINE_ENGINE_STATE_H
+
+#include "supervisor/engine/admission.h"
+#include "supervisor/engine/attempt.h"
+#include "supervisor/engine/engine.h"
+#include "supervisor/engine/interrupt.h"
+#include "supervisor/ledger/ledger_commit.h"
+#include "supervisor/report/live_view.h"
+
+struct engine_slot {
+    struct engine *engine;
+    size_t index; /* of the task */
+    enum task_state state;
+    struct attempt *attempt;  /* while it runs */
+    int tries;                /* in this run */
+    int attempts;             /* in all runs */
+    enum task_event recorded; /* what to do once its records are on disk */
+    char *line;               /* and what to say then; owned */
+};
+
+struct engine {
+    const struct engine_request *request;
+    struct engine_outcome *outcome;
+    uv_loop_t loop;
+    uv_timer_t tick;
+    struct interrupt interrupt;
+    struct attempt_host host;
+    struct ledger_commit *commit;
+    struct live_view *view;
+    struct engine_slot *slots; /* one per task */
+    struct admission_candidate *waiting;
+    size_t n_waiting;
+    struct engine_slot **running;
+    struct live_view_task *view_tasks; /* as many as jobs */
+    size_t n_running;
+    size_t n_recording;
+    uint64_t reserved_bytes;
+    int64_t started_ms;
+    char batch_id[32];
+    int level;             /* of interruption */
+    bool disk_full;        /* says the ledger */
+    uint64_t space_needed; /* a worker failed for lack of it: wait until it is there; 0: no */
+    bool ending;           /* the last record is on its way */
+    bool closed;           /* handles are closing */
+    size_t ok, problems;   /* finished */
+    double weight_total, weight_done; /* of forecast time, for the ETA */
+    char notice[FAILURE_TEXT_BYTES];
+};
+
+static inline const struct task *engine_state_task(const struct engine_slot *slot) {
+    return &slot->engine->request->tasks->items[slot->index];
+}
+
+static inline struct engine_result *engine_state_result(const struct engine_slot *slot) {
+    return &slot->engine->outcome->results[slot->index];
+}
+
+static inline const struct preflight_task *engine_state_forecast(const struct engine_slot *slot) {
+    return &slot->engine->request->preflight->tasks[slot->index];
+}
+
+/* A forecast of 0 is unknown: such tasks weigh alike. */
+static inline double engine_state_weight(const struct engine_slot *slot) {
+    int64_t ms = engine_state_forecast(slot)->time_ms;
+    return ms > 0 ? (double)ms : 1;
+}
+
+/* engine.c: after anything that happened: start what may start, and end when all is done. */
+void engine_go_on(struct engine *engine);
+void engine_fail(struct engine *engine, const char *what); /* a fault of registrar itself */
+/* Takes fields; NULL is a fault. */
+void engine_append(struct engine *engine, const char *event, json_t *fields,
+                   ledger_commit_done_cb done, void *context);
+
+/* engine_task.c */
+void engine_task_step(struct engine_slot *slot, enum task_event event);
+
+/* engine_view.c */
+void engine_view_snapshot(void *context, struct live_view_snapshot *ret);
+/* The event's line, to be told once the record is on disk. Out of memory: it is not told. */
+void engine_view_prepare(struct engine_slot *slot, const struct attempt_result *result,
+                         const char *more);
+void engine_view_tell(struct engine_slot *slot);
+/* A notice stays in the live view until it is replaced or ends, and is an event too. */
+void engine_view_notify(struct engine *engine, const char *text);
+void engine_view_end_notice(struct engine *engine, const char *text);
+
+#endif

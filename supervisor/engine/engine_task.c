@@ -1,0 +1,240 @@
+/* One task through its states. Every change goes through engine_task_step, which asks the table and
+ * does the action (a lack of memory for an attempt is the one exception). Jobs and memory are free
+ * again as soon as an attempt is over, while its records are still on their way to disk; the task
+ * is finished, and told, when they are there.
+ */
+#include "supervisor/engine/engine_state.h"
+
+#include "common/units.h"
+#include "supervisor/engine/record.h"
+#include "supervisor/engine/retry.h"
+
+#include <string.h>
+#include <sys/statvfs.h>
+
+enum { ENGINE_TASK_LEAST_SPACE_BYTES = 64 << 20 }; /* below it a failure is the disk's */
+
+/* ---- the end of an attempt ---- */
+
+static void on_recorded(void *context, uint64_t seq) {
+    (void)seq;
+    struct engine_slot *slot = context;
+    struct engine *engine = slot->engine;
+    /* the user may have asked to stop while the record was on its way */
+    if (slot->recorded == TASK_EVENT_RECORDED_RETRY && engine->level > 0)
+        slot->recorded = TASK_EVENT_RECORDED_LEFT;
+    engine_task_step(slot, slot->recorded);
+    engine_go_on(engine);
+}
+
+static void remember(struct engine_slot *slot, struct attempt_result *result) {
+    const struct verdict_judgement *judgement = &result->judgement;
+    struct engine_result *kept = engine_state_result(slot);
+    free(kept->reason);
+    json_decref(kept->evidence);
+    *kept = (struct engine_result){
+        .verdict = judgement->verdict,
+        .attempts = slot->attempts,
+        .wall_ms = result->wall_ms,
+        .peak_rss_bytes = result->peak_rss_bytes,
+        .reason = judgement->reason[0] ? strdup(judgement->reason) : NULL,
+        .evidence = judgement->verdict == VERDICT_OK ? NULL : json_incref(judgement->evidence),
+    };
+}
+
+/* True when the failure is the disk's: the task waits for room and has lost no try by it. */
+static bool wants_space(const struct engine_slot *slot, const struct verdict_judgement *judgement) {
+    struct engine *engine = slot->engine;
+    struct statvfs system;
+    const char *out = engine->request->options->out;
+    if (engine_state_task(slot)->kind != TASK_ALIGN || judgement->verdict != VERDICT_FAILED ||
+        strcmp(judgement->cause, "environment") != 0 || statvfs(out, &system) < 0)
+        return false;
+    uint64_t free_bytes = (uint64_t)system.f_bavail * system.f_frsize;
+    if (free_bytes >= ENGINE_TASK_LEAST_SPACE_BYTES)
+        return false;
+    uint64_t task_bytes = engine_state_forecast(slot)->disk_bytes;
+    engine->space_needed =
+        task_bytes > ENGINE_TASK_LEAST_SPACE_BYTES ? task_bytes : ENGINE_TASK_LEAST_SPACE_BYTES;
+    char left[UNITS_TEXT_BYTES], needed[UNITS_TEXT_BYTES], text[FAILURE_TEXT_BYTES];
+    (void)snprintf(text, sizeof(text),
+                   "the disk that holds %s is full (%s left): nothing new is started until %s are "
+                   "free; free some space there and the batch continues by itself",
+                   out, units_format_size(free_bytes, left),
+                   units_format_size(engine->space_needed, needed));
+    engine_view_notify(engine, text);
+    return true;
+}
+
+static void record(struct engine_slot *slot, int number, const struct attempt_result *result) {
+    struct engine *engine = slot->engine;
+    bool final = slot->recorded == TASK_EVENT_RECORDED_FINAL;
+    if (number > 0)
+        engine_append(engine, "attempt_end",
+                      record_attempt_end(engine_state_task(slot), number, result,
+                                         engine_state_forecast(slot)->memory_bytes),
+                      final ? NULL : on_recorded, slot);
+    if (!final)
+        return;
+    CLEANUP_JSON json_t *identity = resume_identity(engine_state_task(slot));
+    engine_append(engine, "task_end",
+                  record_task_end(engine_state_task(slot), slot->attempts, result, identity),
+                  on_recorded, slot);
+}
+
+static void leave_running(struct engine_slot *slot) {
+    struct engine *engine = slot->engine;
+    for (size_t i = 0; i < engine->n_running; i++)
+        if (engine->running[i] == slot) {
+            engine->running[i] = engine->running[--engine->n_running];
+            engine->reserved_bytes -= engine_state_forecast(slot)->memory_bytes;
+            break;
+        }
+    attempt_close(slot->attempt);
+    slot->attempt = NULL;
+}
+
+/* The attempt is over: verdict, what comes next, and both into the ledger. */
+static void judge(struct engine_slot *slot) {
+    struct engine *engine = slot->engine;
+    struct attempt_result result;
+    attempt_judge(slot->attempt, &result);
+    int number = attempt_number(slot->attempt);
+    const struct retry_facts facts = {
+        .verdict = result.judgement.verdict,
+        .is_command = engine_state_task(slot)->kind == TASK_COMMAND,
+        .cause = result.judgement.cause,
+        .tries = slot->tries,
+        .retries = engine->request->options->retries,
+    };
+    bool no_space = wants_space(slot, &result.judgement);
+    if (no_space)
+        slot->tries--; /* the disk failed, not the task */
+    bool again = no_space || retry_wanted(&facts);
+    const char *more = "";
+    slot->recorded = TASK_EVENT_RECORDED_FINAL;
+    if (result.judgement.verdict == VERDICT_CANCELLED || (again && engine->level > 0)) {
+        slot->recorded = TASK_EVENT_RECORDED_LEFT;
+    } else if (again) {
+        slot->recorded = TASK_EVENT_RECORDED_RETRY;
+        more = no_space ? "; waits for room" : "; trying again";
+    }
+    remember(slot, &result);
+    engine_view_prepare(slot, &result, more);
+    leave_running(slot);
+    engine->n_recording++;
+    record(slot, number, &result);
+    attempt_result_free(&result);
+}
+
+/* A broken pair: no attempt is made, its reason is its verdict. */
+static void refuse(struct engine_slot *slot) {
+    struct attempt_result result = {.inputs = json_array(), .outputs = json_array()};
+    result.judgement.verdict = VERDICT_FAILED;
+    result.judgement.cause = "input";
+    (void)snprintf(result.judgement.reason, sizeof(result.judgement.reason), "%s",
+                   engine_state_task(slot)->broken);
+    remember(slot, &result);
+    engine_view_prepare(slot, &result, "");
+    slot->recorded = TASK_EVENT_RECORDED_FINAL;
+    slot->engine->n_recording++;
+    record(slot, 0, &result);
+    attempt_result_free(&result);
+}
+
+/* ---- states ---- */
+
+static void on_attempt_event(void *context, enum task_event event) {
+    struct engine_slot *slot = context;
+    struct engine *engine = slot->engine;
+    engine_task_step(slot, event);
+    engine_go_on(engine);
+}
+
+static void start(struct engine_slot *slot) {
+    struct engine *engine = slot->engine;
+    slot->tries++;
+    slot->attempts++;
+    slot->attempt = attempt_start(&engine->host, engine_state_task(slot), slot->attempts,
+                                  on_attempt_event, slot);
+    if (!slot->attempt) {
+        engine_fail(engine, "no memory to start a task");
+        slot->state = TASK_STATE_LEFT; /* nothing was started; engine_go_on ends the run */
+        return;
+    }
+    engine->running[engine->n_running++] = slot;
+    engine->reserved_bytes += engine_state_forecast(slot)->memory_bytes;
+    if (attempt_pid(slot->attempt) == 0) {
+        engine_task_step(slot, TASK_EVENT_OVER);
+        return;
+    }
+    engine_append(engine, "attempt_start",
+                  record_attempt_start(engine_state_task(slot), slot->attempt,
+                                       engine_state_forecast(slot)->memory_bytes),
+                  NULL, NULL);
+}
+
+static enum verdict_stop stop_of(const struct engine_slot *slot, enum task_event event) {
+    if (event == TASK_EVENT_LIMIT)
+        return attempt_limit(slot->attempt);
+    return event == TASK_EVENT_BREACH ? VERDICT_STOP_BREACH : VERDICT_STOP_USER;
+}
+
+static void publish(struct engine_slot *slot) {
+    struct engine *engine = slot->engine;
+    struct engine_result *result = engine_state_result(slot);
+    result->finished = true;
+    if (result->verdict == VERDICT_OK)
+        engine->ok++;
+    else
+        engine->problems++;
+    engine->weight_done += engine_state_weight(slot);
+}
+
+static void requeue(struct engine_slot *slot) {
+    struct engine *engine = slot->engine;
+    engine->waiting[engine->n_waiting++] =
+        (struct admission_candidate){.task = slot->index,
+                                     .memory_bytes = engine_state_forecast(slot)->memory_bytes,
+                                     .tries = slot->tries};
+    admission_sort(engine->waiting, engine->n_waiting);
+}
+
+void engine_task_step(struct engine_slot *slot, enum task_event event) {
+    struct engine *engine = slot->engine;
+    struct task_state_step todo = task_state_step(slot->state, event);
+    if (slot->state == TASK_STATE_RECORDING && todo.next != TASK_STATE_RECORDING) {
+        engine->n_recording--;
+        engine_view_tell(slot);
+    }
+    slot->state = todo.next;
+    switch (todo.action) {
+    case TASK_ACTION_NONE:
+    case TASK_ACTION_LEAVE: /* nothing runs; it has no task_end, so the next run does it */
+        break;
+    case TASK_ACTION_START:
+        start(slot);
+        break;
+    case TASK_ACTION_TERMINATE:
+        attempt_terminate(slot->attempt, stop_of(slot, event), engine->interrupt.who);
+        break;
+    case TASK_ACTION_KILL:
+        attempt_kill(slot->attempt, stop_of(slot, event), engine->interrupt.who);
+        break;
+    case TASK_ACTION_JUDGE:
+        if (event == TASK_EVENT_REFUSE)
+            refuse(slot);
+        else
+            judge(slot);
+        break;
+    case TASK_ACTION_PUBLISH:
+        publish(slot);
+        break;
+    case TASK_ACTION_REQUEUE:
+        requeue(slot);
+        break;
+    default:
+        engine_fail(engine, "a task's event came in a state that forbids it");
+        break;
+    }
+}

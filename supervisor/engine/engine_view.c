@@ -1,0 +1,72 @@
+/* What is told of a running batch: the live view's snapshot, a line per event, a notice. A line of
+ * an attempt is made when it is judged and told when its record is on disk. */
+#include "supervisor/engine/engine_state.h"
+
+#include "common/units.h"
+
+#include <string.h>
+
+void engine_view_snapshot(void *context, struct live_view_snapshot *ret) {
+    struct engine *engine = context;
+    double done = engine->weight_done;
+    for (size_t i = 0; i < engine->n_running; i++) {
+        struct attempt_view look;
+        attempt_look(engine->running[i]->attempt, &look);
+        engine->view_tasks[i] = (struct live_view_task){
+            .id = engine_state_task(engine->running[i])->id,
+            .stage = look.stage,
+            .fraction = look.fraction,
+            .memory_bytes = look.memory_bytes,
+            .elapsed_ms = look.elapsed_ms,
+            .attempt = attempt_number(engine->running[i]->attempt),
+        };
+        if (look.fraction > 0)
+            done += look.fraction * engine_state_weight(engine->running[i]);
+    }
+    int64_t elapsed_ms = clock_monotonic_ms() - engine->started_ms;
+    size_t total = engine->request->tasks->count;
+    *ret = (struct live_view_snapshot){
+        .running = engine->view_tasks,
+        .n_running = engine->n_running,
+        .total = total,
+        .ok = engine->ok,
+        .problems = engine->problems,
+        .left = total - engine->ok - engine->problems - engine->n_running,
+        .elapsed_ms = elapsed_ms,
+        .eta_ms =
+            done > 0 ? (int64_t)((double)elapsed_ms * (engine->weight_total - done) / done) : -1,
+        .notice = engine->notice[0] ? engine->notice : NULL,
+    };
+}
+
+void engine_view_prepare(struct engine_slot *slot, const struct attempt_result *result,
+                         const char *more) {
+    char wall[UNITS_TEXT_BYTES], peak[UNITS_TEXT_BYTES], used[2 * UNITS_TEXT_BYTES + 8] = "";
+    const char *reason = result->judgement.reason;
+    if (result->peak_rss_bytes > 0) /* something ran */
+        (void)snprintf(used, sizeof(used), "  %s  %s", units_format_duration(result->wall_ms, wall),
+                       units_format_size(result->peak_rss_bytes, peak));
+    free(slot->line);
+    if (asprintf(&slot->line, "%-9s %s%s%s%s%s", verdict_name(result->judgement.verdict),
+                 engine_state_task(slot)->id, used, reason[0] ? "  " : "", reason, more) < 0)
+        slot->line = NULL;
+}
+
+void engine_view_tell(struct engine_slot *slot) {
+    if (slot->line)
+        live_view_event(slot->engine->view, "%s", slot->line);
+    free(slot->line);
+    slot->line = NULL;
+}
+
+void engine_view_notify(struct engine *engine, const char *text) {
+    if (strcmp(engine->notice, text) == 0)
+        return;
+    (void)snprintf(engine->notice, sizeof(engine->notice), "%s", text);
+    live_view_event(engine->view, "%s", text);
+}
+
+void engine_view_end_notice(struct engine *engine, const char *text) {
+    engine_view_notify(engine, text);
+    engine->notice[0] = '\0';
+}
