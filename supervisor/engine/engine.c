@@ -240,7 +240,7 @@ static void sweep_the_rest(struct engine *engine) {
     int64_t until_ms = clock_monotonic_ms() + ENGINE_LAST_SWEEP_MS;
     pid_t one;
     while (engine->host.children.orphans &&
-           orphans_sweep(engine->host.children.orphans, 0, &one) > 0 &&
+           orphans_sweep(engine->host.children.orphans, 0, false, &one) > 0 &&
            clock_monotonic_ms() < until_ms)
         (void)poll(NULL, 0, ENGINE_LAST_SWEEP_PAUSE_MS);
 }

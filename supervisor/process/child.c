@@ -17,6 +17,7 @@ enum {
     CHILD_READS_PER_TURN = 4, /* one chatty child must not starve the others */
     CHILD_FIRST_PAUSE_MS = 2,
     CHILD_LAST_PAUSE_MS = 100,
+    CHILD_EARLY_MS = 20, /* an exec takes less */
     CHILD_GIVE_UP_MS = 5000,
 };
 
@@ -89,11 +90,14 @@ static void on_sweep_timer(uv_timer_t *timer) { sweep(timer->data); }
 
 static void sweep(struct child *child) {
     pid_t one = 0;
-    int found = child->swept ? 0 : orphans_sweep(child->host->orphans, child->process.pid, &one);
+    int64_t since_ms = clock_monotonic_ms() - child->ended_ms;
+    int found = child->swept ? 0
+                             : orphans_sweep(child->host->orphans, child->process.pid,
+                                             since_ms < CHILD_EARLY_MS, &one);
     child->swept = found == 0;
     if (child->swept)
         child_listen(child); /* all writers should be gone: hear the rest now */
-    bool give_up = clock_monotonic_ms() - child->ended_ms >= CHILD_GIVE_UP_MS;
+    bool give_up = since_ms >= CHILD_GIVE_UP_MS;
     if (give_up && !child->swept) {
         (void)snprintf(child->end.left_behind, sizeof(child->end.left_behind),
                        "%d process(es) that do not die, pid %d among them", found, (int)one);

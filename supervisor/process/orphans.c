@@ -30,12 +30,20 @@ struct owner {
     char token[ORPHANS_TOKEN_BYTES];
 };
 
+/* A child that was sent SIGKILL. While it dies it shows no environment any more. */
+struct doomed {
+    pid_t pid, leader;
+};
+
 struct orphans {
     pid_t self;
     struct owner *owners; /* the running attempts, in no order */
     size_t count, capacity;
     pid_t *adopted; /* the listing: children of ours that lead no running attempt */
     size_t n_adopted, adopted_capacity;
+    struct doomed *doomed;
+    size_t n_doomed, doomed_capacity;
+    char last_token[ORPHANS_TOKEN_BYTES]; /* given out last: tells this run's from others */
 };
 
 int orphans_open(struct orphans **ret, struct failure *failure) {
@@ -54,6 +62,7 @@ void orphans_close(struct orphans *orphans) {
         return;
     free(orphans->owners);
     free(orphans->adopted);
+    free(orphans->doomed);
     free(orphans);
 }
 
@@ -76,6 +85,7 @@ int orphans_add(struct orphans *orphans, pid_t leader, uint64_t start_ticks, con
     struct owner *owner = &orphans->owners[orphans->count++];
     *owner = (struct owner){.leader = leader, .start_ticks = start_ticks};
     (void)snprintf(owner->token, sizeof(owner->token), "%s", token);
+    (void)snprintf(orphans->last_token, sizeof(orphans->last_token), "%s", token);
     return 0;
 }
 
@@ -118,8 +128,9 @@ static int list_if_child(void *context, pid_t pid) {
     return list_child(context, pid);
 }
 
-/* The kernel's listing may skip one child while another ends. A leader that was not reaped yet
- * must be in it: where one is missing, the listing is made again. `but` was reaped. */
+/* The kernel's listing may skip a child while another is reaped; nobody reaps here but we. Should
+ * one be skipped all the same, a leader that was not reaped yet (`but` was) is likely missing too:
+ * then the listing is made again. */
 static void list_adopted(struct orphans *orphans, pid_t but) {
     for (int tries = 0; tries < ORPHANS_LIST_TRIES; tries++) {
         orphans->n_adopted = 0;
@@ -136,51 +147,105 @@ static void list_adopted(struct orphans *orphans, pid_t but) {
     }
 }
 
+static struct doomed *find_doomed(const struct orphans *orphans, pid_t pid) {
+    for (size_t i = 0; i < orphans->n_doomed; i++)
+        if (orphans->doomed[i].pid == pid)
+            return &orphans->doomed[i];
+    return NULL;
+}
+
+static void doom(struct orphans *orphans, pid_t pid, pid_t leader) {
+    (void)kill(pid, SIGKILL); /* refused (EPERM): it is counted, and told by the caller */
+    if (orphans->n_doomed == orphans->doomed_capacity) {
+        size_t capacity = orphans->doomed_capacity ? 2 * orphans->doomed_capacity : 16;
+        struct doomed *doomed = realloc(orphans->doomed, capacity * sizeof(*doomed));
+        if (!doomed)
+            return; /* it dies all the same; we just may not wait for it */
+        orphans->doomed = doomed;
+        orphans->doomed_capacity = capacity;
+    }
+    orphans->doomed[orphans->n_doomed++] = (struct doomed){pid, leader};
+}
+
 /* True when the child had ended and is gone now. Only for adopted children: leaders are reaped
  * through their pidfd, for their accounting. */
-static bool reap_if_ended(pid_t pid) {
+static bool reap_if_ended(struct orphans *orphans, pid_t pid) {
     siginfo_t info = {0};
     int r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
-    return (r == 0 && info.si_pid == pid) || (r < 0 && errno == ECHILD);
+    if (!(r == 0 && info.si_pid == pid) && !(r < 0 && errno == ECHILD))
+        return false;
+    struct doomed *doomed = find_doomed(orphans, pid);
+    if (doomed)
+        *doomed = orphans->doomed[--orphans->n_doomed];
+    return true;
 }
 
 void orphans_reap(struct orphans *orphans) {
     list_adopted(orphans, 0);
     for (size_t i = 0; i < orphans->n_adopted; i++)
-        (void)reap_if_ended(orphans->adopted[i]);
+        (void)reap_if_ended(orphans, orphans->adopted[i]);
 }
 
 /* ---- whose is it ---- */
 
-/* True when the adopted child must go now that `leader` has ended. */
-static bool is_leftover(const struct orphans *orphans, pid_t pid, pid_t leader) {
+enum fate { FATE_SPARED, FATE_UNDECIDED, FATE_LEFTOVER };
+
+/* "<ledger>:<run>-<number>": of this run, whatever the number? */
+static bool is_of_this_run(const struct orphans *orphans, const char *token) {
+    const char *number = strrchr(orphans->last_token, '-');
+    return number &&
+           strncmp(token, orphans->last_token, (size_t)(number - orphans->last_token) + 1) == 0;
+}
+
+/* Must the adopted child go now that `leader` has ended? */
+static enum fate judge(const struct orphans *orphans, pid_t pid, pid_t leader) {
     char token[ORPHANS_TOKEN_BYTES];
-    if (proc_read_environment(PROC_READ_ROOT, pid, PROTOCOL_TOKEN_VARIABLE, token, sizeof(token)) ==
-        0)
-        for (size_t i = 0; i < orphans->count; i++)
-            if (strcmp(token, orphans->owners[i].token) == 0)
-                return orphans->owners[i].leader == leader;
+    int r =
+        proc_read_environment(PROC_READ_ROOT, pid, PROTOCOL_TOKEN_VARIABLE, token, sizeof(token));
+    for (size_t i = 0; r == 0 && i < orphans->count; i++)
+        if (strcmp(token, orphans->owners[i].token) == 0)
+            return orphans->owners[i].leader == leader ? FATE_LEFTOVER : FATE_SPARED;
+    if (r == 0 && is_of_this_run(orphans, token))
+        return FATE_LEFTOVER; /* its attempt is over already */
     struct proc_read_stat stat;
     if (proc_read_stat(PROC_READ_ROOT, pid, &stat) < 0)
-        return false; /* gone meanwhile */
+        return FATE_SPARED; /* gone meanwhile */
     for (size_t i = 0; i < orphans->count; i++)
         if (orphans->owners[i].leader != leader &&
             orphans->owners[i].start_ticks <= stat.start_ticks)
-            return false; /* a running attempt may have started it */
-    return true;
+            return r == -ENODATA ? FATE_UNDECIDED : FATE_SPARED; /* that one may have started it */
+    return FATE_LEFTOVER;
 }
 
-int orphans_sweep(struct orphans *orphans, pid_t leader, pid_t *ret_one) {
-    int found = 0;
-    list_adopted(orphans, leader);
-    for (size_t i = 0; i < orphans->n_adopted; i++) {
-        pid_t pid = orphans->adopted[i];
-        if (reap_if_ended(pid) || !is_leftover(orphans, pid, leader))
-            continue;
-        (void)kill(pid, SIGKILL); /* refused (EPERM): it is counted, and told by the caller */
-        *ret_one = pid;
-        found++;
-    }
+/* True when the adopted child is still to be waited for. */
+static bool sweep_one(struct orphans *orphans, pid_t pid, pid_t leader, bool early) {
+    const struct doomed *doomed = find_doomed(orphans, pid);
+    if (doomed)
+        return leader == 0 || doomed->leader == leader;
+    enum fate fate = judge(orphans, pid, leader);
+    if (fate == FATE_LEFTOVER)
+        doom(orphans, pid, leader);
+    return fate == FATE_LEFTOVER || (fate == FATE_UNDECIDED && early);
+}
+
+/* What ends between the listing and its turn has just left us its children: then list again. */
+int orphans_sweep(struct orphans *orphans, pid_t leader, bool early, pid_t *ret_one) {
+    int found;
+    bool again;
+    do {
+        found = 0;
+        again = false;
+        list_adopted(orphans, leader);
+        for (size_t i = 0; i < orphans->n_adopted; i++) {
+            pid_t pid = orphans->adopted[i];
+            if (reap_if_ended(orphans, pid)) {
+                again = true;
+            } else if (sweep_one(orphans, pid, leader, early)) {
+                *ret_one = pid;
+                found++;
+            }
+        }
+    } while (again && found == 0); /* the caller comes again for what was found */
     return found;
 }
 

@@ -31,8 +31,11 @@ void orphans_remove(struct orphans *orphans, pid_t leader);
 
 /* The leader ended, its group was sent SIGKILL, and it was reaped: SIGKILL to all that is left of
  * its attempt. Returns how many were seen (call again until 0); *ret_one, if any, is one of them.
- * Leader 0: everything that is left of anything, once no attempt runs. */
-int orphans_sweep(struct orphans *orphans, pid_t leader, pid_t *ret_one);
+ * Leader 0: everything that is left of anything, once no attempt runs.
+ *
+ * A process in the middle of exec shows no environment for an instant, as one that has none does.
+ * With early set such a one is counted and left alone; without, it is judged as it is. */
+int orphans_sweep(struct orphans *orphans, pid_t leader, bool early, pid_t *ret_one);
 /* Reaps adopted children that ended by themselves. */
 void orphans_reap(struct orphans *orphans);
 

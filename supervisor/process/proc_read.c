@@ -108,8 +108,10 @@ int proc_read_environment(const char *root, pid_t pid, const char *name, char *r
     char piece[PROC_READ_SMALL_BYTES];
     ssize_t length = (ssize_t)strlen(name), matched = 0;
     size_t used = 0;
+    bool empty = true;
     ssize_t n;
-    while ((n = read_some(fd, piece, sizeof(piece))) > 0)
+    while ((n = read_some(fd, piece, sizeof(piece))) > 0) {
+        empty = false;
         for (ssize_t i = 0; i < n; i++) {
             char byte = piece[i];
             if (matched > length && byte == '\0') {
@@ -125,11 +127,14 @@ int proc_read_environment(const char *root, pid_t pid, const char *name, char *r
                 matched = byte == (matched < length ? name[matched] : '=') ? matched + 1 : -1;
             }
         }
+    }
     if (n == 0 && matched > length) { /* the last entry, cut short */
         ret[used] = '\0';
         return 0;
     }
-    return n < 0 ? (int)n : -ENOENT;
+    if (n < 0)
+        return (int)n;
+    return empty ? -ENODATA : -ENOENT;
 }
 
 int proc_read_resident(const char *root, pid_t pid, uint64_t *ret_bytes) {

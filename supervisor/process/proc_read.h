@@ -25,7 +25,8 @@ typedef int (*proc_read_pid_cb)(void *context, pid_t pid);
 
 MUST_USE int proc_read_stat(const char *root, pid_t pid, struct proc_read_stat *ret);
 /* The value of a variable in the environment that the process was started with. -ENOENT when it is
- * not there. Cut to size. */
+ * not there; -ENODATA when there is none at all: an empty one, or the process is just in exec or
+ * dying. Cut to size. */
 MUST_USE int proc_read_environment(const char *root, pid_t pid, const char *name, char *ret,
                                    size_t size);
 /* Resident bytes (statm). */

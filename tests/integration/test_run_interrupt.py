@@ -10,10 +10,6 @@ from registrar_test import *
 USER = pwd.getpwuid(os.getuid()).pw_name
 
 
-def stderr_of(t):
-    return (t.folder / "stderr").read_text()
-
-
 def wait_said(t, words):
     """Until registrar has said so on stderr."""
     tail = subprocess.Popen(["tail", "-n", "+1", "-F", t.folder / "stderr"],
@@ -32,7 +28,7 @@ def _(t):
     process.send_signal(signal.SIGINT)
     expect(process.wait(), 4, "exit status")
     expect(alive(worker), False, "the worker lives")
-    expect_in("run the same command again to continue", stderr_of(t), "stderr")
+    expect_in("Run the same command again to continue", (t.folder / "stdout").read_text(), "stdout")
     end = t.ledger("attempt_end")[-1]
     expect(end["verdict"], "cancelled", "verdict")
     expect(end["evidence"]["exit_status"], 75, "stopped at a checkpoint")

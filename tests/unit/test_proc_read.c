@@ -91,7 +91,7 @@ static void environments(void **state) {
         {ENTRIES("NAME=first\0NAME=second\0"), 0, "first"},
         {ENTRIES("NAME=0123456789abcdef\0"), 0, "0123456"}, /* cut to the size */
         {ENTRIES("NAME=a=b\0"), 0, "a=b"},
-        {ENTRIES(""), -ENOENT, ""},
+        {ENTRIES(""), -ENODATA, ""},
         {ENTRIES("\0\0\0NAME=x\0"), 0, "x"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
