@@ -377,6 +377,43 @@ static int read_folder(struct scan *scan, char **ret_problem) {
     return r;
 }
 
+/* The first folder below the sample that holds images itself, or NULL. Caller owns. */
+static char *find_deeper_images(const struct scan *scan) {
+    char *found = NULL;
+    struct image_name parsed;
+    DIR *folder = opendir(scan->folder);
+    const struct dirent *entry;
+    while (folder && !found && (entry = readdir(folder))) {
+        const struct dirent *below;
+        if (entry->d_name[0] == '.')
+            continue;
+        CLEANUP_FREE char *path = names_format("%s/%s", scan->folder, entry->d_name);
+        DIR *deeper = path ? opendir(path) : NULL; /* NULL for files too */
+        while (deeper && !found && (below = readdir(deeper)))
+            if (image_name_parse(below->d_name, &parsed))
+                found = names_escape(entry->d_name);
+        if (deeper)
+            (void)closedir(deeper); /* nothing was written */
+    }
+    if (folder)
+        (void)closedir(folder); /* nothing was written */
+    return found;
+}
+
+static int add_empty(struct scan *scan) {
+    CLEANUP_FREE char *deeper = find_deeper_images(scan);
+    if (deeper)
+        return add_broken(scan, NULL,
+                          names_format("the folder %s holds no .tif or .tiff file, but its folder "
+                                       "%s does; if that is a sample, name %s as the raw folder",
+                                       scan->folder, deeper, scan->folder));
+    return add_broken(scan, NULL,
+                      names_format("the folder %s holds no .tif or .tiff file; put its images "
+                                   "there, move it out of the raw folder, or leave it out with "
+                                   "--skip-missing",
+                                   scan->folder));
+}
+
 int sample_scan(const struct sample_request *request, struct sample_findings *findings,
                 struct failure *failure) {
     CLEANUP(scan_free)
@@ -398,11 +435,5 @@ int sample_scan(const struct sample_request *request, struct sample_findings *fi
         return r < 0 ? r : add_broken(&scan, NULL, problem);
     if (scan.count > 0)
         return scan_images(&scan);
-    if (request->skip_missing)
-        return 0;
-    return add_broken(&scan, NULL,
-                      names_format("the folder %s holds no .tif or .tiff file; put its images "
-                                   "there, move it out of the raw folder, or leave it out with "
-                                   "--skip-missing",
-                                   scan.folder));
+    return request->skip_missing ? 0 : add_empty(&scan);
 }

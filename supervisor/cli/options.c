@@ -7,6 +7,7 @@
 #include "common/params.h"
 #include "common/units.h"
 #include "supervisor/cli/nearest.h"
+#include "supervisor/memory/space.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -360,6 +361,13 @@ static int check_out(const struct options *options, struct failure *failure) {
     if (out_exists && !S_ISDIR(out.st_mode))
         return failure_set(failure, -ENOTDIR, "-o: %s is a file; give a folder for the results",
                            options->out);
+    struct space space;
+    int r = space_read(options->out, &space, failure);
+    if (r < 0)
+        return r;
+    if (eaccess(space.existing, W_OK | X_OK) < 0)
+        return failure_set_errno(failure, -errno, "-o: no results can be written to %s: %s",
+                                 options->out, space.existing);
     if (!options->raw)
         return 0;
     const bool same = out_exists && stat(options->raw, &raw) == 0 && raw.st_dev == out.st_dev &&

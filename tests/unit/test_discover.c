@@ -172,6 +172,9 @@ static void one_broken_pair(void **state) {
         {"S/S1pre_.tif", "S/S1pre_.tif",
          "S1pre_.tif has no dye between its last underscore and the extension"},
         {"S/notes.txt", "S", "/raw/S holds no .tif or .tiff file; put its images there"},
+        {"S/CD070/pre_D.tif S/CD070/post_D.tif", "S",
+         "/raw/S holds no .tif or .tiff file, but its folder CD070 does; if that is a sample, "
+         "name"},
         {"overview.tif", "overview.tif", "overview.tif lies directly in"},
         {"S/pre_-x.tif S/post_-x.tif", "S/-x", "begins with \"-\""},
         {"summary.json/pre_D.tif summary.json/post_D.tif", "summary.json/D",

@@ -161,6 +161,22 @@ static void refused(void **state) {
     }
 }
 
+static void out_without_right(void **state) {
+    CLEANUP(options_free) struct options options = {0};
+    struct failure failure = {0};
+    folder_make(*state, "locked");
+    CLEANUP_FREE char *locked = names_format("%s/locked", (char *)*state);
+    const uid_t user = geteuid();
+    assert_int_equal(chmod(*state, 0755), 0);
+    assert_int_equal(chmod(locked, 0555), 0);
+    assert_int_equal(user == 0 ? seteuid(65534) : 0, 0); /* root writes everywhere */
+    const int r = parse("%/raw -o %/locked/a/b", *state, &options, &failure);
+    assert_int_equal(seteuid(user), 0);
+    assert_int_equal(r, -EACCES);
+    assert_in("-o: no results can be written to ", failure.text);
+    assert_in("/locked: Permission denied", failure.text);
+}
+
 static const char *word(size_t n) {
     static const char *const words[] = {"run", "plan", "ledger", "stall-timeout", "timeout"};
     return n < ARRAY_LEN(words) ? words[n] : NULL;
@@ -248,6 +264,7 @@ int main(void) {
         WITH_FOLDER(everything),
         cmocka_unit_test(relative_paths),
         WITH_FOLDER(refused),
+        WITH_FOLDER(out_without_right),
         cmocka_unit_test(near_words),
         WITH_FOLDER(help_tells_the_defaults),
         cmocka_unit_test(help_names_every_option),
