@@ -13,6 +13,10 @@
 
 enum { FAILURE_TEXT_BYTES = 1024 };
 
+#ifdef __cplusplus /* the worker's one C++ file fills failures too */
+extern "C" {
+#endif
+
 struct failure {
     int code;                      /* negative errno; 0: nothing is wrong */
     char text[FAILURE_TEXT_BYTES]; /* one sentence, no trailing newline, always terminated */
@@ -43,5 +47,9 @@ __attribute__((format(printf, 3, 4))) void failure_fill(struct failure *failure,
                                                         const char *format, ...);
 __attribute__((format(printf, 3, 4))) void failure_fill_errno(struct failure *failure, int code,
                                                               const char *format, ...);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,0 +1,58 @@
+/* See feature.h. */
+#include "worker/align/feature.h"
+
+#include "worker/opencv/bridge.h"
+
+#include <math.h>
+
+static const double LOG_STRETCH = 12; /* k: how much dark structure is raised */
+/* Local deviations below this share of the image's own count as flat ground. */
+static const double FLAT_SHARE = 0.35;
+
+void feature_tone(const struct survey *survey, float *pixels, size_t count) {
+    float low = (float)survey->low, range = (float)fmax(survey->high - survey->low, 1e-6);
+    float k = (float)LOG_STRETCH, norm = (float)(1 / log1p(LOG_STRETCH));
+    for (size_t i = 0; i < count; i++) {
+        float t = fminf(fmaxf((pixels[i] - low) / range, 0), 1);
+        pixels[i] = norm * log1pf(k * t);
+    }
+}
+
+int feature_local(float *pixels, int width, int height, const struct feature_scales *scales,
+                  float *scratch, struct failure *failure) {
+    size_t count = (size_t)width * (size_t)height;
+    int r = bridge_blur(pixels, width, height, scales->coarse, scratch, failure);
+    if (r == 0)
+        r = bridge_blur(pixels, width, height, scales->fine, pixels, failure);
+    if (r < 0)
+        return r;
+    double power = 0;
+    for (size_t i = 0; i < count; i++) {
+        pixels[i] -= scratch[i];
+        scratch[i] = pixels[i] * pixels[i];
+        power += scratch[i];
+    }
+    r = bridge_blur(scratch, width, height, scales->local, scratch, failure);
+    if (r < 0)
+        return r;
+    float flat = (float)(FLAT_SHARE * FLAT_SHARE * power / (double)count) + 1e-12F;
+    for (size_t i = 0; i < count; i++)
+        pixels[i] /= sqrtf(scratch[i] + flat);
+    return 0;
+}
+
+static float taper_at(int i, int size, int margin) {
+    int edge = i < size - 1 - i ? i : size - 1 - i;
+    if (edge >= margin)
+        return 1;
+    return (float)(0.5 - 0.5 * cos(3.14159265358979323846 * (edge + 0.5) / margin));
+}
+
+void feature_taper(float *pixels, int width, int height, int margin) {
+    for (int y = 0; y < height; y++) {
+        float down = taper_at(y, height, margin);
+        float *row = pixels + (size_t)y * (size_t)width;
+        for (int x = 0; x < width; x++)
+            row[x] *= down * taper_at(x, width, margin);
+    }
+}

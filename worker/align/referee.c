@@ -1,0 +1,112 @@
+/* See referee.h. */
+#include "worker/align/referee.h"
+
+#include "worker/memory/tracked.h"
+
+#include <errno.h>
+#include <math.h>
+
+enum { LEVEL_SIDE_PX = 512, LEAST_CELLS = 40, MOST_TILES = 60 };
+
+static const double AGREE_PX = 2.5; /* of the level */
+
+int referee_level(const struct survey *post) {
+    uint32_t longer =
+        post->layout.width > post->layout.height ? post->layout.width : post->layout.height;
+    int level = 0;
+    while (level < post->layout.last_level && (longer >> level) > LEVEL_SIDE_PX)
+        level++;
+    return level;
+}
+
+/* A reflected match becomes an ordinary one when the moving image is reflected too. */
+static void reflect(struct fit_match *match) {
+    match->u = -match->u;
+    match->info_xy = -match->info_xy;
+}
+
+struct halves {
+    struct fit_match *matches; /* even cells first */
+    size_t n_even, n_odd;
+};
+
+static void halves_cleanup(struct halves *halves) { tracked_free(halves->matches); }
+
+static int count_votes(const struct fit_match *fitted, size_t n_fitted,
+                       const struct fit_match *voters, size_t n_voters,
+                       const struct fit_options *options) {
+    struct map map;
+    if (fit_run(fitted, n_fitted, options, &map) < 0)
+        return 0;
+    int votes = 0;
+    for (size_t i = 0; i < n_voters; i++)
+        votes += fit_residual(&voters[i], &map) < options->inlier_px;
+    return votes;
+}
+
+static void vote(const struct referee *referee, const struct halves *halves, bool mirror,
+                 struct referee_verdict *verdict) {
+    struct fit_options options = {.model = FIT_SIMILARITY,
+                                  .inlier_px = ldexp(AGREE_PX, referee->level),
+                                  .seed = referee->seed};
+    const struct fit_match *even = halves->matches, *odd = even + halves->n_even;
+    verdict->votes = count_votes(even, halves->n_even, odd, halves->n_odd, &options) +
+                     count_votes(odd, halves->n_odd, even, halves->n_even, &options);
+    struct map map;
+    if (fit_run(even, halves->n_even + halves->n_odd, &options, &map) < 0)
+        return;
+    if (mirror)
+        for (int i = 0; i < 3; i++)
+            map.h[i] = -map.h[i];
+    verdict->map = map;
+}
+
+static int collect(const struct tiles_grid *grid, const struct tile_shift *shifts,
+                   const struct map *map, bool mirror, struct halves *ret,
+                   struct failure *failure) {
+    ret->matches = tracked_alloc(grid->count + 1, sizeof(*ret->matches), "matches");
+    if (!ret->matches)
+        return failure_set(failure, -ENOMEM, "no memory for %zu matches", grid->count);
+    size_t n = 0;
+    for (int parity = TILES_EVEN; parity <= TILES_ODD; parity++) {
+        for (size_t i = 0; i < grid->count; i++) {
+            if (!shifts[i].measured || grid->cells[i].parity != parity)
+                continue;
+            ret->matches[n] = tiles_match(grid, &grid->cells[i], &shifts[i], map);
+            if (mirror)
+                reflect(&ret->matches[n]);
+            n++;
+        }
+        if (parity == TILES_EVEN)
+            ret->n_even = n;
+    }
+    ret->n_odd = n - ret->n_even;
+    return 0;
+}
+
+int referee_try(const struct referee *referee, const struct map *map, int reach_px, bool mirror,
+                struct tiles_span progress, struct referee_verdict *ret, struct failure *failure) {
+    struct tiles_choice choice = {
+        .level = referee->level, .least_cells = LEAST_CELLS, .most_tiles = MOST_TILES, .map = map};
+    CLEANUP(tiles_free) struct tiles_grid grid = {0};
+    int r = tiles_choose(referee->texture, referee->pre, referee->post, &choice, &grid, failure);
+    if (r < 0)
+        return r;
+    CLEANUP_TRACKED struct tile_shift *shifts =
+        tracked_alloc(grid.count + 1, sizeof(*shifts), "tiles");
+    if (!shifts)
+        return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid.count);
+    struct tile_request how = {.peak_only = true, .map = map};
+    how.reach_px = reach_px < grid.size / 3 ? reach_px : grid.size / 3;
+    r = tiles_measure_grid(referee->crew, &grid, &how, progress, shifts, failure);
+    if (r < 0)
+        return r;
+    CLEANUP(halves_cleanup) struct halves halves = {0};
+    r = collect(&grid, shifts, map, mirror, &halves, failure);
+    if (r < 0)
+        return r;
+    struct referee_verdict verdict = {.tiles = (int)grid.count, .map = *map};
+    vote(referee, &halves, mirror, &verdict);
+    *ret = verdict;
+    return 0;
+}

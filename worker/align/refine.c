@@ -1,0 +1,401 @@
+/* See refine.h. */
+#include "worker/align/refine.h"
+
+#include "common/json_read.h"
+#include "worker/align/feature.h"
+#include "worker/align/map_json.h"
+#include "worker/align/referee.h"
+#include "worker/memory/tracked.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    TRIED_AGAIN = 4,     /* hypotheses that the referee tries a second time */
+    FIRST_REACH_PX = 16, /* of the referee's level */
+    SECOND_REACH_PX = 8,
+    LEAST_CELLS = 80, /* per level: half of them are for judging */
+    MOST_TILES = 160, /* fitted per level */
+    CROSS_FOLDS = 5,
+    MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */
+};
+static const uint64_t CACHE_BYTES = 12 << 20; /* of each thread's reader of each image */
+
+static const double INLIER_PX = 5;        /* of the level: farther off counts as wrong */
+static const double CLEARLY_FALLS = 0.93; /* residuals of left-out tiles, for a higher model */
+static const double CLEARLY_PX = 0.004;
+static const double TRUNCATE = 3; /* times the median: larger residuals count as this */
+/* Areas may be magnified this much beyond what the scales allow. */
+static const double AREA_MARGIN = 1.15, LEAST_AREA = 0.5, MOST_AREA = 2;
+
+struct refinery {
+    const struct align_context *context;
+    struct survey pre, post;
+    struct search_result search;
+    struct thumbnail texture;
+    struct tiles_crew *crew;
+    json_t *levels; /* what each level found, for people */
+};
+
+static void refinery_cleanup(struct refinery *refinery) {
+    thumbnail_free(&refinery->texture);
+    tiles_crew_close(refinery->crew);
+    json_decref(refinery->levels);
+}
+
+bool refine_is_plausible(const struct map *map, const struct params *params, double width,
+                         double height) {
+    double least = fmax(LEAST_AREA, params->scale_min * params->scale_min / AREA_MARGIN);
+    double most = fmin(MOST_AREA, params->scale_max * params->scale_max * AREA_MARGIN);
+    for (int corner = 0; corner < 4; corner++) {
+        double x = corner & 1 ? width - 1 : 0, y = corner & 2 ? height - 1 : 0;
+        double area = map_det(map, x, y);
+        /* the denominator must not change sign inside the image */
+        double w = map->h[6] * x + map->h[7] * y + map->h[8];
+        if (!(w > 0.25) || !(area >= least && area <= most))
+            return false;
+    }
+    return true;
+}
+
+static bool plausible(const struct refinery *refinery, const struct map *map) {
+    return refine_is_plausible(map, refinery->context->params, refinery->post.layout.width,
+                               refinery->post.layout.height);
+}
+
+/* Matches of the measured cells of one parity (or both). */
+static size_t gather_matches(const struct tiles_grid *grid, const struct tile_shift *shifts,
+                             const struct map *map, enum tiles_parity parity,
+                             struct fit_match *ret) {
+    size_t n = 0;
+    for (size_t i = 0; i < grid->count; i++)
+        if (shifts[i].measured && (parity == TILES_BOTH || grid->cells[i].parity == (int)parity))
+            ret[n++] = tiles_match(grid, &grid->cells[i], &shifts[i], map);
+    return n;
+}
+
+/* Mean residual of matches that each model was fitted without, large ones truncated. */
+static double cross_cost(const struct fit_match *matches, size_t count, enum fit_model model,
+                         const struct map *start, double cut_px, double *scratch) {
+    fit_cross_residuals(matches, count, model, start, CROSS_FOLDS, scratch);
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += fmin(scratch[i], cut_px) / (double)count;
+    return sum;
+}
+
+/* The model that params ask for, or the lowest one that those above do not clearly beat. */
+static enum fit_model choose_model(const struct refinery *refinery, const struct fit_match *matches,
+                                   size_t count, const struct map *start, double *scratch) {
+    switch (refinery->context->params->model) {
+    case PARAMS_MODEL_SIMILARITY:
+        return FIT_SIMILARITY;
+    case PARAMS_MODEL_AFFINE:
+        return FIT_AFFINE;
+    case PARAMS_MODEL_HOMOGRAPHY:
+        return FIT_HOMOGRAPHY;
+    case PARAMS_MODEL_AUTO:
+    case PARAMS_MODEL_COUNT:
+        break;
+    }
+    fit_cross_residuals(matches, count, FIT_AFFINE, start, CROSS_FOLDS, scratch);
+    double cut_px = TRUNCATE * fit_quantile(scratch, count, 0.5);
+    enum fit_model best = FIT_SIMILARITY;
+    double cost = cross_cost(matches, count, best, start, cut_px, scratch);
+    for (enum fit_model model = FIT_AFFINE; model < FIT_MODEL_COUNT; model++) {
+        if (count < 4 * fit_least_matches(model))
+            break;
+        double next = cross_cost(matches, count, model, start, cut_px, scratch);
+        if (next < CLEARLY_FALLS * cost - CLEARLY_PX) {
+            best = model;
+            cost = next;
+        }
+    }
+    return best;
+}
+
+struct level_fit {
+    struct map map;
+    enum fit_model model;
+    size_t tiles, inliers;
+    double median_px; /* residual of the fitted tiles, px of the level */
+};
+
+static int fit_level(const struct refinery *refinery, struct fit_match *matches, size_t count,
+                     int level, const struct map *start, struct level_fit *ret,
+                     struct failure *failure) {
+    struct level_fit fit = {.map = *start, .tiles = count};
+    CLEANUP_TRACKED double *scratch = tracked_alloc(count + 1, sizeof(*scratch), "residuals");
+    if (!scratch)
+        return failure_set(failure, -ENOMEM, "no memory for %zu residuals", count);
+    struct fit_options options = {.model = FIT_SIMILARITY,
+                                  .inlier_px = ldexp(INLIER_PX, level),
+                                  .seed = refinery->context->params->seed};
+    struct map similarity;
+    if (fit_run(matches, count, &options, &similarity) == 0) {
+        size_t n = 0; /* what the similarity explains, and a little more: models may bend */
+        for (size_t i = 0; i < count; i++)
+            if (fit_residual(&matches[i], &similarity) < 2 * options.inlier_px)
+                matches[n++] = matches[i];
+        struct map map = similarity;
+        fit.model = choose_model(refinery, matches, n, &similarity, scratch);
+        while (fit_polish(matches, n, fit.model, &similarity, &map) < 0 ||
+               !plausible(refinery, &map)) {
+            map = similarity;
+            if (fit.model == FIT_SIMILARITY)
+                break;
+            fit.model--;
+        }
+        fit.map = map;
+        fit.inliers = n;
+        for (size_t i = 0; i < n; i++)
+            scratch[i] = fit_residual(&matches[i], &map);
+        fit.median_px = ldexp(fit_quantile(scratch, n, 0.5), -level);
+    }
+    *ret = fit;
+    return 0;
+}
+
+/* One level: choose tiles, measure, fit. *map is replaced by the better one. */
+static int refine_level(struct refinery *refinery, int level, enum tiles_parity parity,
+                        struct tiles_span progress, struct map *map, enum fit_model *ret_model,
+                        struct failure *failure) {
+    struct tiles_choice choice = {
+        .level = level, .least_cells = LEAST_CELLS, .most_tiles = MOST_TILES, .map = map};
+    CLEANUP(tiles_free) struct tiles_grid grid = {0};
+    int r =
+        tiles_choose(&refinery->texture, &refinery->pre, &refinery->post, &choice, &grid, failure);
+    if (r < 0)
+        return r;
+    if (parity != TILES_BOTH) { /* those for judging are not even looked at */
+        size_t n = 0;
+        for (size_t i = 0; i < grid.count; i++)
+            if (grid.cells[i].parity == (int)parity)
+                grid.cells[n++] = grid.cells[i];
+        grid.count = n;
+    }
+    CLEANUP_TRACKED struct tile_shift *shifts =
+        tracked_alloc(grid.count + 1, sizeof(*shifts), "tiles");
+    CLEANUP_TRACKED struct fit_match *matches =
+        tracked_alloc(grid.count + 1, sizeof(*matches), "matches");
+    if (!shifts || !matches)
+        return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid.count);
+    struct tile_request how = {.reach_px = grid.size / 4, .map = map};
+    r = tiles_measure_grid(refinery->crew, &grid, &how, progress, shifts, failure);
+    if (r < 0)
+        return r;
+    size_t count = gather_matches(&grid, shifts, map, parity, matches);
+    struct level_fit fit = {0};
+    r = fit_level(refinery, matches, count, level, map, &fit, failure);
+    if (r < 0)
+        return r;
+    *map = fit.map;
+    *ret_model = fit.model;
+    json_t *entry = json_pack("{s:i,s:i,s:I,s:I,s:f,s:s}", "level", level, "tile_px", grid.size,
+                              "tiles", (json_int_t)fit.tiles, "inliers", (json_int_t)fit.inliers,
+                              "median_px", fit.median_px, "model", fit_model_name(fit.model));
+    if (json_array_append_new(refinery->levels, entry) < 0)
+        return failure_set(failure, -ENOMEM, "no memory for the refinement's result");
+    return 0;
+}
+
+static int compare_votes(const void *a, const void *b) {
+    const struct referee_verdict *x = a, *y = b;
+    return y->votes - x->votes;
+}
+
+/* Mean distance between two maps over the corners of the post image, px. */
+static double map_distance(const struct refinery *refinery, const struct map *a,
+                           const struct map *b) {
+    double sum = 0;
+    for (int corner = 0; corner < 4; corner++) {
+        double x = corner & 1 ? refinery->post.layout.width : 0;
+        double y = corner & 2 ? refinery->post.layout.height : 0;
+        struct map_point p = map_apply(a, x, y), q = map_apply(b, x, y);
+        sum += hypot(p.x - q.x, p.y - q.y) / 4;
+    }
+    return sum;
+}
+
+/* Tries every hypothesis, the best ones again from their fitted maps. Verdicts come back best
+ * first. Ties keep the search's order (insertion is stable). */
+static int try_hypotheses(struct refinery *refinery, const struct referee *referee,
+                          struct referee_verdict *ret, struct failure *failure) {
+    int count = refinery->search.count;
+    for (int i = 0; i < count; i++) {
+        struct tiles_span span = {0.3 * i / count, 0.3 * (i + 1) / count};
+        int r = referee_try(referee, &refinery->search.hypotheses[i].map, FIRST_REACH_PX, false,
+                            span, &ret[i], failure);
+        if (r < 0)
+            return r;
+        if (!plausible(refinery, &ret[i].map))
+            ret[i] = (struct referee_verdict){0, ret[i].tiles, refinery->search.hypotheses[i].map};
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 1; i < count; i++) { /* insertion sort: stable, at most 16 */
+            struct referee_verdict moving = ret[i];
+            int j = i;
+            for (; j > 0 && compare_votes(&ret[j - 1], &moving) > 0; j--)
+                ret[j] = ret[j - 1];
+            ret[j] = moving;
+        }
+        for (int i = 0; pass == 0 && i < count && i < TRIED_AGAIN; i++) {
+            struct tiles_span span = {0.3 + 0.02 * i, 0.32 + 0.02 * i};
+            struct referee_verdict again;
+            int r =
+                referee_try(referee, &ret[i].map, SECOND_REACH_PX, false, span, &again, failure);
+            if (r < 0)
+                return r;
+            if (plausible(refinery, &again.map))
+                ret[i] = again;
+        }
+    }
+    return 0;
+}
+
+static int choose_winner(struct refinery *refinery, struct refine_result *result,
+                         struct failure *failure) {
+    const struct referee referee = {.crew = refinery->crew,
+                                    .texture = &refinery->texture,
+                                    .pre = &refinery->pre,
+                                    .post = &refinery->post,
+                                    .seed = refinery->context->params->seed,
+                                    .level = referee_level(&refinery->post)};
+    struct referee_verdict verdicts[SEARCH_MAX_HYPOTHESES], mirrored;
+    int r = try_hypotheses(refinery, &referee, verdicts, failure);
+    if (r < 0)
+        return r;
+    result->map = verdicts[0].map;
+    result->votes = verdicts[0].votes;
+    result->tiles = verdicts[0].tiles;
+    /* a runner-up that was led to the same place is no rival */
+    double same_px = ldexp(SECOND_REACH_PX, referee.level);
+    for (int i = 1; i < refinery->search.count; i++)
+        if (map_distance(refinery, &verdicts[0].map, &verdicts[i].map) > same_px &&
+            verdicts[i].votes > result->runner_up_votes)
+            result->runner_up_votes = verdicts[i].votes;
+    struct tiles_span span = {0.38, 0.4};
+    r = referee_try(&referee, &refinery->search.mirrored.map, FIRST_REACH_PX, true, span, &mirrored,
+                    failure);
+    if (r < 0)
+        return r;
+    result->mirrored_votes = mirrored.votes;
+    result->mirrored_tiles = mirrored.tiles;
+    return 0;
+}
+
+/* The referee's level, one in the middle when there is room for one, the full resolution. */
+static int refine_winner(struct refinery *refinery, struct refine_result *result,
+                         struct failure *failure) {
+    int top = referee_level(&refinery->post), middle = 0;
+    uint32_t longer = refinery->post.layout.width > refinery->post.layout.height
+                          ? refinery->post.layout.width
+                          : refinery->post.layout.height;
+    while ((longer >> middle) > MIDDLE_SIDE_PX)
+        middle++;
+    middle = middle == 1 ? 2 : middle; /* level 1 costs as much to read as level 0 */
+    int r = refine_level(refinery, top, TILES_BOTH, (struct tiles_span){0.4, 0.45}, &result->map,
+                         &result->model, failure);
+    if (r == 0 && middle > 0 && middle < top)
+        r = refine_level(refinery, middle, TILES_BOTH, (struct tiles_span){0.45, 0.6}, &result->map,
+                         &result->model, failure);
+    if (r == 0)
+        r = refine_level(refinery, 0, TILES_EVEN, (struct tiles_span){0.6, 1}, &result->map,
+                         &result->model, failure);
+    return r;
+}
+
+static int describe(struct refinery *refinery, const struct refine_result *result,
+                    json_t **ret_refine, struct failure *failure) {
+    *ret_refine = json_pack("{s:s,s:o,s:s,s:{s:i,s:i},s:{s:i},s:{s:i,s:i},s:O}", "model",
+                            fit_model_name(result->model), "post_to_pre",
+                            map_json_write(&result->map), "reason", result->reason, "referee",
+                            "votes", result->votes, "tiles", result->tiles, "runner_up", "votes",
+                            result->runner_up_votes, "mirrored", "votes", result->mirrored_votes,
+                            "tiles", result->mirrored_tiles, "levels", refinery->levels);
+    return *ret_refine ? 0 : failure_set(failure, -ENOMEM, "no memory for the refinement's result");
+}
+
+static int open_refinery(struct refinery *refinery, struct tile_pair *pair,
+                         struct failure *failure) {
+    *pair = (struct tile_pair){.context = refinery->context,
+                               .pre = &refinery->pre,
+                               .post = &refinery->post,
+                               .with_images = true,
+                               .cache_bytes = CACHE_BYTES};
+    refinery->levels = json_array();
+    double pitch =
+        thumbnail_pitch(&refinery->post.layout, &refinery->post.layout, TILES_TEXTURE_SIDE_PX);
+    int r = thumbnail_load(refinery->context, "post", &refinery->post, pitch, &refinery->texture,
+                           failure);
+    if (r < 0)
+        return r;
+    feature_tone(&refinery->post, refinery->texture.pixels,
+                 (size_t)refinery->texture.width * (size_t)refinery->texture.height);
+    return tiles_crew_open(pair, &refinery->crew, failure);
+}
+
+int align_refine(const struct align_context *context, const json_t *pre_survey,
+                 const json_t *post_survey, const json_t *search, json_t **ret_refine,
+                 struct failure *failure) {
+    CLEANUP(refinery_cleanup) struct refinery refinery = {.context = context};
+    struct refine_result result = {.map = map_identity};
+    struct tile_pair pair;
+    int r = survey_read(pre_survey, "the pre survey", &refinery.pre, failure);
+    if (r == 0)
+        r = survey_read(post_survey, "the post survey", &refinery.post, failure);
+    if (r == 0)
+        r = search_read(search, &refinery.search, failure);
+    if (r == 0)
+        r = open_refinery(&refinery, &pair, failure);
+    if (r < 0)
+        return r;
+    if (refinery.search.count == 0) {
+        (void)snprintf(result.reason, sizeof(result.reason), "%s", refinery.search.reason);
+        return describe(&refinery, &result, ret_refine, failure);
+    }
+    r = choose_winner(&refinery, &result, failure);
+    if (r == 0)
+        r = refine_winner(&refinery, &result, failure);
+    return r == 0 ? describe(&refinery, &result, ret_refine, failure) : r;
+}
+
+static int read_count(const json_t *refine, const char *object, const char *key, int *ret,
+                      struct failure *failure) {
+    int64_t value = 0;
+    int r = json_read_int(json_object_get(refine, object), key, "refine", 0, INT32_MAX, &value,
+                          failure);
+    *ret = (int)value;
+    return r;
+}
+
+int refine_read(const json_t *checkpoint, struct refine_result *ret, struct failure *failure) {
+    struct refine_result result = {0};
+    const char *reason = NULL, *model = NULL;
+    int r = json_read_string(checkpoint, "reason", "refine", &reason, failure);
+    if (r == 0)
+        r = json_read_string(checkpoint, "model", "refine", &model, failure);
+    if (r == 0)
+        r = map_json_read(json_object_get(checkpoint, "post_to_pre"), "refine", &result.map,
+                          failure);
+    if (r == 0)
+        r = read_count(checkpoint, "referee", "votes", &result.votes, failure);
+    if (r == 0)
+        r = read_count(checkpoint, "referee", "tiles", &result.tiles, failure);
+    if (r == 0)
+        r = read_count(checkpoint, "runner_up", "votes", &result.runner_up_votes, failure);
+    if (r == 0)
+        r = read_count(checkpoint, "mirrored", "votes", &result.mirrored_votes, failure);
+    if (r == 0)
+        r = read_count(checkpoint, "mirrored", "tiles", &result.mirrored_tiles, failure);
+    if (r < 0)
+        return r;
+    while (result.model < FIT_MODEL_COUNT && strcmp(fit_model_name(result.model), model) != 0)
+        result.model++;
+    if (result.model == FIT_MODEL_COUNT)
+        return failure_set(failure, -EINVAL, "refine: \"%s\" is no model", model);
+    (void)snprintf(result.reason, sizeof(result.reason), "%s", reason);
+    *ret = result;
+    return 0;
+}

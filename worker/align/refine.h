@@ -1,0 +1,32 @@
+/* From the right hypothesis to a map that is exact to a fraction of a pixel.
+ *
+ * The referee (referee.h) chooses among the hypotheses; tiles refine the winner at a coarse level,
+ * at a middle one and at full resolution. Only even cells are used for fits at full resolution:
+ * verify judges on the odd ones. The model goes up from similarity to affine to homography only
+ * when residuals of tiles left out of the fit fall clearly.
+ */
+#ifndef WORKER_ALIGN_REFINE_H
+#define WORKER_ALIGN_REFINE_H
+
+#include "worker/align/align.h"
+#include "worker/align/fit.h"
+
+struct refine_result {
+    char reason[256]; /* why there is no map at all; else "" */
+    struct map map;
+    enum fit_model model;
+    int votes, tiles;    /* the referee's, for the winner */
+    int runner_up_votes; /* the best different hypothesis's */
+    int mirrored_votes, mirrored_tiles;
+};
+
+/* Reads a refine checkpoint. */
+MUST_USE int refine_read(const json_t *checkpoint, struct refine_result *ret,
+                         struct failure *failure);
+
+/* Whether the map is one that a microscope and a slide can produce: its local magnification of
+ * areas is positive, within [0.5, 2], and near what scale_min and scale_max allow, all over. */
+bool refine_is_plausible(const struct map *map, const struct params *params, double width,
+                         double height);
+
+#endif

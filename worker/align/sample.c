@@ -1,0 +1,111 @@
+/* See sample.h. */
+#include "worker/align/sample.h"
+
+#include <math.h>
+#include <stddef.h>
+
+enum { TAPS_BEFORE = 1, TAPS_AFTER = 2 };
+
+/* Walks along one row of the window: the three linear forms of the map, one step in x. */
+struct walk {
+    double u, v, w;    /* numerators and denominator at the row's first pixel */
+    double du, dv, dw; /* per pixel */
+};
+
+static struct walk begin_row(const struct map *map, double x, double y) {
+    const double *h = map->h;
+    return (struct walk){h[0] * x + h[1] * y + h[2],
+                         h[3] * x + h[4] * y + h[5],
+                         h[6] * x + h[7] * y + h[8],
+                         h[0],
+                         h[3],
+                         h[6]};
+}
+
+static struct map_point walk_at(const struct walk *walk, int step) {
+    double w = walk->w + step * walk->dw;
+    return (struct map_point){(walk->u + step * walk->du) / w, (walk->v + step * walk->dv) / w};
+}
+
+void sample_linear(const struct sample_block *block, const struct map *map,
+                   const struct sample_window *window, float *ret) {
+    for (int row = 0; row < window->height; row++) {
+        struct walk walk = begin_row(map, window->x, window->y + row);
+        float *to = ret + (size_t)row * (size_t)window->width;
+        for (int column = 0; column < window->width; column++) {
+            struct map_point p = walk_at(&walk, column);
+            double x = p.x - block->x, y = p.y - block->y;
+            to[column] = 0;
+            if (!(x >= 0 && y >= 0 && x < block->width - 1 && y < block->height - 1))
+                continue;
+            int left = (int)x, top = (int)y;
+            float a = (float)(x - left), b = (float)(y - top);
+            const float *from = block->pixels + (size_t)top * (size_t)block->width + left;
+            const float *below = from + block->width;
+            float upper = from[0] + a * (from[1] - from[0]);
+            float lower = below[0] + a * (below[1] - below[0]);
+            to[column] = upper + b * (lower - upper);
+        }
+    }
+}
+
+static void cubic_weights(float t, float ret[4]) {
+    float t2 = t * t, t3 = t2 * t;
+    ret[0] = -0.5F * t3 + t2 - 0.5F * t;
+    ret[1] = 1.5F * t3 - 2.5F * t2 + 1;
+    ret[2] = -1.5F * t3 + 2 * t2 + 0.5F * t;
+    ret[3] = 0.5F * t3 - 0.5F * t2;
+}
+
+static float cubic_at(const struct sample_block *block, int left, int top, float a, float b) {
+    float wx[4], wy[4], sum = 0;
+    cubic_weights(a, wx);
+    cubic_weights(b, wy);
+    const float *from =
+        block->pixels + (ptrdiff_t)(top - TAPS_BEFORE) * block->width + (left - TAPS_BEFORE);
+    for (int j = 0; j < 4; j++, from += block->width)
+        sum += wy[j] * (wx[0] * from[0] + wx[1] * from[1] + wx[2] * from[2] + wx[3] * from[3]);
+    return sum;
+}
+
+void sample_cubic(const struct sample_block *block, const struct map *map,
+                  const struct sample_window *window, float *ret, float *ret_weight) {
+    for (int row = 0; row < window->height; row++) {
+        struct walk walk = begin_row(map, window->x, window->y + row);
+        size_t start = (size_t)row * (size_t)window->width;
+        for (int column = 0; column < window->width; column++) {
+            struct map_point p = walk_at(&walk, column);
+            double x = p.x - block->x, y = p.y - block->y;
+            size_t i = start + (size_t)column;
+            bool inside = x >= TAPS_BEFORE && y >= TAPS_BEFORE && x < block->width - TAPS_AFTER &&
+                          y < block->height - TAPS_AFTER;
+            int left = inside ? (int)x : 0, top = inside ? (int)y : 0;
+            ret[i] = inside ? cubic_at(block, left, top, (float)(x - left), (float)(y - top)) : 0;
+            if (ret_weight)
+                ret_weight[i] = inside ? 1 : 0;
+        }
+    }
+}
+
+struct sample_window sample_reach(const struct map *map, const struct sample_window *window,
+                                  double margin) {
+    double left = HUGE_VAL, top = HUGE_VAL, right = -HUGE_VAL, bottom = -HUGE_VAL;
+    for (int corner = 0; corner < 4; corner++) {
+        double x = window->x + (corner & 1 ? window->width - 1 : 0);
+        double y = window->y + (corner & 2 ? window->height - 1 : 0);
+        struct map_point p = map_apply(map, x, y);
+        left = fmin(left, p.x);
+        right = fmax(right, p.x);
+        top = fmin(top, p.y);
+        bottom = fmax(bottom, p.y);
+    }
+    left = floor(left - margin) - TAPS_BEFORE;
+    top = floor(top - margin) - TAPS_BEFORE;
+    right = floor(right + margin) + TAPS_AFTER + 1;
+    bottom = floor(bottom + margin) + TAPS_AFTER + 1;
+    const double limit = 1 << 30; /* far outside any image; keeps the conversion defined */
+    if (!(left > -limit && top > -limit && right < limit && bottom < limit))
+        return (struct sample_window){0, 0, 0, 0};
+    return (struct sample_window){(int)left, (int)top, (int)(right - left) + 1,
+                                  (int)(bottom - top) + 1};
+}

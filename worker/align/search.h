@@ -1,0 +1,33 @@
+/* Global search: where could the post image lie in the pre image at all?
+ *
+ * Both images, reduced to SEARCH_SIDE_PX, as local features (feature.h) with half-whitened spectra
+ * (each divided by the root of its magnitude: between plain and phase-only correlation, Horner &
+ * Gianino 1984), are correlated at every rotation and magnification asked for, all shifts at once
+ * by Fourier transform. The same is done with the pre image mirrored, which no turning of a slide
+ * can produce: its best score is what chance can reach, or a warning that one image is mirrored.
+ */
+#ifndef WORKER_ALIGN_SEARCH_H
+#define WORKER_ALIGN_SEARCH_H
+
+#include "worker/align/align.h"
+
+enum { SEARCH_SIDE_PX = 144, SEARCH_MAX_HYPOTHESES = 16, SEARCH_LEAST_SIDE_PX = 96 };
+
+struct search_hypothesis {
+    double score; /* normalised correlation of the features, at most 1 */
+    double angle_rad, scale;
+    struct map map; /* full resolution */
+};
+
+struct search_result {
+    struct search_hypothesis hypotheses[SEARCH_MAX_HYPOTHESES]; /* best first, all different */
+    int count;
+    struct search_hypothesis mirrored; /* map includes the mirror */
+    char reason[256];                  /* why there is nothing to search; else "" */
+};
+
+/* Reads a search checkpoint. */
+MUST_USE int search_read(const json_t *checkpoint, struct search_result *ret,
+                         struct failure *failure);
+
+#endif

@@ -1,0 +1,148 @@
+/* The decision of verify.h, apart from the measuring. Each rule is one function that either has
+ * nothing against the map or says what, in words a biologist can act on. */
+#include "worker/align/verify.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const double CHANCE_LIMIT = 1e-6;   /* agreement less likely by accident is real */
+static const double AGREEING_SHARE = 0.5;  /* of the confident tiles */
+static const double CONFIDENT_SHARE = 0.2; /* of all tiles asked */
+static const double SECTOR_SHARE = 0.6;
+static const double RUNNER_UP_SHARE = 0.75; /* of the winner's votes */
+static const double SEARCH_MARGIN = 1.3;    /* registration.md: below it is a warning */
+static const double AMBIGUOUS_SHARE = 0.4;
+static const double LEAST_OVERLAP = 0.15;
+static const double MIRROR_MARGIN = 1.25;
+enum { LEAST_MIRROR_VOTES = 12 };
+
+const char *verify_status_name(enum verify_status status) {
+    static const char *const names[VERIFY_STATUS_COUNT] = {
+        [VERIFY_ALIGNED] = "aligned", [VERIFY_DOUBTFUL] = "doubtful", [VERIFY_FAILED] = "failed"};
+    return names[status];
+}
+
+/* Probability that at least k of n tiles agree when each does with probability p. */
+static double binomial_tail(int n, int k, double p) {
+    if (k <= 0)
+        return 1;
+    double sum = 0;
+    for (int i = k; i <= n; i++)
+        sum += exp(lgamma(n + 1.0) - lgamma(i + 1.0) - lgamma(n - i + 1.0) + i * log(p) +
+                   (n - i) * log1p(-p));
+    return sum;
+}
+
+static bool looks_mirrored(const struct verify_facts *facts) {
+    return facts->refine.mirrored_votes >= LEAST_MIRROR_VOTES &&
+           facts->refine.mirrored_votes > 2 * facts->refine.votes &&
+           facts->search_mirrored > MIRROR_MARGIN * facts->search_score;
+}
+
+/* true: there is no alignment at all. */
+static bool explain_failure(const struct verify_facts *facts, char *reason) {
+    if (facts->refine.reason[0]) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES, "%s", facts->refine.reason);
+        return true;
+    }
+    if (looks_mirrored(facts)) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the images match only as mirror images (%d of %d tiles agree): one of them "
+                       "was flipped; flip it back and run again",
+                       facts->refine.mirrored_votes, facts->refine.mirrored_tiles);
+        return true;
+    }
+    if (facts->held_out == 0) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the images have no common structure: the best map leaves no textured part "
+                       "of the post image inside the pre image");
+        return true;
+    }
+    if (binomial_tail(facts->held_out, facts->agreeing, facts->chance) > CHANCE_LIMIT) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the images have no common structure: only %d of %d test tiles find their "
+                       "counterpart where the best map puts it, and chance alone finds about %.0f; "
+                       "check that both files show the same sample",
+                       facts->agreeing, facts->held_out, facts->chance * facts->held_out);
+        return true;
+    }
+    if (!facts->plausible) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the best map magnifies beyond scale_min and scale_max: the images do not "
+                       "show the same sample, or these parameters are too narrow");
+        return true;
+    }
+    return false;
+}
+
+static bool explain_doubt_of_place(const struct verify_facts *facts, char *reason) {
+    if (facts->ambiguity_tested > 0 &&
+        facts->ambiguous > AMBIGUOUS_SHARE * facts->ambiguity_tested) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the structure repeats itself every %.0f px: %d of %d test tiles fit as "
+                       "well elsewhere, so the map may be off by whole periods",
+                       facts->repeat_px, facts->ambiguous, facts->ambiguity_tested);
+        return true;
+    }
+    if (facts->refine.runner_up_votes > RUNNER_UP_SHARE * facts->refine.votes &&
+        facts->search_score < SEARCH_MARGIN * facts->search_runner_up) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "another position fits nearly as well: %d tiles vote for it, %d for this "
+                       "one",
+                       facts->refine.runner_up_votes, facts->refine.votes);
+        return true;
+    }
+    if (facts->overlap < LEAST_OVERLAP) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the images share only %.0f %% of the post image", 100 * facts->overlap);
+        return true;
+    }
+    return false;
+}
+
+static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct params *params,
+                                 char *reason) {
+    if (facts->agreeing < params->min_tiles) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "too little common structure to be sure: %d test tiles agree, min_tiles "
+                       "asks for %d",
+                       facts->agreeing, params->min_tiles);
+        return true;
+    }
+    if (facts->median_px > params->max_residual_px) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the map leaves a median of %.1f px on %d test tiles, above max_residual "
+                       "(%g px): the tissue was deformed between the scans, or the stains show "
+                       "different structures",
+                       facts->median_px, facts->confident, params->max_residual_px);
+        return true;
+    }
+    if (facts->agreeing < AGREEING_SHARE * facts->confident ||
+        facts->confident < CONFIDENT_SHARE * facts->held_out) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "most of the tissue does not agree with the map: %d of %d test tiles do",
+                       facts->agreeing, facts->held_out);
+        return true;
+    }
+    if (facts->sectors_agreeing < SECTOR_SHARE * facts->sectors) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the images agree in %d of %d parts of the tissue only: it moved or tore "
+                       "between the scans",
+                       facts->sectors_agreeing, facts->sectors);
+        return true;
+    }
+    return false;
+}
+
+enum verify_status verify_decide(const struct verify_facts *facts, const struct params *params,
+                                 char ret_reason[VERIFY_REASON_BYTES]) {
+    if (explain_failure(facts, ret_reason))
+        return VERIFY_FAILED;
+    if (explain_doubt_of_place(facts, ret_reason) ||
+        explain_doubt_of_fit(facts, params, ret_reason))
+        return VERIFY_DOUBTFUL;
+    (void)snprintf(ret_reason, VERIFY_REASON_BYTES,
+                   "%d of %d test tiles that the fit did not use agree, to a median of %.2f px",
+                   facts->agreeing, facts->held_out, facts->median_px);
+    return VERIFY_ALIGNED;
+}
