@@ -69,6 +69,8 @@ static int dispatch(int argc, char **argv) {
 int main(int argc, char **argv) {
     /* a reader that went away shows as EPIPE where it is written, not as a dead supervisor */
     (void)signal(SIGPIPE, SIG_IGN);
+    /* and a file size limit (ulimit -f) as EFBIG, which is met like a full disk */
+    (void)signal(SIGXFSZ, SIG_IGN);
     const int status = dispatch(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
         (void)fprintf(stderr, "registrar: cannot write to stdout: %s\n", strerror(errno));

@@ -84,20 +84,32 @@ static void set_full(struct ledger_commit *commit, bool full) {
 
 static void on_retry(uv_timer_t *timer);
 
+/* The last act, when nobody will be told any more. */
+static void keep_what_can_be(struct ledger_commit *commit) {
+    int r = ledger_store_flush(commit->store, NULL);
+    if (r == 0)
+        r = ledger_store_sync(commit->store, NULL);
+    (void)r; /* there is nothing else to try */
+}
+
 /* Writes what is staged and keeps room for what will come. */
 static void flush(struct ledger_commit *commit) {
-    struct failure failure = commit->unrecorded;
+    struct failure failure = {0};
     if (commit->fatal)
         return;
-    int r = failure.code ? failure.code : ledger_store_flush(commit->store, &failure);
-    bool full = false;
+    if (commit->unrecorded.code) {
+        keep_what_can_be(commit);
+        go_fatal(commit, &commit->unrecorded);
+        return;
+    }
+    int r = ledger_store_flush(commit->store, &failure);
     if (r == 0)
         r = ledger_store_reserve(commit->store, &failure);
     if (r < 0 && !ledger_store_is_full(r)) {
         go_fatal(commit, &failure);
         return;
     }
-    full = r < 0;
+    const bool full = r < 0;
     if (!full)
         (void)uv_timer_stop(&commit->retry); /* cannot fail */
     else if (!uv_is_active((const uv_handle_t *)&commit->retry))
@@ -247,10 +259,8 @@ void ledger_commit_close(struct ledger_commit *commit) {
     /* The store is the caller's again when this returns. */
     if (commit->syncing && uv_cancel((uv_req_t *)&commit->sync) < 0)
         uv_sem_wait(&commit->sync_ended);
-    int r = commit->fatal ? -EIO : ledger_store_flush(commit->store, NULL);
-    if (r == 0)
-        r = ledger_store_sync(commit->store, NULL);
-    (void)r; /* nobody is left to be told */
+    if (!commit->fatal)
+        keep_what_can_be(commit);
     uv_close((uv_handle_t *)&commit->flusher, on_closed);
     uv_close((uv_handle_t *)&commit->retry, on_closed);
 }

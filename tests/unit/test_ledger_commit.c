@@ -190,11 +190,14 @@ static void closing_from_a_callback(void **state) {
 
 static void what_cannot_be_recorded_is_fatal(void **state) {
     struct bench *bench = *state;
+    assert_int_equal(append(bench, "kept"), 2);
     assert_int_equal(append(bench, "\xff not UTF-8"), 0);
+    assert_int_equal(append(bench, "too late"), 0);
     assert_int_equal(bench->n_states, 0);
     assert_int_equal(uv_run(&bench->loop, UV_RUN_DEFAULT), 0);
     assert_true(bench->fatal);
     assert_non_null(strstr(bench->text, "not UTF-8"));
+    assert_int_equal(records_in_file(bench), 2);
     assert_true(ledger_commit_idle(bench->commit));
 }
 
