@@ -25,8 +25,8 @@
  *   {"event":"file","index":0,"width":w,"height":h,"samples":s,"bits":b,"size":n,"scratch":false,
  *    "block":196608,"stream":8388608}
  *        width and height as displayed; scratch: align will write a tiled copy of it;
- *        block: bytes decoded at a time for a small region, 0 when it is read from the file as it is;
- *        stream: bytes of buffers while it is read from top to bottom
+ *        block: bytes decoded at a time for a small region, 0 when it is read from the file as it
+ * is; stream: bytes of buffers while it is read from top to bottom
  *   {"event":"file","index":0,"error":"one sentence"}
  * registrar-worker hash takes the same and reports:
  *   {"event":"begin","index":0}

@@ -4,6 +4,7 @@ import csv
 import fcntl
 import io
 import os
+import resource
 import sys
 import zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -222,6 +223,34 @@ def _(t):
     ran = t.run("ledger", "--help")
     expect(ran.returncode, 0, "exit status of --help")
     expect_in("--wide", ran.stdout, "help")
+
+
+@test("a full disk stops the batch, loses nothing, and the batch goes on when there is room")
+def _(t):
+    # a limit on the size of files: the kernel refuses what it refuses on a full disk
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    manifest = t.manifest(*({"id": f"c/t{i}", "command": ["true"]} for i in range(60)))
+    process = t.start("run", "--manifest", manifest, "-o", t.out, stderr=subprocess.PIPE,
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                            (20000, resource.RLIM_INFINITY)))
+    said = []
+    for row in process.stderr:
+        said.append(row.decode())
+        if "is full" in said[-1]:
+            break
+    expect_in(str(t.out), said[-1], "what it says of the full disk")
+    expect_in("continues by itself", said[-1], "what it says of the full disk")
+    told = [row.split()[1] for row in said if row.startswith("ok ")]
+    recorded = [record["task"] for record in t.ledger("task_end")]
+    expect([task for task in told if task not in recorded], [], "told and not recorded")
+    assert len(recorded) < 60, "the disk was full too late"
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, unlimited)
+    rest = process.stderr.read().decode()
+    expect(process.wait(), 0, "exit status")
+    expect_in("room on the disk again", rest, "stderr")
+    ends = [record["task"] for record in t.ledger("task_end")]
+    expect(sorted(ends), sorted(f"c/t{i}" for i in range(60)), "finished tasks, each once")
+    expect(t.run("ledger", "verify", "-o", t.out).returncode, 0, "verify")
 
 
 @test("a long ledger is read in bounded memory")
