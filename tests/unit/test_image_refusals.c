@@ -211,6 +211,70 @@ static void damage_in_the_middle_is_named(void **state) {
     assert_int_equal(unlink(path), 0);
 }
 
+/* Overwrites the image's link to the next: some programs leave garbage there. */
+static void link_to_nowhere(const char *path) {
+    unsigned char bytes[8];
+    static const unsigned char garbage[4] = {0xf1, 0xff, 0xff, 0x7f};
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, bytes, 4, 4), 4);
+    off_t at = (off_t)bytes[0] | bytes[1] << 8 | bytes[2] << 16 | (off_t)bytes[3] << 24;
+    assert_int_equal(pread(fd, bytes, 2, at), 2);
+    at += 2 + 12 * (bytes[0] | bytes[1] << 8);
+    assert_int_equal(pwrite(fd, garbage, 4, at), 4);
+    assert_int_equal(close(fd), 0);
+}
+
+static void a_broken_chain_may_lose_the_image(void **state) {
+    (void)state;
+    char path[IMAGE_PATH_BYTES];
+    struct image_file file = grey();
+    image_write_file(image_in_folder("chain.tif", path), &file);
+    link_to_nowhere(path);
+    expect_refusal(path, -EBADMSG, "the header of its image 2 cannot be read");
+    file.width = file.height = 4100; /* no thumbnail, and all there is in the file */
+    image_write_file(path, &file);
+    link_to_nowhere(path);
+    struct failure failure = {0};
+    struct image *image = NULL;
+    if (image_open(path, &image, &failure) < 0)
+        fail_msg("%s", failure.text);
+    assert_int_equal(image_get_info(image)->width, file.width);
+    image_close(image);
+    assert_int_equal(truncate(path, 3 * size_of(path)), 0);
+    expect_refusal(path, -EBADMSG, "the header of its image 2 cannot be read");
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_missing_jpeg_end_is_fine(void **state) {
+    (void)state;
+    static const unsigned char zeros[2];
+    char path[IMAGE_PATH_BYTES];
+    struct image_file file = grey();
+    file.compression = COMPRESSION_JPEG;
+    file.tile_width = file.tile_height = 32;
+    image_write_file(image_in_folder("endless.tif", path), &file);
+    TIFF *tiff = TIFFOpen(path, "r");
+    assert_non_null(tiff);
+    int last = (int)TIFFGetStrileByteCount(tiff, 7) - 2;
+    TIFFClose(tiff);
+    struct failure failure = {0};
+    struct image *image = NULL;
+    struct image_canvas whole, endless;
+    struct image_identity identity;
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(image_open(path, &image, &failure), 0);
+        if (image_stream_all(image, NULL, round ? &endless : &whole, &identity, &failure) < 0)
+            fail_msg("%s", failure.text);
+        image_close(image);
+        spoil(path, 7, zeros, sizeof(zeros), last);
+    }
+    assert_memory_equal(whole.pixels, endless.pixels, 147 * 131);
+    free(whole.pixels);
+    free(endless.pixels);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* Writes to the file while it is being read. */
 static int disturb(void *context, const struct image_band *band, struct failure *failure) {
     (void)failure;
@@ -438,11 +502,18 @@ static void flipped_bytes_never_crash(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kinds_are_refused_by_name),     cmocka_unit_test(what_is_no_tiff),
-        cmocka_unit_test(only_reduced_images),           cmocka_unit_test(cut_files_are_refused),
-        cmocka_unit_test(damage_in_the_middle_is_named), cmocka_unit_test(a_change_is_noticed),
-        cmocka_unit_test(a_callback_stops_the_stream),   cmocka_unit_test(regions_must_lie_inside),
-        cmocka_unit_test(the_copy_belongs_to_its_image), cmocka_unit_test(a_cut_copy_is_stale),
+        cmocka_unit_test(kinds_are_refused_by_name),
+        cmocka_unit_test(what_is_no_tiff),
+        cmocka_unit_test(only_reduced_images),
+        cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(damage_in_the_middle_is_named),
+        cmocka_unit_test(a_change_is_noticed),
+        cmocka_unit_test(a_broken_chain_may_lose_the_image),
+        cmocka_unit_test(a_missing_jpeg_end_is_fine),
+        cmocka_unit_test(a_callback_stops_the_stream),
+        cmocka_unit_test(regions_must_lie_inside),
+        cmocka_unit_test(the_copy_belongs_to_its_image),
+        cmocka_unit_test(a_cut_copy_is_stale),
         cmocka_unit_test(flipped_bytes_never_crash),
     };
     return cmocka_run_group_tests(tests, image_make_folder, image_remove_folder);

@@ -5,6 +5,7 @@
 #include "worker/tiff/file_hash.h"
 #include "worker/tiff/orientation.h"
 #include "worker/tiff/scratch.h"
+#include "worker/tiff/tiff_directory.h"
 
 #include <errno.h>
 
@@ -37,7 +38,7 @@ static int read_layout(struct image *image, struct failure *failure) {
     struct tiff_handle *handle = NULL;
     int r = tiff_handle_open(&image->file, false, &handle, failure);
     if (r == 0)
-        r = tiff_layout_choose(handle, image->file.path, failure);
+        r = tiff_directory_choose(handle, &image->file, failure);
     if (r == 0)
         r = tiff_layout_read(handle, &image->file, &image->layout, failure);
     tiff_handle_close(handle);

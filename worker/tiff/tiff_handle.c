@@ -109,21 +109,25 @@ error_cb(TIFF *tiff, void *context, const char *module, const char *format, va_l
     return 1;
 }
 
-/* libjpeg fills in grey for data that is missing, and only warns. */
+/* libjpeg only warns when it fills in grey for pixels that are missing; its warnings that begin
+ * with these words are about pixels, but for bytes too many between two markers. (A missing end
+ * marker, "Premature end of JPEG file", is none: some scanners leave it out.) */
+static bool is_about_pixels(const char *module, const char *text) {
+    if (module && strcmp(module, "JPEGLib") == 0)
+        return strncmp(text, "Corrupt JPEG data", 17) == 0 && !strstr(text, "extraneous bytes");
+    return strncmp(text, "Improper JPEG strip/tile size", 29) == 0; /* smaller than it must be */
+}
+
 __attribute__((format(printf, 4, 0))) static int
 warning_cb(TIFF *tiff, void *context, const char *module, const char *format, va_list args) {
     (void)tiff;
     struct tiff_handle *handle = context;
-    bool from_jpeg = module && strcmp(module, "JPEGLib") == 0;
-    bool too_small = module && strncmp(format, "Improper JPEG", 13) == 0;
-    if (!from_jpeg && !too_small)
-        return 1;
     char text[sizeof(handle->message)];
     va_list copy;
     va_copy(copy, args);
-    (void)vsnprintf(text, sizeof(text), format, copy);
+    (void)vsnprintf(text, sizeof(text), format, copy); /* the beginning is enough */
     va_end(copy);
-    if (strstr(text, "extraneous bytes")) /* between markers: the pixels are whole */
+    if (!is_about_pixels(module, text))
         return 1;
     handle->damaged = true;
     if (!handle->message[0])

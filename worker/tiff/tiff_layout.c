@@ -1,4 +1,4 @@
-/* Choosing and checking an image's layout; see tiff_layout.h.
+/* Checking an image's layout; see tiff_layout.h.
  *
  * The checks run from what the pixels mean, over how they are stored, to where they lie: the first
  * reason found is the one a user can act on. Every block's place is compared with the file's size,
@@ -85,59 +85,6 @@ damaged(const struct tiff_file *file, struct failure *failure, const char *forma
     return failure_set(failure, -EBADMSG,
                        "%s: %s; the file is damaged or incomplete, copy or export it again",
                        file->path, what);
-}
-
-static bool is_full_image(TIFF *tiff) {
-    uint32_t kind = 0;
-    uint16_t old_kind = 0, photometric = 0;
-    if (TIFFGetField(tiff, TIFFTAG_SUBFILETYPE, &kind) &&
-        (kind & (FILETYPE_REDUCEDIMAGE | FILETYPE_MASK)))
-        return false;
-    if (TIFFGetField(tiff, TIFFTAG_OSUBFILETYPE, &old_kind) && old_kind == OFILETYPE_REDUCEDIMAGE)
-        return false;
-    return !(TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &photometric) &&
-             photometric == PHOTOMETRIC_MASK);
-}
-
-static uint64_t area_of(TIFF *tiff) {
-    uint32_t width = 0, height = 0;
-    (void)TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
-    (void)TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height);
-    return (uint64_t)width * height;
-}
-
-int tiff_layout_choose(struct tiff_handle *handle, const char *path, struct failure *failure) {
-    TIFF *tiff = tiff_handle_tiff(handle);
-    uint64_t best_area = 0, best = 0;
-    bool found = false;
-    int n = 0;
-    for (; n < TIFF_LIMIT_DIRECTORIES && TIFFReadDirectory(tiff); n++) {
-        uint64_t area = area_of(tiff);
-        if (is_full_image(tiff) && (!found || area > best_area)) {
-            found = true;
-            best_area = area;
-            best = TIFFCurrentDirOffset(tiff);
-        }
-        tiff_handle_forget(handle); /* a complaint about one tag is none about the chain */
-    }
-    if (n == TIFF_LIMIT_DIRECTORIES)
-        return failure_set(failure, -ENOTSUP,
-                           "%s: more than %d images in one file; export the one to align", path,
-                           TIFF_LIMIT_DIRECTORIES);
-    /* A chain that breaks off may have lost the very image that is meant. */
-    if (tiff_handle_message(handle)[0]) {
-        char what[64];
-        (void)snprintf(what, sizeof(what), "the header of its image %d cannot be read", n + 1);
-        return tiff_handle_fail(handle, what, failure);
-    }
-    if (!found)
-        return failure_set(failure, -ENOTSUP,
-                           "%s: no full image among its %d (all are marked as reduced or masks); "
-                           "export the full image",
-                           path, n);
-    if (!TIFFSetSubDirectory(tiff, best))
-        return tiff_handle_fail(handle, "the image's directory cannot be read", failure);
-    return 0;
 }
 
 static int check_size(TIFF *tiff, const struct tiff_file *file, struct tiff_layout *layout,

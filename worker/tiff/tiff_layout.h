@@ -26,11 +26,6 @@ struct tiff_layout {
     uint32_t resolution_unit;
 };
 
-/* Finds the largest full image: directories marked as reduced levels or masks are passed over; of
- * equals the first. Leaves the handle there. */
-MUST_USE int tiff_layout_choose(struct tiff_handle *handle, const char *path,
-                                struct failure *failure);
-
 /* Checks and describes the image whose directory the handle is at. -ENOTSUP: a kind of image that
  * is refused; -EBADMSG: a damaged file. */
 MUST_USE int tiff_layout_read(struct tiff_handle *handle, const struct tiff_file *file,
