@@ -5,16 +5,21 @@
 
 #include <math.h>
 
+enum { TONE_STEPS = 512 };
+
 static const double LOG_STRETCH = 12; /* k: how much dark structure is raised */
 /* Local deviations below this share of the image's own count as flat ground. */
 static const double FLAT_SHARE = 0.35;
 
 void feature_tone(const struct survey *survey, float *pixels, size_t count) {
-    float low = (float)survey->low, range = (float)fmax(survey->high - survey->low, 1e-6);
-    float k = (float)LOG_STRETCH, norm = (float)(1 / log1p(LOG_STRETCH));
+    float table[TONE_STEPS + 2];
+    for (int i = 0; i <= TONE_STEPS + 1; i++)
+        table[i] = (float)(log1p(LOG_STRETCH * i / TONE_STEPS) / log1p(LOG_STRETCH));
+    float low = (float)survey->low, scale = TONE_STEPS / (float)fmax(survey->high - low, 1e-6);
     for (size_t i = 0; i < count; i++) {
-        float t = fminf(fmaxf((pixels[i] - low) / range, 0), 1);
-        pixels[i] = norm * log1pf(k * t);
+        float t = fminf(fmaxf((pixels[i] - low) * scale, 0), TONE_STEPS);
+        int step = (int)t;
+        pixels[i] = table[step] + (t - (float)step) * (table[step + 1] - table[step]);
     }
 }
 

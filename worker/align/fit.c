@@ -346,3 +346,13 @@ void fit_cross_residuals(const struct fit_match *matches, size_t count, enum fit
             ret[i] = fit_residual(&matches[i], &map);
     }
 }
+
+double fit_binomial_tail(int n, int k, double p) {
+    if (k <= 0)
+        return 1;
+    double sum = 0;
+    for (int i = k; i <= n; i++)
+        sum += exp(lgamma(n + 1.0) - lgamma(i + 1.0) - lgamma(n - i + 1.0) + i * log(p) +
+                   (n - i) * log1p(-p));
+    return sum;
+}

@@ -49,6 +49,10 @@ double fit_residual(const struct fit_match *match, const struct map *map);
 void fit_cross_residuals(const struct fit_match *matches, size_t count, enum fit_model model,
                          const struct map *start, size_t folds, double *ret);
 
+/* Probability that at least k of n independent trials succeed when each does with probability p:
+ * whether so many agreeing tiles can be an accident. */
+double fit_binomial_tail(int n, int k, double p);
+
 /* Sorts values; the p-quantile (0 to 1), interpolated. count >= 1. */
 double fit_quantile(double *values, size_t count, double p);
 

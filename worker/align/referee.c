@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <math.h>
 
-enum { LEVEL_SIDE_PX = 512, LEAST_CELLS = 40, MOST_TILES = 60 };
+enum { LEVEL_SIDE_PX = 512, MOST_TILES = 60 };
 
 static const double AGREE_PX = 2.5; /* of the level */
 
@@ -87,7 +87,7 @@ static int collect(const struct tiles_grid *grid, const struct tile_shift *shift
 int referee_try(const struct referee *referee, const struct map *map, int reach_px, bool mirror,
                 struct tiles_span progress, struct referee_verdict *ret, struct failure *failure) {
     struct tiles_choice choice = {
-        .level = referee->level, .least_cells = LEAST_CELLS, .most_tiles = MOST_TILES, .map = map};
+        .level = referee->level, .overlap = true, .most_tiles = MOST_TILES, .map = map};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
     int r = tiles_choose(referee->texture, referee->pre, referee->post, &choice, &grid, failure);
     if (r < 0)

@@ -18,10 +18,13 @@ enum {
     LEAST_CELLS = 80, /* per level: half of them are for judging */
     MOST_TILES = 160, /* fitted per level */
     CROSS_FOLDS = 5,
+    FREE_TILES = 4,        /* a fit brings about so many into agreement by itself */
     MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */
 };
 static const uint64_t CACHE_BYTES = 12 << 20; /* of each thread's reader of each image */
 
+static const double PI = 3.14159265358979323846;
+static const double CHANCE_LIMIT = 1e-6;  /* a fit less likely by accident is believed */
 static const double INLIER_PX = 5;        /* of the level: farther off counts as wrong */
 static const double CLEARLY_FALLS = 0.93; /* residuals of left-out tiles, for a higher model */
 static const double CLEARLY_PX = 0.004;
@@ -118,19 +121,56 @@ static enum fit_model choose_model(const struct refinery *refinery, const struct
 struct level_fit {
     struct map map;
     enum fit_model model;
+    bool credible; /* more tiles agree than accident allows */
     size_t tiles, inliers;
     double median_px; /* residual of the fitted tiles, px of the level */
 };
 
+/* How a level's tiles were looked for. */
+struct level_search {
+    int level, reach_px;
+};
+
+/* px of the level: farther off counts as wrong. Well below the reach, or all would be right. */
+static double inlier_px(const struct level_search *search) {
+    return fmin(INLIER_PX, search->reach_px / 3.0);
+}
+
+/* Whether so many tiles can lie near one map by accident. */
+static bool is_credible(const struct level_search *search, size_t count, size_t agreeing) {
+    double share = inlier_px(search) / (2.0 * search->reach_px + 1);
+    double chance = PI * share * share;
+    /* fitting itself brings a few tiles into agreement */
+    int earned = (int)agreeing - FREE_TILES;
+    return fit_binomial_tail((int)count, earned, chance) < CHANCE_LIMIT;
+}
+
+/* The chosen model's map, or a lower model's where that one is not plausible. */
+static struct map fit_chosen(const struct refinery *refinery, const struct fit_match *matches,
+                             size_t count, const struct map *similarity, double *scratch,
+                             enum fit_model *ret_model) {
+    enum fit_model model = choose_model(refinery, matches, count, similarity, scratch);
+    for (; model > FIT_SIMILARITY; model--) {
+        struct map map;
+        if (fit_polish(matches, count, model, similarity, &map) == 0 && plausible(refinery, &map)) {
+            *ret_model = model;
+            return map;
+        }
+    }
+    *ret_model = FIT_SIMILARITY;
+    return *similarity;
+}
+
+/* matches are reordered: those that count come first. */
 static int fit_level(const struct refinery *refinery, struct fit_match *matches, size_t count,
-                     int level, const struct map *start, struct level_fit *ret,
+                     const struct level_search *search, struct level_fit *ret,
                      struct failure *failure) {
-    struct level_fit fit = {.map = *start, .tiles = count};
+    struct level_fit fit = {.tiles = count};
     CLEANUP_TRACKED double *scratch = tracked_alloc(count + 1, sizeof(*scratch), "residuals");
     if (!scratch)
         return failure_set(failure, -ENOMEM, "no memory for %zu residuals", count);
     struct fit_options options = {.model = FIT_SIMILARITY,
-                                  .inlier_px = ldexp(INLIER_PX, level),
+                                  .inlier_px = ldexp(inlier_px(search), search->level),
                                   .seed = refinery->context->params->seed};
     struct map similarity;
     if (fit_run(matches, count, &options, &similarity) == 0) {
@@ -138,40 +178,56 @@ static int fit_level(const struct refinery *refinery, struct fit_match *matches,
         for (size_t i = 0; i < count; i++)
             if (fit_residual(&matches[i], &similarity) < 2 * options.inlier_px)
                 matches[n++] = matches[i];
-        struct map map = similarity;
-        fit.model = choose_model(refinery, matches, n, &similarity, scratch);
-        while (fit_polish(matches, n, fit.model, &similarity, &map) < 0 ||
-               !plausible(refinery, &map)) {
-            map = similarity;
-            if (fit.model == FIT_SIMILARITY)
-                break;
-            fit.model--;
+        fit.map = fit_chosen(refinery, matches, n, &similarity, scratch, &fit.model);
+        for (size_t i = 0; i < n; i++) {
+            scratch[i] = fit_residual(&matches[i], &fit.map);
+            fit.inliers += scratch[i] < options.inlier_px;
         }
-        fit.map = map;
-        fit.inliers = n;
-        for (size_t i = 0; i < n; i++)
-            scratch[i] = fit_residual(&matches[i], &map);
-        fit.median_px = ldexp(fit_quantile(scratch, n, 0.5), -level);
+        fit.median_px = ldexp(fit_quantile(scratch, n, 0.5), -search->level);
+        fit.credible = plausible(refinery, &fit.map) && is_credible(search, count, fit.inliers);
     }
     *ret = fit;
     return 0;
 }
 
-/* One level: choose tiles, measure, fit. *map is replaced by the better one. */
-static int refine_level(struct refinery *refinery, int level, enum tiles_parity parity,
-                        struct tiles_span progress, struct map *map, enum fit_model *ret_model,
-                        struct failure *failure) {
-    struct tiles_choice choice = {
-        .level = level, .least_cells = LEAST_CELLS, .most_tiles = MOST_TILES, .map = map};
+/* Which tiles a level is refined on. */
+struct level_plan {
+    int level;
+    bool overlap;
+    enum tiles_parity parity;
+    struct tiles_span progress;
+};
+
+static int note_level(struct refinery *refinery, const struct level_plan *plan,
+                      const struct tiles_grid *grid, const struct level_fit *fit,
+                      struct failure *failure) {
+    json_t *entry =
+        json_pack("{s:i,s:i,s:I,s:I,s:f,s:s,s:b}", "level", plan->level, "tile_px", grid->size,
+                  "tiles", (json_int_t)fit->tiles, "inliers", (json_int_t)fit->inliers, "median_px",
+                  fit->median_px, "model", fit_model_name(fit->model), "credible", fit->credible);
+    if (json_array_append_new(refinery->levels, entry) < 0)
+        return failure_set(failure, -ENOMEM, "no memory for the refinement's result");
+    return 0;
+}
+
+/* One level: choose tiles, measure, fit. The result's map is replaced by the better one, if it is
+ * credible; *ret_credible tells. */
+static int refine_level(struct refinery *refinery, const struct level_plan *plan,
+                        struct refine_result *result, bool *ret_credible, struct failure *failure) {
+    struct tiles_choice choice = {.level = plan->level,
+                                  .least_cells = LEAST_CELLS,
+                                  .overlap = plan->overlap,
+                                  .most_tiles = MOST_TILES,
+                                  .map = &result->map};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
     int r =
         tiles_choose(&refinery->texture, &refinery->pre, &refinery->post, &choice, &grid, failure);
     if (r < 0)
         return r;
-    if (parity != TILES_BOTH) { /* those for judging are not even looked at */
+    if (plan->parity != TILES_BOTH) { /* those for judging are not even looked at */
         size_t n = 0;
         for (size_t i = 0; i < grid.count; i++)
-            if (grid.cells[i].parity == (int)parity)
+            if (grid.cells[i].parity == (int)plan->parity)
                 grid.cells[n++] = grid.cells[i];
         grid.count = n;
     }
@@ -181,23 +237,22 @@ static int refine_level(struct refinery *refinery, int level, enum tiles_parity 
         tracked_alloc(grid.count + 1, sizeof(*matches), "matches");
     if (!shifts || !matches)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid.count);
-    struct tile_request how = {.reach_px = grid.size / 4, .map = map};
-    r = tiles_measure_grid(refinery->crew, &grid, &how, progress, shifts, failure);
+    struct tile_request how = {.reach_px = grid.size / 4, .map = &result->map};
+    r = tiles_measure_grid(refinery->crew, &grid, &how, plan->progress, shifts, failure);
     if (r < 0)
         return r;
-    size_t count = gather_matches(&grid, shifts, map, parity, matches);
+    size_t count = gather_matches(&grid, shifts, &result->map, plan->parity, matches);
+    struct level_search search = {plan->level, how.reach_px};
     struct level_fit fit = {0};
-    r = fit_level(refinery, matches, count, level, map, &fit, failure);
+    r = fit_level(refinery, matches, count, &search, &fit, failure);
     if (r < 0)
         return r;
-    *map = fit.map;
-    *ret_model = fit.model;
-    json_t *entry = json_pack("{s:i,s:i,s:I,s:I,s:f,s:s}", "level", level, "tile_px", grid.size,
-                              "tiles", (json_int_t)fit.tiles, "inliers", (json_int_t)fit.inliers,
-                              "median_px", fit.median_px, "model", fit_model_name(fit.model));
-    if (json_array_append_new(refinery->levels, entry) < 0)
-        return failure_set(failure, -ENOMEM, "no memory for the refinement's result");
-    return 0;
+    if (fit.credible) {
+        result->map = fit.map;
+        result->model = fit.model;
+    }
+    *ret_credible = fit.credible;
+    return note_level(refinery, plan, &grid, &fit, failure);
 }
 
 static int compare_votes(const void *a, const void *b) {
@@ -295,15 +350,18 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
     while ((longer >> middle) > MIDDLE_SIDE_PX)
         middle++;
     middle = middle == 1 ? 2 : middle; /* level 1 costs as much to read as level 0 */
-    int r = refine_level(refinery, top, TILES_BOTH, (struct tiles_span){0.4, 0.45}, &result->map,
-                         &result->model, failure);
-    if (r == 0 && middle > 0 && middle < top)
-        r = refine_level(refinery, middle, TILES_BOTH, (struct tiles_span){0.45, 0.6}, &result->map,
-                         &result->model, failure);
-    if (r == 0)
-        r = refine_level(refinery, 0, TILES_EVEN, (struct tiles_span){0.6, 1}, &result->map,
-                         &result->model, failure);
-    return r;
+    const struct level_plan plans[] = {{top, true, TILES_BOTH, {0.4, 0.45}},
+                                       {middle, false, TILES_BOTH, {0.45, 0.6}},
+                                       {0, false, TILES_EVEN, {0.6, 1}}};
+    bool credible = true;
+    for (size_t i = 0; i < ARRAY_LEN(plans) && credible; i++) {
+        if (i == 1 && (middle == 0 || middle >= top))
+            continue;
+        int r = refine_level(refinery, &plans[i], result, &credible, failure);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 static int describe(struct refinery *refinery, const struct refine_result *result,

@@ -14,17 +14,28 @@ struct walk {
 
 static struct walk begin_row(const struct map *map, double x, double y) {
     const double *h = map->h;
-    return (struct walk){h[0] * x + h[1] * y + h[2],
-                         h[3] * x + h[4] * y + h[5],
-                         h[6] * x + h[7] * y + h[8],
-                         h[0],
-                         h[3],
-                         h[6]};
+    struct walk walk = {h[0] * x + h[1] * y + h[2],
+                        h[3] * x + h[4] * y + h[5],
+                        h[6] * x + h[7] * y + h[8],
+                        h[0],
+                        h[3],
+                        h[6]};
+    if (walk.dw == 0) { /* affine along the row: divided once */
+        walk.u /= walk.w, walk.v /= walk.w;
+        walk.du /= walk.w, walk.dv /= walk.w;
+        walk.w = 1;
+    }
+    return walk;
 }
 
-static struct map_point walk_at(const struct walk *walk, int step) {
-    double w = walk->w + step * walk->dw;
-    return (struct map_point){(walk->u + step * walk->du) / w, (walk->v + step * walk->dv) / w};
+static inline struct map_point walk_at(const struct walk *walk, int step) {
+    struct map_point p = {walk->u + step * walk->du, walk->v + step * walk->dv};
+    if (walk->dw != 0) {
+        double w = walk->w + step * walk->dw;
+        p.x /= w;
+        p.y /= w;
+    }
+    return p;
 }
 
 void sample_linear(const struct sample_block *block, const struct map *map,

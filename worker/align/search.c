@@ -23,10 +23,11 @@ enum {
     TAPER_PX = 8,
 };
 
+static const double LEAST_NORM = 1e-9; /* an empty canvas must not divide by zero */
 static const double PI = 3.14159265358979323846;
 /* A candidate half a step off still overlaps the finest structure kept (4 px) at the image's
  * typical radius (a third of a side). */
-static const double ANGLE_STEP_DEG = 2.4, SCALE_STEP = 0.042;
+static const double ANGLE_STEP_DEG = 3, SCALE_STEP = 0.05;
 /* Hypotheses whose maps differ by less than this share of the side, on average, are one. */
 static const double SAME_SHARE = 0.06;
 static const struct feature_scales SCALES = {1.0, 6.0, 10.0};
@@ -49,7 +50,8 @@ struct search {
     double fixed_norm;
     struct candidate *candidates;
     size_t n_candidates;
-    float *canvases[PARALLEL_MAX_THREADS];
+    size_t n_items; /* of work: a candidate, with the one turned by 180 degrees if any */
+    float *canvases[PARALLEL_MAX_THREADS]; /* two for each thread, one behind the other */
     atomic_size_t done;
 };
 
@@ -153,78 +155,121 @@ static double fill_part(const struct search *search, const struct map *map, int 
     return sqrt(power);
 }
 
-/* The largest value of one part that is not near a peak already taken. */
+/* A shift in -size/2 .. size/2 - 1. */
+static int wrap(int shift, int size) {
+    int wrapped = ((shift % size) + size) % size;
+    return wrapped < size / 2 ? wrapped : wrapped - size;
+}
+
+/* The largest value of one part that is not near a peak already taken. A negative norm asks for the
+ * largest value of the negative. */
 static struct peak find_peak(const struct search *search, const float *canvas, int part,
                              const struct peak *taken, int n_taken, double norm) {
     int size = search->size;
-    struct peak best = {.score = -HUGE_VAL};
+    float best = -HUGE_VALF, sign = norm < 0 ? -1 : 1;
+    struct peak peak = {0};
     for (int y = 0; y < size; y++)
         for (int x = 0; x < size; x++) {
-            double value = canvas[2 * ((size_t)y * (size_t)size + (size_t)x) + (size_t)part];
-            if (value <= best.score)
+            float value = sign * canvas[2 * ((size_t)y * (size_t)size + (size_t)x) + (size_t)part];
+            if (value <= best)
                 continue;
-            int dx = x < size / 2 ? x : x - size, dy = y < size / 2 ? y : y - size;
+            int dx = wrap(x, size), dy = wrap(y, size);
             bool near = false;
             for (int i = 0; i < n_taken; i++)
                 near |= abs(dx - taken[i].x) <= PEAK_RADIUS && abs(dy - taken[i].y) <= PEAK_RADIUS;
-            if (!near)
-                best = (struct peak){value, dx, dy};
+            if (near)
+                continue;
+            best = value;
+            peak = (struct peak){value / fabs(norm), dx, dy};
         }
-    best.score /= norm;
-    return best;
+    return peak;
 }
 
-static int try_candidate(void *opaque, int thread, size_t item, struct failure *failure) {
-    struct search *search = opaque;
-    struct candidate *candidate = &search->candidates[item];
-    float *canvas = search->canvases[thread];
+/* From a turn about pixel 0 to one about the fixed image's centre. */
+static void move_to_centre(const struct search *search, struct peak *peak) {
     int size = search->size;
-    struct map plain = canvas_map(search, candidate->angle_rad, candidate->scale, false);
-    struct map mirror = canvas_map(search, candidate->angle_rad, candidate->scale, true);
-    double plain_norm = fill_part(search, &plain, 0, canvas);
-    double mirror_norm = fill_part(search, &mirror, 1, canvas);
-    int r = bridge_dft(canvas, size, size, false, failure);
-    if (r < 0)
-        return r;
+    int twice_x = 2 * ((size - search->fixed.width) / 2) + search->fixed.width - 1;
+    int twice_y = 2 * ((size - search->fixed.height) / 2) + search->fixed.height - 1;
+    peak->x = wrap(peak->x + twice_x, size);
+    peak->y = wrap(peak->y + twice_y, size);
+}
+
+/* Correlates the canvas' spectrum with the fixed one. turned: with the moving image turned by 180
+ * degrees, whose spectrum is the conjugate, about pixel 0; the peaks are moved to the centre. */
+static int find_peaks(const struct search *search, const float *spectrum, bool turned,
+                      double plain_norm, double mirror_norm, float *canvas,
+                      struct candidate *candidate, struct failure *failure) {
     const float *fixed = search->spectrum;
+    float sign = turned ? -1 : 1;
+    int size = search->size;
     for (size_t i = 0; i < (size_t)size * (size_t)size; i++) { /* times the conjugate */
-        float re = canvas[2 * i], im = canvas[2 * i + 1];
+        float re = spectrum[2 * i], im = sign * spectrum[2 * i + 1];
         canvas[2 * i] = re * fixed[2 * i] + im * fixed[2 * i + 1];
         canvas[2 * i + 1] = im * fixed[2 * i] - re * fixed[2 * i + 1];
     }
-    r = bridge_dft(canvas, size, size, true, failure);
+    int r = bridge_dft(canvas, size, size, true, failure);
     if (r < 0)
         return r;
-    double tiny = 1e-9, norm = fmax(plain_norm * search->fixed_norm, tiny);
     for (int i = 0; i < PEAKS; i++)
-        candidate->peaks[i] = find_peak(search, canvas, 0, candidate->peaks, i, norm);
+        candidate->peaks[i] =
+            find_peak(search, canvas, 0, candidate->peaks, i, plain_norm * search->fixed_norm);
+    /* i times the mirror image, conjugated, is minus i times its conjugate */
     candidate->mirrored =
-        find_peak(search, canvas, 1, NULL, 0, fmax(mirror_norm * search->fixed_norm, tiny));
-    size_t done = atomic_fetch_add(&search->done, 1);
-    return progress_set(search->context->progress,
-                        0.1 + 0.9 * (double)done / (double)search->n_candidates);
+        find_peak(search, canvas, 1, NULL, 0, sign * mirror_norm * search->fixed_norm);
+    if (turned) {
+        for (int i = 0; i < PEAKS; i++)
+            move_to_centre(search, &candidate->peaks[i]);
+        move_to_centre(search, &candidate->mirrored);
+    }
+    return 0;
 }
 
+static int try_item(void *opaque, int thread, size_t item, struct failure *failure) {
+    struct search *search = opaque;
+    struct candidate *candidate = &search->candidates[item];
+    float *spectrum = search->canvases[thread];
+    float *canvas = spectrum + 2 * (size_t)search->size * (size_t)search->size;
+    struct map plain = canvas_map(search, candidate->angle_rad, candidate->scale, false);
+    struct map mirror = canvas_map(search, candidate->angle_rad, candidate->scale, true);
+    double plain_norm = fmax(fill_part(search, &plain, 0, spectrum), LEAST_NORM);
+    double mirror_norm = fmax(fill_part(search, &mirror, 1, spectrum), LEAST_NORM);
+    int r = bridge_dft(spectrum, search->size, search->size, false, failure);
+    if (r == 0)
+        r = find_peaks(search, spectrum, false, plain_norm, mirror_norm, canvas, candidate,
+                       failure);
+    if (r == 0 && item + search->n_items < search->n_candidates)
+        r = find_peaks(search, spectrum, true, plain_norm, mirror_norm, canvas,
+                       candidate + search->n_items, failure);
+    if (r < 0)
+        return r;
+    size_t done = atomic_fetch_add(&search->done, 1);
+    return progress_set(search->context->progress,
+                        0.1 + 0.9 * (double)done / (double)search->n_items);
+}
+
+/* Angles in order, all scales of each; when the search goes all round, the second half of the list
+ * is the first one turned by 180 degrees. */
 static int list_candidates(struct search *search, struct failure *failure) {
     const struct params *params = search->context->params;
     double range = params->angle_range_deg, ratio = log(params->scale_max / params->scale_min);
     bool all_round = range >= 180 - ANGLE_STEP_DEG / 2;
-    int n_angles =
-        all_round ? (int)ceil(360 / ANGLE_STEP_DEG) : 2 * (int)ceil(range / ANGLE_STEP_DEG) + 1;
+    int half = (int)ceil((all_round ? 180 : range) / ANGLE_STEP_DEG);
+    int n_angles = all_round ? 2 * half : 2 * half + 1;
     int n_scales = (int)ceil(ratio / SCALE_STEP) + 1;
     search->n_candidates = (size_t)n_angles * (size_t)n_scales;
+    search->n_items = all_round ? search->n_candidates / 2 : search->n_candidates;
     search->candidates =
         tracked_alloc(search->n_candidates, sizeof(*search->candidates), "candidates");
     if (!search->candidates)
         return failure_set(failure, -ENOMEM, "no memory for %zu candidates", search->n_candidates);
     for (int i = 0; i < n_angles; i++)
         for (int j = 0; j < n_scales; j++) {
-            double turn = all_round      ? 360.0 * i / n_angles - 180
-                          : n_angles > 1 ? range * (2.0 * i / (n_angles - 1) - 1)
+            double turn_deg = all_round  ? 180.0 * i / half - 180
+                              : half > 0 ? range * (i - half) / half
                                          : 0;
             double along = n_scales > 1 ? (double)j / (n_scales - 1) : 0.5;
             search->candidates[i * n_scales + j] = (struct candidate){
-                .angle_rad = turn * PI / 180, .scale = params->scale_min * exp(along * ratio)};
+                .angle_rad = turn_deg * PI / 180, .scale = params->scale_min * exp(along * ratio)};
         }
     return 0;
 }
@@ -314,7 +359,7 @@ static int run(struct search *search, struct search_result *result, struct failu
     search->spectrum = tracked_alloc(floats, sizeof(float), "spectrum");
     bool complete = search->spectrum != NULL;
     for (int i = 0; i < threads; i++) {
-        search->canvases[i] = tracked_alloc(floats, sizeof(float), "correlation canvas");
+        search->canvases[i] = tracked_alloc(2 * floats, sizeof(float), "correlation canvas");
         complete &= search->canvases[i] != NULL;
     }
     if (!complete)
@@ -326,7 +371,7 @@ static int run(struct search *search, struct search_result *result, struct failu
     if (r == 0)
         r = list_candidates(search, failure);
     if (r == 0)
-        r = parallel_run(search->n_candidates, threads, try_candidate, search, failure);
+        r = parallel_run(search->n_items, threads, try_item, search, failure);
     return r == 0 ? choose_hypotheses(search, result, failure) : r;
 }
 

@@ -368,6 +368,7 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
     if (is_flat(&m) || (n.xx == 0 && n.yy == 0))
         return;
     ret->measured = true;
+    ret->settled = sound;
     ret->correlation = m.product / sqrt(m.fixed_power * m.moving_power);
     ret->dx = dx;
     ret->dy = dy;

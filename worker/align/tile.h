@@ -40,6 +40,7 @@ struct tile_request {
 
 struct tile_shift {
     bool measured; /* false: outside the moving image, or flat */
+    bool settled;  /* Gauss-Newton stayed at the peak: there is one */
     /* post (x, y) matches pre map(x + dx, y + dy); px of the post image's level */
     double dx, dy;
     double peak_ratio;                /* of the correlation's highest peak to the next one, */

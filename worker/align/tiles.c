@@ -16,9 +16,12 @@ static const double BEST_PERCENT = 0.05; /* which ones the best are */
 /* Cells of the whole grid: above it they are spaced out, so that no list grows with the area. */
 static const size_t MOST_CELLS = 8192;
 
+enum { OVERLAPPING_SIZE = 64 };
 static const int SIZES[] = {TILE_MAX_SIZE, 96, 64, 48, 32};
 
-static int choose_size(const struct pyramid_size *level, size_t least_cells) {
+static int choose_size(const struct pyramid_size *level, size_t least_cells, bool overlap) {
+    if (overlap)
+        return OVERLAPPING_SIZE;
     for (size_t i = 0; i < ARRAY_LEN(SIZES); i++)
         if ((size_t)(level->width / SIZES[i]) * (size_t)(level->height / SIZES[i]) >= least_cells)
             return SIZES[i];
@@ -69,9 +72,10 @@ struct lattice {
     int columns, rows, step, left, top;
 };
 
-static struct lattice lay_lattice(const struct pyramid_size *level, int size) {
+static struct lattice lay_lattice(const struct pyramid_size *level, int size, bool overlap) {
     double cells = (double)(level->width / size) * (level->height / size);
     int step = size * (int)ceil(sqrt(fmax(cells / (double)MOST_CELLS, 1)));
+    step = overlap ? step / 2 : step;
     int columns = (level->width - size) / step + 1, rows = (level->height - size) / step + 1;
     if (level->width < size || level->height < size)
         columns = rows = 0;
@@ -93,7 +97,7 @@ static size_t list_cells(const struct thumbnail *texture, const struct survey *p
             grid->cells[n++] = (struct tiles_cell){
                 .x = x,
                 .y = y,
-                .parity = (row + column) % 2,
+                .parity = choice->overlap ? (row / 2 + column / 2) % 2 : (row + column) % 2,
                 .texture = texture_of(texture, x * factor / texture->pitch,
                                       y * factor / texture->pitch, side / texture->pitch)};
         }
@@ -182,8 +186,8 @@ int tiles_choose(const struct thumbnail *texture, const struct survey *pre,
                  struct tiles_grid *ret, struct failure *failure) {
     struct pyramid_size size = pyramid_level_size(&post->layout, choice->level);
     struct tiles_grid grid = {.level = choice->level,
-                              .size = choose_size(&size, choice->least_cells)};
-    struct lattice lattice = lay_lattice(&size, grid.size);
+                              .size = choose_size(&size, choice->least_cells, choice->overlap)};
+    struct lattice lattice = lay_lattice(&size, grid.size, choice->overlap);
     size_t most = (size_t)lattice.columns * (size_t)lattice.rows;
     grid.cells = tracked_alloc(most + 1, sizeof(*grid.cells), "cells");
     if (!grid.cells)

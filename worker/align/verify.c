@@ -22,6 +22,8 @@ static const double NULL_QUANTILE = 0.95; /* better than so much of the null is 
 static const double AGREE_FACTOR = 2;     /* times max_residual: where the map puts it */
 static const double LEAST_AGREE_PX = 2;
 static const double LEAST_CHANCE = 0.01;
+/* Below it "nearly as well" is no finding: everything correlates a little. */
+static const double LEAST_TESTED = 0.5;
 static const double AS_WELL = 0.92; /* of the correlation here: fits there as well */
 static const double SECTOR_AGREES = 1.0 / 3;
 
@@ -123,10 +125,10 @@ static int measure_null(struct verifier *verifier, struct failure *failure) {
 }
 
 /* How far the tile lies from where the map puts it, px of the pre image. */
-static double residual_px(const struct verifier *verifier, size_t i) {
-    struct fit_match match = tiles_match(&verifier->grid, &verifier->grid.cells[i],
-                                         &verifier->shifts[i], &verifier->refine.map);
-    return fit_residual(&match, &verifier->refine.map);
+static double residual_px(const struct tiles_grid *grid, size_t i, const struct tile_shift *shift,
+                          const struct map *map) {
+    struct fit_match match = tiles_match(grid, &grid->cells[i], shift, map);
+    return fit_residual(&match, map);
 }
 
 static double agree_px(const struct verifier *verifier) {
@@ -167,7 +169,7 @@ static void judge_tiles(struct verifier *verifier, double confident_from,
         asked[sector]++;
         if (shift->correlation <= confident_from)
             continue;
-        double residual = residual_px(verifier, i);
+        double residual = residual_px(&verifier->grid, i, shift, &verifier->refine.map);
         verifier->scratch[n++] = residual;
         if (residual < agree_px(verifier)) {
             facts->agreeing++;
@@ -195,7 +197,7 @@ static int test_ambiguity(struct verifier *verifier, const struct tiles_grid *gr
     size_t here[AMBIGUITY_TILES], n = 0;
     double factor = ldexp(1, grid->level), distances[AMBIGUITY_TILES];
     for (size_t i = 0; i < grid->count && n < AMBIGUITY_TILES; i++) {
-        if (!shifts[i].measured || shifts[i].correlation <= confident_from ||
+        if (!shifts[i].measured || shifts[i].correlation <= fmax(confident_from, LEAST_TESTED) ||
             (shifts[i].next_dx == 0 && shifts[i].next_dy == 0))
             continue;
         maps[n] = shifted_map(&verifier->refine.map, factor * shifts[i].next_dx,
@@ -216,7 +218,7 @@ static int test_ambiguity(struct verifier *verifier, const struct tiles_grid *gr
     size_t ambiguous = 0;
     for (size_t i = 0; i < n; i++) {
         const struct tile_shift *shift = &shifts[here[i]];
-        if (there[i].measured && there[i].correlation > AS_WELL * shift->correlation)
+        if (there[i].settled && there[i].correlation > AS_WELL * shift->correlation)
             distances[ambiguous++] =
                 factor * hypot(shift->next_dx - shift->dx, shift->next_dy - shift->dy);
     }
@@ -230,15 +232,14 @@ static int test_ambiguity(struct verifier *verifier, const struct tiles_grid *gr
     return 0;
 }
 
-/* Repeats that are longer than a full-resolution tile can see. */
-static int test_coarse_ambiguity(struct verifier *verifier, struct verify_facts *facts,
-                                 struct failure *failure) {
+/* At the referee's level: what is left when single cells do not match, and repeats that are longer
+ * than a full-resolution tile can see. */
+static int look_from_afar(struct verifier *verifier, struct verify_facts *facts,
+                          struct failure *failure) {
     struct tiles_choice choice = {.level = referee_level(&verifier->post),
-                                  .least_cells = AMBIGUITY_TILES,
-                                  .most_tiles = AMBIGUITY_TILES / 2,
+                                  .overlap = true,
+                                  .most_tiles = AMBIGUITY_TILES,
                                   .map = &verifier->refine.map};
-    if (choice.level == 0)
-        return 0;
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
     int r =
         tiles_choose(&verifier->texture, &verifier->pre, &verifier->post, &choice, &grid, failure);
@@ -251,7 +252,18 @@ static int test_coarse_ambiguity(struct verifier *verifier, struct verify_facts 
     struct tile_request how = {.reach_px = grid.size / 3, .map = &verifier->refine.map};
     r = tiles_measure_grid(verifier->crew, &grid, &how, (struct tiles_span){0.8, 0.9}, shifts,
                            failure);
-    return r == 0 ? test_ambiguity(verifier, &grid, shifts, 0, facts, failure) : r;
+    if (r < 0)
+        return r;
+    size_t n = 0;
+    CLEANUP_TRACKED double *residuals =
+        tracked_alloc(grid.count + 1, sizeof(*residuals), "residuals");
+    if (!residuals)
+        return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid.count);
+    for (size_t i = 0; i < grid.count; i++)
+        if (shifts[i].measured)
+            residuals[n++] = residual_px(&grid, i, &shifts[i], &verifier->refine.map);
+    facts->coarse_median_px = n > 0 ? fit_quantile(residuals, n, 0.5) : 0;
+    return test_ambiguity(verifier, &grid, shifts, 0, facts, failure);
 }
 
 static double overlap_of(const struct verifier *verifier) {
@@ -296,20 +308,20 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
     judge_null(verifier, facts, &confident_from);
     judge_tiles(verifier, confident_from, facts);
     r = test_ambiguity(verifier, &verifier->grid, verifier->shifts, confident_from, facts, failure);
-    return r == 0 ? test_coarse_ambiguity(verifier, facts, failure) : r;
+    return r == 0 ? look_from_afar(verifier, facts, failure) : r;
 }
 
 static json_t *describe_evidence(const struct verify_facts *facts) {
     return json_pack(
-        "{s:i,s:i,s:i,s:i,s:i,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:i,s:i,s:i}", "held_out",
+        "{s:i,s:i,s:i,s:i,s:i,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:i,s:i}", "held_out",
         facts->held_out, "confident", facts->confident, "agreeing", facts->agreeing, "null_tiles",
         facts->null_tiles, "null_agreeing", facts->null_agreeing, "chance", facts->chance,
         "sectors", facts->sectors, "sectors_agreeing", facts->sectors_agreeing, "ambiguity_tested",
         facts->ambiguity_tested, "ambiguous", facts->ambiguous, "repeat_px", facts->repeat_px,
-        "overlap", facts->overlap, "search_score", facts->search_score, "search_runner_up",
-        facts->search_runner_up, "search_mirrored", facts->search_mirrored, "votes",
-        facts->refine.votes, "runner_up_votes", facts->refine.runner_up_votes, "mirrored_votes",
-        facts->refine.mirrored_votes);
+        "coarse_median_px", facts->coarse_median_px, "overlap", facts->overlap, "search_score",
+        facts->search_score, "search_runner_up", facts->search_runner_up, "search_mirrored",
+        facts->search_mirrored, "votes", facts->refine.votes, "runner_up_votes",
+        facts->refine.runner_up_votes, "mirrored_votes", facts->refine.mirrored_votes);
 }
 
 static int describe(const struct verifier *verifier, const struct verify_facts *facts,

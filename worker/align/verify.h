@@ -23,6 +23,7 @@ struct verify_facts {
     int sectors, sectors_agreeing;
     int ambiguous, ambiguity_tested; /* tiles that fit elsewhere as well */
     double repeat_px;                /* where to: the median distance */
+    double coarse_median_px;         /* residual of tiles of a reduced level, px of the pre image */
     double overlap;                  /* share of the post image that lands inside the pre image */
     bool plausible;                  /* refine_is_plausible */
     double search_score, search_runner_up, search_mirrored;
