@@ -50,7 +50,8 @@ MUST_USE int preflight_run(const struct options *options, const struct task_list
                            const bool *wanted, const char *worker, struct preflight *ret,
                            struct failure *failure);
 enum preflight_level preflight_level(const struct preflight *preflight); /* the worse of the two */
-/* The contract's block ("=== Pre-flight ==="), advice and remedies with the user's own numbers. */
+/* The contract's block ("=== Pre-flight ==="), advice and remedies with the user's own numbers;
+ * nothing when no task is wanted. */
 void preflight_print(const struct preflight *preflight, const struct options *options,
                      FILE *stream);
 json_t *preflight_to_json(const struct preflight *preflight, const struct task_list *tasks);

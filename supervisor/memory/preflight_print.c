@@ -119,6 +119,8 @@ static void print_remedies(FILE *stream, const struct preflight *preflight) {
 void preflight_print(const struct preflight *preflight, const struct options *options,
                      FILE *stream) {
     char memory[LINE_BYTES], disk[LINE_BYTES];
+    if (preflight->n_wanted == 0)
+        return; /* nothing will start: there is nothing to say */
     const bool colour = terminal_has_colour(fileno(stream));
     format_memory(preflight, options, memory);
     format_disk(preflight, disk);

@@ -25,6 +25,8 @@ enum {
     END_TIMEOUT_MS = 10000, /* for a worker that has said all and closed its pipe */
 };
 
+#define MAX_BUFFER_BYTES (1ULL << 48)
+
 enum mode { MODE_HEADERS, MODE_HASHES };
 
 static const char *const mode_words[] = {[MODE_HEADERS] = "probe", [MODE_HASHES] = "hash"};
@@ -63,9 +65,9 @@ static bool read_header(const json_t *line, struct probe_result *result) {
         !read_u64(line, "height", INT32_MAX, &image->height) ||
         !read_u64(line, "samples", MAX_SAMPLES, &samples) || !read_u64(line, "bits", 64, &bits) ||
         (json_object_get(line, "block") &&
-         !read_u64(line, "block", INT32_MAX, &image->block_bytes)) ||
+         !read_u64(line, "block", MAX_BUFFER_BYTES, &image->block_bytes)) ||
         (json_object_get(line, "stream") &&
-         !read_u64(line, "stream", INT32_MAX, &image->stream_bytes)) ||
+         !read_u64(line, "stream", MAX_BUFFER_BYTES, &image->stream_bytes)) ||
         !read_u64(line, "size", INT64_MAX, &result->size))
         return false;
     image->samples = (uint32_t)samples;
