@@ -354,6 +354,7 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
         .cpu_ms = milliseconds(&usage->ru_utime) + milliseconds(&usage->ru_stime),
         .peak_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
         .min_rss_bytes = attempt->least_bytes,
+        .start_code = attempt->child ? 0 : attempt->start_failure.code,
     };
     memcpy(ret->started, attempt->started, sizeof(ret->started));
     memcpy(ret->stage, attempt->stage, sizeof(ret->stage));

@@ -63,6 +63,7 @@ struct attempt_result {
     uint64_t peak_rss_bytes;
     uint64_t min_rss_bytes; /* the least resident size seen while it ran; 0: too short to see */
     char stage[ATTEMPT_STAGE_BYTES];
+    int start_code;           /* negative errno: why it could not start; 0: it did */
     json_t *inputs, *outputs; /* arrays, owned; NULL when out of memory */
 };
 void attempt_judge(const struct attempt *attempt, struct attempt_result *ret);

@@ -9,10 +9,14 @@
 #include "supervisor/engine/record.h"
 #include "supervisor/engine/retry.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-enum { ENGINE_TASK_LEAST_SPACE_BYTES = 64 << 20 }; /* below it a failure is the disk's */
+enum {
+    ENGINE_TASK_LEAST_SPACE_BYTES = 64 << 20, /* with less, a worker's failure is the disk's */
+    ENGINE_TASK_LOG_BYTES = 1 << 20,
+};
 
 /* ---- the end of an attempt ---- */
 
@@ -42,20 +46,30 @@ static void remember(struct engine_slot *slot, struct attempt_result *result) {
     };
 }
 
-/* True when the failure is the disk's: the task waits for room and has lost no try by it. */
-static bool wants_space(const struct engine_slot *slot, const struct verdict_judgement *judgement) {
+/* Room that the task needs before it is worth trying again. A command's own needs are unknown. */
+static uint64_t least_space(const struct engine_slot *slot) {
+    uint64_t bytes = engine_state_forecast(slot)->disk_bytes;
+    uint64_t least = engine_state_task(slot)->kind == TASK_ALIGN ? ENGINE_TASK_LEAST_SPACE_BYTES
+                                                                 : ENGINE_TASK_LOG_BYTES;
+    return bytes > least ? bytes : least;
+}
+
+/* True when the failure is the disk's: the task waits for room and has lost no try by it. A command
+ * that failed may have a hundred reasons; only one whose log could not be written counts. */
+static bool wants_space(const struct engine_slot *slot, const struct attempt_result *result) {
     struct engine *engine = slot->engine;
     struct statvfs system;
     const char *out = engine->request->options->out;
-    if (engine_state_task(slot)->kind != TASK_ALIGN || judgement->verdict != VERDICT_FAILED ||
-        strcmp(judgement->cause, "environment") != 0 || statvfs(out, &system) < 0)
+    bool is_worker = engine_state_task(slot)->kind == TASK_ALIGN && result->start_code == 0 &&
+                     result->judgement.verdict == VERDICT_FAILED &&
+                     strcmp(result->judgement.cause, "environment") == 0;
+    if ((!is_worker && result->start_code != -ENOSPC) || statvfs(out, &system) < 0)
         return false;
     uint64_t free_bytes = (uint64_t)system.f_bavail * system.f_frsize;
-    if (free_bytes >= ENGINE_TASK_LEAST_SPACE_BYTES)
-        return false;
-    uint64_t task_bytes = engine_state_forecast(slot)->disk_bytes;
-    engine->space_needed =
-        task_bytes > ENGINE_TASK_LEAST_SPACE_BYTES ? task_bytes : ENGINE_TASK_LEAST_SPACE_BYTES;
+    uint64_t most = is_worker ? ENGINE_TASK_LEAST_SPACE_BYTES : least_space(slot);
+    if (free_bytes >= most)
+        return false; /* something else: waiting would not help */
+    engine->space_needed = least_space(slot);
     char left[UNITS_TEXT_BYTES], needed[UNITS_TEXT_BYTES], text[FAILURE_TEXT_BYTES];
     (void)snprintf(text, sizeof(text),
                    "the disk that holds %s is full (%s left): nothing new is started until %s are "
@@ -107,7 +121,7 @@ static void judge(struct engine_slot *slot) {
         .tries = slot->tries,
         .retries = engine->request->options->retries,
     };
-    bool no_space = wants_space(slot, &result.judgement);
+    bool no_space = wants_space(slot, &result);
     if (no_space)
         slot->tries--; /* the disk failed, not the task */
     bool again = no_space || retry_wanted(&facts);
