@@ -1,5 +1,5 @@
 /* The table formatter; see table.h. Widths are found in one pass over the cells, then the columns
- * that may shrink give way, one column at a time from the widest, until the line fits. */
+ * that may shrink give way, one terminal column at a time, until the line fits. */
 #include "supervisor/report/table.h"
 
 #include <errno.h>
@@ -73,16 +73,24 @@ void table_style(struct table *table, enum text_style style) {
         table->cells[table->n_cells - 1].style = style;
 }
 
-/* The column that gives way next, or n_columns when none can. */
-static size_t widest_shrinking(const struct table *table, const size_t *widths) {
+/* The widest column that may still shrink, or n_columns. prose: only those cut at the end. */
+static size_t widest_shrinking(const struct table *table, const size_t *widths, bool prose) {
     size_t widest = table->n_columns;
     for (size_t c = 0; c < table->n_columns; c++) {
-        if (!table->columns[c].shrinks || widths[c] <= MIN_SHRUNK_COLUMNS)
+        const struct table_column *column = &table->columns[c];
+        if (!column->shrinks || widths[c] <= MIN_SHRUNK_COLUMNS ||
+            (prose && column->cut != TEXT_CUT_END))
             continue;
         if (widest == table->n_columns || widths[c] >= widths[widest])
             widest = c;
     }
     return widest;
+}
+
+/* Sentences give way before ids: by an id a row is known. */
+static size_t next_to_shrink(const struct table *table, const size_t *widths) {
+    size_t c = widest_shrinking(table, widths, true);
+    return c < table->n_columns ? c : widest_shrinking(table, widths, false);
 }
 
 static void fit_widths(const struct table *table, size_t width, size_t *widths) {
@@ -96,7 +104,7 @@ static void fit_widths(const struct table *table, size_t width, size_t *widths) 
         total += widths[c];
     }
     while (total > width) {
-        size_t c = widest_shrinking(table, widths);
+        size_t c = next_to_shrink(table, widths);
         if (c == table->n_columns)
             return;
         widths[c]--;

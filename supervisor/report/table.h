@@ -22,7 +22,7 @@
 struct table_column {
     const char *title;
     bool right;        /* numbers: aligned to the right */
-    bool shrinks;      /* gives way when the table is too wide, the widest column first */
+    bool shrinks;      /* gives way when the table is too wide; prose, cut at its end, first */
     enum text_cut cut; /* where, when it shrinks */
 };
 
