@@ -62,6 +62,46 @@ static inline int ledger_fixture_count(void *context, const json_t *record,
     return 0;
 }
 
+/* cmocka setup and teardown: *state is a fixture. */
+static inline int ledger_fixture_setup(void **state) {
+    struct ledger_fixture *fixture = calloc(1, sizeof(*fixture));
+    assert_non_null(fixture);
+    ledger_fixture_make(fixture, false);
+    *state = fixture;
+    return 0;
+}
+
+static inline int ledger_fixture_teardown(void **state) {
+    ledger_fixture_remove(*state);
+    free(*state);
+    return 0;
+}
+
+/* Opens a ledger that must be whole. */
+static inline struct ledger_store *ledger_fixture_open(const char *path,
+                                                       uint64_t expected_records) {
+    struct ledger_store *store = NULL;
+    struct ledger_recovery recovery;
+    struct failure failure = {0};
+    uint64_t count = 0;
+    if (ledger_store_open(path, ledger_fixture_count, &count, &store, &recovery, &failure) < 0)
+        fail_msg("%s", failure.text);
+    assert_int_equal(count, expected_records);
+    assert_int_equal(recovery.n_records, expected_records);
+    assert_int_equal(recovery.set_aside_bytes, 0);
+    return store;
+}
+
+static inline void ledger_fixture_append(struct ledger_store *store, uint64_t expected_seq) {
+    struct failure failure = {0};
+    uint64_t seq = 0;
+    CLEANUP_JSON json_t *fields =
+        json_pack("{s:s, s:f}", "text", "line\nbreak \"quoted\" \x01", "x", 0.1);
+    if (ledger_store_append(store, "note", fields, &seq, &failure) < 0)
+        fail_msg("%s", failure.text);
+    assert_int_equal(seq, expected_seq);
+}
+
 #define ASSERT_MENTIONS(failure, words)                                                            \
     do {                                                                                           \
         if (!strstr((failure).text, words))                                                        \

@@ -1,9 +1,7 @@
-/* The store on real files: creation, replay, locking, what is no ledger, the rule as a table. */
-#include "common/clock.h"
+/* The store on real files: creation, restarts, locking, a full disk. */
 #include "supervisor/ledger/ledger_identity.h"
 #include "supervisor/ledger/ledger_line.h"
 #include "supervisor/ledger/ledger_lock.h"
-#include "supervisor/ledger/ledger_replay.h"
 #include "tests/unit/ledger_fixture.h"
 
 #include <signal.h>
@@ -12,49 +10,12 @@
 #include <sys/wait.h>
 #include <zlib.h>
 
-static int setup(void **state) {
-    struct ledger_fixture *fixture = calloc(1, sizeof(*fixture));
-    assert_non_null(fixture);
-    ledger_fixture_make(fixture, false);
-    *state = fixture;
-    return 0;
-}
-
-static int teardown(void **state) {
-    ledger_fixture_remove(*state);
-    free(*state);
-    return 0;
-}
-
-static struct ledger_store *open_store(const char *path, uint64_t expected_records) {
-    struct ledger_store *store = NULL;
-    struct ledger_recovery recovery;
-    struct failure failure = {0};
-    uint64_t count = 0;
-    if (ledger_store_open(path, ledger_fixture_count, &count, &store, &recovery, &failure) < 0)
-        fail_msg("%s", failure.text);
-    assert_int_equal(count, expected_records);
-    assert_int_equal(recovery.n_records, expected_records);
-    assert_int_equal(recovery.set_aside_bytes, 0);
-    return store;
-}
-
-static void append(struct ledger_store *store, uint64_t expected_seq) {
-    struct failure failure = {0};
-    uint64_t seq = 0;
-    CLEANUP_JSON json_t *fields =
-        json_pack("{s:s, s:f}", "text", "line\nbreak \"quoted\" \x01", "x", 0.1);
-    if (ledger_store_append(store, "note", fields, &seq, &failure) < 0)
-        fail_msg("%s", failure.text);
-    assert_int_equal(seq, expected_seq);
-}
-
 static void seq_goes_on_over_restarts(void **state) {
     const struct ledger_fixture *fixture = *state;
     char id[64];
     uint64_t seq = 0;
     for (int round = 0; round < 5; round++) {
-        struct ledger_store *store = open_store(fixture->path, seq);
+        struct ledger_store *store = ledger_fixture_open(fixture->path, seq);
         if (round == 0) {
             seq = 1; /* the record that names the ledger */
             (void)snprintf(id, sizeof(id), "%s", ledger_store_id(store));
@@ -62,7 +23,7 @@ static void seq_goes_on_over_restarts(void **state) {
         }
         assert_string_equal(ledger_store_id(store), id);
         for (int i = 0; i < 7; i++)
-            append(store, ++seq);
+            ledger_fixture_append(store, ++seq);
         if (round % 2) {
             struct failure failure = {0};
             assert_int_equal(ledger_store_sync(store, &failure), 0);
@@ -80,8 +41,8 @@ static void seq_goes_on_over_restarts(void **state) {
 /* The line's outside is a promise to other programs: checked without our own decoder. */
 static void a_line_is_as_promised(void **state) {
     const struct ledger_fixture *fixture = *state;
-    struct ledger_store *store = open_store(fixture->path, 0);
-    append(store, 2);
+    struct ledger_store *store = ledger_fixture_open(fixture->path, 0);
+    ledger_fixture_append(store, 2);
     char boot[LEDGER_IDENTITY_BOOT_BYTES];
     struct failure failure = {0};
     assert_int_equal(ledger_identity_boot(LEDGER_IDENTITY_BOOT_FILE, boot, &failure), 0);
@@ -137,7 +98,7 @@ static void one_writer(void **state) {
     assert_int_equal(count, 1);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    ledger_store_close(open_store(fixture->path, 1)); /* the lock went with its process */
+    ledger_store_close(ledger_fixture_open(fixture->path, 1)); /* the lock went with its process */
     for (int i = 0; i < 2; i++) {
         (void)close(ready[i]);
         (void)close(go[i]);
@@ -147,44 +108,14 @@ static void one_writer(void **state) {
 /* A program started while the ledger is open must not keep its lock. */
 static void the_lock_is_not_inherited(void **state) {
     const struct ledger_fixture *fixture = *state;
-    struct ledger_store *store = open_store(fixture->path, 0);
+    struct ledger_store *store = ledger_fixture_open(fixture->path, 0);
     FILE *stream = popen("echo started; cat /dev/zero", "r");
     assert_non_null(stream);
     char word[16];
     assert_non_null(fgets(word, sizeof(word), stream));
     ledger_store_close(store);
-    ledger_store_close(open_store(fixture->path, 1));
+    ledger_store_close(ledger_fixture_open(fixture->path, 1));
     assert_int_not_equal(pclose(stream), 0); /* ends by SIGPIPE */
-}
-
-static void what_is_no_ledger_stays(void **state) {
-    const struct ledger_fixture *fixture = *state;
-    static const char jpeg[] = "\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01";
-    static const struct {
-        const char *bytes;
-        size_t length;
-    } cases[] = {
-        {jpeg, sizeof(jpeg)},
-        {"task_key,min_memory_mb,max_memory_mb\nS/D,1,2\n", 46},
-        {"\n", 1},
-        {"{}\n{}\n", 6},
-        {"{\"v\":1,\"seq\":2}\n", 16},
-        {"\0\0\0\0x", 5},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        ledger_fixture_write(fixture->path, cases[i].bytes, cases[i].length);
-        struct ledger_store *store = NULL;
-        struct ledger_recovery recovery;
-        struct failure failure = {0};
-        assert_int_equal(ledger_store_open(fixture->path, NULL, NULL, &store, &recovery, &failure),
-                         -EMEDIUMTYPE);
-        ASSERT_MENTIONS(failure, "is not a ledger");
-        ASSERT_MENTIONS(failure, fixture->path);
-        size_t length = 0;
-        CLEANUP_FREE char *bytes = ledger_fixture_read(fixture->path, &length);
-        assert_int_equal(length, cases[i].length);
-        assert_memory_equal(bytes, cases[i].bytes, length);
-    }
 }
 
 static void other_kinds_of_file(void **state) {
@@ -203,138 +134,13 @@ static void other_kinds_of_file(void **state) {
                      -EINVAL);
     assert_int_equal(unlink(fixture->path), 0);
     ledger_fixture_write(fixture->path, "", 0);
-    ledger_store_close(open_store(fixture->path, 0)); /* an empty file is a new ledger */
-    ledger_store_close(open_store(fixture->path, 1));
-}
-
-/* Adds text as a line with a right checksum. */
-static void add_line(const char *path, const char *covered) {
-    CLEANUP_FCLOSE FILE *file = fopen(path, "ae");
-    assert_non_null(file);
-    assert_true(fprintf(file, "%s,\"crc\":\"%08lx\"}\n", covered,
-                        crc32(0, (const Bytef *)covered, (uInt)strlen(covered))) > 0);
-}
-
-/* The checksum is right, so no accident wrote it: refused, whatever had been promised. */
-static void right_checksums_around_wrong_lines(void **state) {
-    const struct ledger_fixture *fixture = *state;
-    CLEANUP_FREE char *deep = malloc(300000);
-    int used = sprintf(deep, "{\"v\":1,\"seq\":2,\"x\":");
-    memset(deep + used, '[', 200000);
-    deep[used + 200000] = '\0';
-#define FRAME(seq, time) "{\"v\":1,\"seq\":" seq ",\"time\":\"" time "\",\"boot\":\"b\",\"event\":"
-#define TIME "2026-11-21T20:00:00.123Z"
-    const struct {
-        const char *covered;
-        int r;
-        const char *mentions;
-    } cases[] = {
-        {deep, -EBADMSG, "not JSON"},
-        {"{\"a\":", -EBADMSG, "not JSON"},
-        {"{\"v\":1,\"v\":1,\"seq\":2", -EBADMSG, "not JSON"},
-        {"{\"v\":1,\"text\":\"\xff\"", -EBADMSG, "not JSON"},
-        {"{\"seq\":2", -EBADMSG, "version 0"},
-        {"{\"v\":2,\"seq\":2", -EPROTONOSUPPORT, "newer"},
-        {FRAME("2", "yesterday") "\"note\",\"synced\":1", -EBADMSG, "\"time\""},
-        {FRAME("2", TIME) "\"\",\"synced\":1", -EBADMSG, "\"event\""},
-        {FRAME("2", TIME) "7,\"synced\":1", -EBADMSG, "\"event\""},
-        {FRAME("\"2\"", TIME) "\"note\",\"synced\":1", -EBADMSG, "\"seq\""},
-        {FRAME("0", TIME) "\"note\",\"synced\":1", -EBADMSG, "\"seq\""},
-        {FRAME("-2", TIME) "\"note\",\"synced\":1", -EBADMSG, "\"seq\""},
-        {FRAME("2", TIME) "\"note\",\"synced\":2", -EBADMSG, "\"synced\""},
-        {FRAME("2", TIME) "\"note\"", -EBADMSG, "\"synced\""},
-        {FRAME("3", TIME) "\"note\",\"synced\":0", -EBADMSG, "lines are missing"},
-        {FRAME("1", TIME) "\"note\",\"synced\":0", -EBADMSG, "record 1 a second time"},
-        {FRAME("9223372036854775807", TIME) "\"note\",\"synced\":1", -EBADMSG, "missing"},
-        {FRAME("99999999999999999999", TIME) "\"note\",\"synced\":1", -EBADMSG, "not JSON"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        (void)unlink(fixture->path);
-        ledger_store_close(open_store(fixture->path, 0));
-        add_line(fixture->path, cases[i].covered);
-        struct ledger_store *store = NULL;
-        struct ledger_recovery recovery;
-        struct failure failure = {0};
-        int r = ledger_store_open(fixture->path, NULL, NULL, &store, &recovery, &failure);
-        if (r != cases[i].r)
-            fail_msg("%.80s: %d %s", cases[i].covered, r, failure.text);
-        ASSERT_MENTIONS(failure, cases[i].mentions);
-        ASSERT_MENTIONS(failure, "line 2");
-    }
-}
-
-/* What other lines may hold is no business of ours: NUL in a string, unknown events and members. */
-static void what_later_versions_may_write(void **state) {
-    const struct ledger_fixture *fixture = *state;
-    ledger_store_close(open_store(fixture->path, 0));
-    add_line(fixture->path, FRAME("2", TIME) "\"lunch\",\"synced\":1,\"x\":\"\\u0000\",\"y\":[{}]");
-    ledger_store_close(open_store(fixture->path, 2));
-}
-
-/* Lines far beyond any record, and a zero tail of many MiB, in bounded memory. */
-static void endless_lines(void **state) {
-    const struct ledger_fixture *fixture = *state;
-    static const char fills[] = {'\0', 'x'};
-    for (size_t i = 0; i < ARRAY_LEN(fills); i++) {
-        (void)unlink(fixture->path);
-        ledger_store_close(open_store(fixture->path, 0));
-        struct stat whole;
-        assert_int_equal(stat(fixture->path, &whole), 0);
-        const size_t block_bytes = 1 << 20, blocks = 40;
-        char *block = malloc(block_bytes);
-        memset(block, fills[i], block_bytes);
-        int fd = open(fixture->path, O_WRONLY | O_APPEND | O_CLOEXEC);
-        for (size_t n = 0; n < blocks; n++)
-            assert_int_equal(write(fd, block, block_bytes), block_bytes);
-        (void)close(fd);
-        free(block);
-        struct ledger_store *store = NULL;
-        struct ledger_recovery recovery;
-        struct failure failure = {0};
-        if (ledger_store_open(fixture->path, NULL, NULL, &store, &recovery, &failure) < 0)
-            fail_msg("%s", failure.text);
-        assert_int_equal(recovery.n_records, 1);
-        assert_int_equal(recovery.set_aside_bytes, blocks * block_bytes);
-        ledger_store_close(store);
-        struct stat aside;
-        assert_int_equal(stat(recovery.set_aside_path, &aside), 0);
-        assert_int_equal(aside.st_size, blocks * block_bytes);
-        if (fills[i] == '\0')
-            assert_true(aside.st_blocks * 512 < (blkcnt_t)block_bytes); /* a hole */
-        assert_int_equal(unlink(recovery.set_aside_path), 0);
-        ledger_store_close(open_store(fixture->path, 2));
-    }
-}
-
-/* A long hole of zeros may hide a promise at its far end. */
-static void a_promise_behind_a_long_hole(void **state) {
-    const struct ledger_fixture *fixture = *state;
-    struct ledger_store *store = open_store(fixture->path, 0);
-    append(store, 2);
-    struct failure failure = {0};
-    assert_int_equal(ledger_store_sync(store, &failure), 0);
-    append(store, 3);
-    ledger_store_close(store);
-    size_t length = 0;
-    CLEANUP_FREE char *bytes = ledger_fixture_read(fixture->path, &length);
-    size_t first = (size_t)(strchr(bytes, '\n') + 1 - bytes);
-    size_t third = (size_t)(strchr(bytes + first, '\n') + 1 - bytes);
-    const size_t hole = 5 << 20;
-    CLEANUP_FREE char *damaged = calloc(1, length + hole);
-    memcpy(damaged, bytes, first);
-    memcpy(damaged + third + hole, bytes + third, length - third);
-    ledger_fixture_write(fixture->path, damaged, length + hole);
-    struct ledger_recovery recovery;
-    assert_int_equal(ledger_store_open(fixture->path, NULL, NULL, &store, &recovery, &failure),
-                     -EBADMSG);
-    ASSERT_MENTIONS(failure, "line 2");
-    ASSERT_MENTIONS(failure, "records up to 2 had been safely on disk");
-    ASSERT_MENTIONS(failure, "head -n 1 OTHER-NAME");
+    ledger_store_close(ledger_fixture_open(fixture->path, 0)); /* an empty file is a new ledger */
+    ledger_store_close(ledger_fixture_open(fixture->path, 1));
 }
 
 static void what_does_not_fit_a_record(void **state) {
     const struct ledger_fixture *fixture = *state;
-    struct ledger_store *store = open_store(fixture->path, 0);
+    struct ledger_store *store = ledger_fixture_open(fixture->path, 0);
     struct failure failure = {0};
     CLEANUP_JSON json_t *own = json_pack("{s:i}", "seq", 7);
     assert_int_equal(ledger_store_append(store, "note", own, NULL, &failure), -EINVAL);
@@ -360,14 +166,14 @@ static void what_does_not_fit_a_record(void **state) {
     assert_int_equal(ledger_store_append(store, "note", biggest, &seq, &failure), 0);
     assert_int_equal(seq, 2); /* what was refused took no number */
     ledger_store_close(store);
-    ledger_store_close(open_store(fixture->path, 2));
+    ledger_store_close(ledger_fixture_open(fixture->path, 2));
 }
 
 /* When the disk is full the file stays whole, and the number is not consumed. */
 static void a_full_disk_leaves_the_file_whole(void **state) {
     const struct ledger_fixture *fixture = *state;
-    struct ledger_store *store = open_store(fixture->path, 0);
-    append(store, 2);
+    struct ledger_store *store = ledger_fixture_open(fixture->path, 0);
+    ledger_fixture_append(store, 2);
     struct stat status;
     assert_int_equal(stat(fixture->path, &status), 0);
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -382,12 +188,12 @@ static void a_full_disk_leaves_the_file_whole(void **state) {
     assert_int_equal(after.st_size, status.st_size);
     limit.rlim_cur = RLIM_INFINITY;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    append(store, 3);
+    ledger_fixture_append(store, 3);
     assert_int_equal(ledger_store_reserve(store, &failure), 0);
     assert_int_equal(stat(fixture->path, &after), 0);
     assert_true(after.st_blocks * 512 >= LEDGER_STORE_RESERVE_BYTES);
     ledger_store_close(store);
-    ledger_store_close(open_store(fixture->path, 3));
+    ledger_store_close(ledger_fixture_open(fixture->path, 3));
 }
 
 /* Without room for the torn tail's copy nothing is cut. */
@@ -397,7 +203,7 @@ static void healing_needs_room(void **state) {
         print_message("mount: %s\n", strerror(errno));
         skip();
     }
-    ledger_store_close(open_store(fixture->path, 0));
+    ledger_store_close(ledger_fixture_open(fixture->path, 0));
     CLEANUP_FREE char *block = malloc(4096);
     memset(block, 'x', 4096);
     int fd = open(fixture->path, O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -417,14 +223,6 @@ static void healing_needs_room(void **state) {
     assert_int_equal(umount(fixture->folder), 0);
 }
 
-static void a_first_record_without_a_name(void **state) {
-    const struct ledger_fixture *fixture = *state;
-    add_line(fixture->path, FRAME("1", TIME) "\"note\",\"synced\":0");
-    struct failure failure = {0};
-    assert_int_equal(ledger_store_read(fixture->path, NULL, NULL, &failure), -EBADMSG);
-    ASSERT_MENTIONS(failure, "\"ledger_id\"");
-}
-
 static int stop_at_second(void *context, const json_t *record, struct failure *failure) {
     (void)context;
     if (json_integer_value(json_object_get(record, "seq")) == 2)
@@ -434,9 +232,9 @@ static int stop_at_second(void *context, const json_t *record, struct failure *f
 
 static void the_caller_may_stop(void **state) {
     const struct ledger_fixture *fixture = *state;
-    struct ledger_store *store = open_store(fixture->path, 0);
-    append(store, 2);
-    append(store, 3);
+    struct ledger_store *store = ledger_fixture_open(fixture->path, 0);
+    ledger_fixture_append(store, 2);
+    ledger_fixture_append(store, 3);
     ledger_store_close(store);
     struct failure failure = {0};
     struct ledger_recovery recovery;
@@ -444,27 +242,7 @@ static void the_caller_may_stop(void **state) {
         ledger_store_open(fixture->path, stop_at_second, NULL, &store, &recovery, &failure),
         -ECANCELED);
     assert_string_equal(failure.text, "enough");
-    ledger_store_close(open_store(fixture->path, 3)); /* and nothing stays locked */
-}
-
-static void the_rule(void **state) {
-    (void)state;
-    static const struct {
-        struct ledger_replay_facts facts;
-        enum ledger_replay_state expected;
-    } cases[] = {
-        {{.n_records = 0}, LEDGER_REPLAY_CLEAN},
-        {{.n_records = 9, .promised = 8}, LEDGER_REPLAY_CLEAN},
-        {{.n_records = 9, .promised = 9, .any_bytes_behind = true}, LEDGER_REPLAY_TORN},
-        {{.n_records = 9, .promised = 10, .any_bytes_behind = true}, LEDGER_REPLAY_DAMAGED},
-        {{.n_records = 9, .any_bytes_behind = true, .out_of_turn = true}, LEDGER_REPLAY_DAMAGED},
-        {{.n_records = 0, .promised = 1, .any_bytes_behind = true, .like_creation = true},
-         LEDGER_REPLAY_DAMAGED},
-        {{.any_bytes_behind = true, .like_creation = true}, LEDGER_REPLAY_TORN},
-        {{.any_bytes_behind = true}, LEDGER_REPLAY_FOREIGN},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        assert_int_equal(ledger_replay_judge(&cases[i].facts), cases[i].expected);
+    ledger_store_close(ledger_fixture_open(fixture->path, 3)); /* and nothing stays locked */
 }
 
 static void boot_ids(void **state) {
@@ -519,24 +297,25 @@ static void holders(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(seq_goes_on_over_restarts, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_line_is_as_promised, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_writer, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_lock_is_not_inherited, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_is_no_ledger_stays, setup, teardown),
-        cmocka_unit_test_setup_teardown(other_kinds_of_file, setup, teardown),
-        cmocka_unit_test_setup_teardown(right_checksums_around_wrong_lines, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_later_versions_may_write, setup, teardown),
-        cmocka_unit_test_setup_teardown(endless_lines, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_promise_behind_a_long_hole, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_does_not_fit_a_record, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_full_disk_leaves_the_file_whole, setup, teardown),
-        cmocka_unit_test_setup_teardown(healing_needs_room, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_first_record_without_a_name, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_caller_may_stop, setup, teardown),
-        cmocka_unit_test(the_rule),
-        cmocka_unit_test_setup_teardown(boot_ids, setup, teardown),
-        cmocka_unit_test_setup_teardown(holders, setup, teardown),
+        cmocka_unit_test_setup_teardown(seq_goes_on_over_restarts, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_line_is_as_promised, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(one_writer, ledger_fixture_setup, ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_lock_is_not_inherited, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(other_kinds_of_file, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_does_not_fit_a_record, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_leaves_the_file_whole, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(healing_needs_room, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_caller_may_stop, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(boot_ids, ledger_fixture_setup, ledger_fixture_teardown),
+        cmocka_unit_test_setup_teardown(holders, ledger_fixture_setup, ledger_fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
