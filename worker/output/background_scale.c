@@ -25,7 +25,20 @@ struct counter {
 
 static const char *const kinds[] = {"manual", "percentile", "moffat", "histogram-peak"};
 
-static void count_tile(struct counter *counter, const struct tile_render_tile *tile) {
+/* Two numbers in [-0.5, 0.5) that look random and depend on the place alone (the finaliser of
+ * Stafford's 64-bit mixer). */
+static void spread_of(uint64_t place, float *ret_a, float *ret_b) {
+    place = (place ^ (place >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    place = (place ^ (place >> 27)) * 0x94d049bb133111ebULL;
+    place ^= place >> 31;
+    *ret_a = (float)(int32_t)(place >> 32) * 0x1p-32F;
+    *ret_b = (float)(int32_t)(place & 0xffffffff) * 0x1p-32F;
+}
+
+/* Ratios of whole counts pile up at simple fractions, most of all at 1, and hollow out what lies
+ * between. So each count is spread over its own unit interval before the ratio is taken. */
+static void count_tile(struct counter *counter, const struct tile_render_tile *tile,
+                       uint64_t tile_place) {
     float pre_factor = (float)counter->pre_bins_per_count;
     float post_factor = (float)counter->post_bins_per_count;
     for (uint32_t y = 0; y < tile->height; y++) {
@@ -36,8 +49,11 @@ static void count_tile(struct counter *counter, const struct tile_render_tile *t
             float pre = tile->pre_signal[at + x], post = tile->post_signal[at + x];
             counter->pre[(size_t)(pre * pre_factor)]++;
             counter->post[(size_t)(post * post_factor)]++;
-            if (pre > 0 && post > 0)
-                counter->ratio[log_ratio_bin(pre, post)]++;
+            if (!(pre > 0 && post > 0))
+                continue;
+            float pre_spread, post_spread;
+            spread_of(tile_place + at + x, &pre_spread, &post_spread);
+            counter->ratio[log_ratio_bin(pre + pre_spread, post + post_spread)]++;
         }
     }
 }
@@ -45,10 +61,12 @@ static void count_tile(struct counter *counter, const struct tile_render_tile *t
 static int count_cb(void *worker, uint32_t x, uint32_t y, struct failure *failure) {
     struct counter *counter = worker;
     const struct tile_render_tile *tile;
-    int r = tile_render_run(counter->render, counter->first_x + x * counter->step,
-                            counter->first_y + y * counter->step, &tile, failure);
+    uint32_t tile_x = counter->first_x + x * counter->step;
+    uint32_t tile_y = counter->first_y + y * counter->step;
+    int r = tile_render_run(counter->render, tile_x, tile_y, &tile, failure);
     if (r == 0)
-        count_tile(counter, tile);
+        count_tile(counter, tile,
+                   ((uint64_t)tile_y << 32 | tile_x) * TILE_RENDER_PX * TILE_RENDER_PX);
     return r;
 }
 

@@ -1,0 +1,485 @@
+#!/usr/bin/env python3
+# timeout: 300
+"""registrar-worker align on generated pairs: what it writes, and what it does when it is stopped,
+started again, lied to or out of disk."""
+import atexit
+import math
+import os
+import shutil
+import sys
+import tempfile
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from registrar_test import *
+from tiff_file import TiffFile
+
+STAGES = ["survey-pre", "survey-post", "search", "refine", "verify", "scale", "warp"]
+SIZE = (1500, 1200)
+PAIR = ["--rotation", "8", "--scale", "1.04", "--shift", "25,-40", "--gain", "1.3", "--objects",
+        "0.02", "--noise", "0.004"]
+
+_pairs = {}
+
+
+class Pair:
+    def __init__(self, folder, truth):
+        self.pre = folder / "raw" / "S" / "S_pre_D.tif"
+        self.post = folder / "raw" / "S" / "S_post_D.tif"
+        self.truth = truth
+
+
+def pair(*options, size=SIZE):
+    """A generated pair; the same options give the same files, made once."""
+    key = (size, *map(str, options))
+    if key not in _pairs:
+        folder = Path(tempfile.mkdtemp(prefix="registrar-pairs-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        subprocess.run([GENERATE, "--size", "%dx%d" % size, *map(str, options), "--truth",
+                        folder / "truth.json", folder / "raw", "S", "D"], check=True)
+        _pairs[key] = Pair(folder, json.loads((folder / "truth.json").read_text()))
+    return _pairs[key]
+
+
+class Run:
+    """One worker process; reports come on stdout since descriptor 3 is closed."""
+
+    def __init__(self, out, images, memory=512 << 20, threads=2, **params):
+        task = {"v": 1, "task": "S/D", "pre": str(images.pre), "post": str(images.post),
+                "out": str(out), "threads": threads, "memory_bytes": memory, "params": params}
+        self.out = Path(out)
+        self.process = subprocess.Popen([WORKER, "align"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process.stdin.write(json.dumps(task))
+        self.process.stdin.close()
+        self.reports = []
+
+    def read(self):
+        """The next report; None at the end."""
+        line = self.process.stdout.readline()
+        if line:
+            self.reports.append(json.loads(line))
+        return self.reports[-1] if line else None
+
+    def until(self, stage):
+        """Reads up to the stage's first report."""
+        while report := self.read():
+            if report.get("stage") == stage and report["event"] == "progress":
+                return
+        raise AssertionError(f"no report from {stage}: {self.reports[-3:]}")
+
+    def end(self, status=0):
+        while self.read():
+            pass
+        self.stderr = self.process.stderr.read()
+        self.process.stderr.close()
+        self.process.stdout.close()
+        expect(self.process.wait(), status, f"exit status ({self.stderr} {self.reports[-2:]})")
+        return self
+
+    def last(self, event):
+        return next(report for report in reversed(self.reports) if report["event"] == event)
+
+    def resumed(self):
+        return [report["stage"] for report in self.reports
+                if report["event"] == "stage_end" and report["resumed"]]
+
+    def json(self, name):
+        return json.loads((self.out / name).read_text())
+
+    def tiff(self, name):
+        return TiffFile(self.out / name)
+
+
+def align(out, images, **options):
+    """Runs to the end; the pair must come out aligned."""
+    run = Run(out, images, **options).end()
+    expect(run.last("result")["status"], "aligned", f"status ({run.last('result')['reason']})")
+    return run
+
+
+def mapped(rows, x, y):
+    u, v, w = (row[0] * x + row[1] * y + row[2] for row in rows)
+    return u / w, v / w
+
+
+def map_error(run, images):
+    """Mean distance in pre pixels of the found map from the true one over the tissue."""
+    found, true = run.json("transform.json")["post_to_pre"], images.truth["post_to_pre"]
+    points = images.truth["tissue_points"]
+    return sum(math.dist(mapped(found, x, y), mapped(true, x, y)) for x, y in points) / len(points)
+
+
+def covered(images, margin=0):
+    """Post pixels on a sparse lattice that the true map takes into pre, `margin` px inside."""
+    width, height = images.truth["pre_size"]
+    for y in range(3, images.truth["post_size"][1], 29):
+        for x in range(3, images.truth["post_size"][0], 31):
+            u, v = mapped(images.truth["post_to_pre"], x, y)
+            if margin <= u < width - margin and margin <= v < height - margin:
+                yield x, y
+
+
+def pictures(out):
+    return {name: (Path(out) / name).read_bytes()
+            for name in sorted(os.listdir(out)) if name.endswith(".tiff")}
+
+
+def expect_same(out, other, what):
+    same = pictures(out) == pictures(other)
+    assert same, f"{what}: the pictures differ"
+    expect((Path(out) / "transform.json").read_bytes(),
+           (Path(other) / "transform.json").read_bytes(), f"{what}: transform.json")
+
+
+@test("the outputs have the post frame, the pre depth, the true map and the true scale")
+def _(t):
+    images = pair(*PAIR, "--rgb")
+    run = align(t.out, images)
+    aligned, difference = run.tiff("aligned_pre.tiff"), run.tiff("difference.tiff")
+    expect((aligned.width, aligned.height), SIZE, "size of aligned_pre")
+    expect((aligned.samples, aligned.bits, aligned.is_big, aligned.is_tiled), (3, 8, True, True),
+           "samples, bits, BigTIFF, tiled")
+    expect((difference.width, difference.height), SIZE, "size of difference")
+    expect((difference.samples, difference.bits, difference.sample_format), (1, 32, 3),
+           "samples, bits, format of difference")
+    transform = run.json("transform.json")
+    expect([transform["pre_size"], transform["post_size"]], [list(SIZE), list(SIZE)], "sizes")
+    assert map_error(run, images) < 0.3, f"the map is {map_error(run, images):.3f} px off"
+    result = run.json("result.json")
+    assert abs(result["scale"] / 1.3 - 1) < 0.03, f"scale {result['scale']}, wanted 1.3"
+    expect(result["scale_kind"], "moffat", "scale_kind")
+    expect([entry["stage"] for entry in result["stages"]], STAGES, "stages")
+    expect([len(entry["hash"]) for entry in result["inputs"]], [32, 32], "hashes of the inputs")
+
+
+@test("aligned_pre is the specimen as the post frame sees it, to a count or two")
+def _(t):
+    # the same specimen through the identity: what aligned_pre would be without any resampling
+    options = ["--gain", "1", "--noise", "0", "--objects", "0"]
+    images = pair("--rotation", "8", "--scale", "1.04", "--shift", "25,-40", *options)
+    straight = TiffFile(pair("--rotation", "0", "--scale", "1", "--shift", "0,0", *options).pre)
+    run = align(t.out, images)
+    aligned = run.tiff("aligned_pre.tiff")
+    errors = [aligned.pixel(x, y) - straight.pixel(x, y) for x, y in covered(images, 4)]
+    rms = math.sqrt(sum(error ** 2 for error in errors) / len(errors))
+    assert len(errors) > 500 and rms < 1.5, f"rms {rms:.2f} counts over {len(errors)} pixels"
+    # half a pixel off in either direction would be seen
+    shifted = [aligned.pixel(x, y) - straight.pixel(x + 1, y) for x, y in covered(images, 4)]
+    worse = math.sqrt(sum(error ** 2 for error in shifted) / len(shifted))
+    assert worse > 2 * rms, f"a whole pixel's shift changes the error from {rms} to {worse} only"
+
+
+@test("difference is post - scale x aligned pre of the chosen channels, and 0 off the overlap")
+def _(t):
+    images = pair(*PAIR, "--rgb", "--colour", "0.4,1,0.7")
+    for channel, channels in ((1, [1]), ([0, 2], [0, 2])):
+        run = align(t.out, images, channel=channel)
+        expect(run.json("result.json")["channel"]["pre"]["channels"], channels, "channel")
+        scale = run.json("result.json")["scale"]
+        aligned, difference = run.tiff("aligned_pre.tiff"), run.tiff("difference.tiff")
+        post = TiffFile(images.post)
+        for x, y in covered(images, 2):
+            pre_signal = sum(aligned.pixel(x, y, c) for c in channels)
+            wanted = sum(post.pixel(x, y, c) for c in channels) - scale * pre_signal
+            assert abs(difference.pixel(x, y) - wanted) < 1e-3, f"difference at {x},{y}"
+        corners = [(0, 0), (SIZE[0] - 1, 0), (0, SIZE[1] - 1), (SIZE[0] - 1, SIZE[1] - 1)]
+        found = run.json("transform.json")["post_to_pre"]
+        outside = [corner for corner in corners if not (
+            -0.5 <= mapped(found, *corner)[0] < SIZE[0] - 0.5 and
+            -0.5 <= mapped(found, *corner)[1] < SIZE[1] - 0.5)]
+        assert outside, "no corner lies outside pre: the test says nothing"
+        for x, y in outside:
+            expect([aligned.pixel(x, y, c) for c in range(3)] + [difference.pixel(x, y)],
+                   [0, 0, 0, 0.0], f"corner {x},{y}")
+
+
+@test("16 bit stays 16 bit, and the other kernels agree with cubic")
+def _(t):
+    images = pair(*PAIR, "--bits", "16", "--grey")
+    run = align(t.out, images)
+    cubic = run.tiff("aligned_pre.tiff")
+    expect((cubic.bits, cubic.samples), (16, 1), "bits, samples")
+    assert map_error(run, images) < 0.3, "the map is off"
+    for kernel in ("linear", "lanczos", "nearest"):
+        other = align(t.folder / kernel, images, interpolation=kernel).tiff("aligned_pre.tiff")
+        errors = [abs(other.pixel(x, y) - cubic.pixel(x, y)) for x, y in covered(images, 4)]
+        mean = sum(errors) / len(errors)
+        assert 0 < mean < 65535 * 0.02, f"{kernel} differs from cubic by {mean} on average"
+
+
+@test("the pad moves the frame and nothing else, and only warp is done again")
+def _(t):
+    images = pair(*PAIR)
+    plain = align(t.out, images)
+    before = pictures(t.out)
+    run = Run(t.out, images, pad=37).end()
+    expect(run.resumed(), STAGES[:-1], "resumed stages")
+    for name in ("aligned_pre.tiff", "difference.tiff"):
+        padded = run.tiff(name)
+        expect((padded.width, padded.height), (SIZE[0] + 74, SIZE[1] + 74), f"size of {name}")
+        (t.folder / "plain").mkdir(exist_ok=True)
+        (t.folder / "plain" / name).write_bytes(before[name])
+        straight = TiffFile(t.folder / "plain" / name)
+        for x, y in covered(images, 1):
+            expect(padded.pixel(x + 37, y + 37), straight.pixel(x, y), f"{name} at {x},{y}")
+    expect(plain.json("transform.json")["post_to_pre"], run.json("transform.json")["post_to_pre"],
+           "map")
+
+
+@test("an Orientation tag changes nothing but the frame")
+def _(t):
+    images = pair(*PAIR, "--orientation", "6")
+    run = align(t.out, images)
+    assert map_error(run, images) < 0.3, f"the map is {map_error(run, images):.3f} px off"
+    aligned = run.tiff("aligned_pre.tiff")
+    expect((aligned.width, aligned.height, aligned.orientation),
+           (*images.truth["post_size"], 1), "size and orientation")
+
+
+@test("one thread, two threads and a small memory cap give the same bytes")
+def _(t):
+    images = pair(*PAIR, "--rgb")
+    align(t.out, images, threads=2)
+    align(t.folder / "one", images, threads=1)
+    expect_same(t.out, t.folder / "one", "one thread")
+    align(t.folder / "small", images, threads=3, memory=192 << 20)
+    expect_same(t.out, t.folder / "small", "192 MiB")
+
+
+@test("SIGTERM in any stage: exit 75, no picture, and the next run goes on from there")
+def _(t):
+    images = pair(*PAIR, size=(2400, 2000))
+    align(t.folder / "whole", images)
+    for stage in STAGES:
+        out = t.folder / stage
+        run = Run(out, images)
+        run.until(stage)
+        run.process.send_signal(signal.SIGTERM)
+        run.end(75)
+        expect(sorted(os.listdir(out)), ["checkpoints"], f"after SIGTERM in {stage}")
+        leftovers = [name for name in os.listdir(out / "checkpoints") if name.endswith(".tmp")]
+        expect(leftovers, [], f"temporary files after SIGTERM in {stage}")
+        again = align(out, images)
+        finished = STAGES[:STAGES.index(stage)]
+        expect(again.resumed()[:len(finished)], finished, f"resumed after {stage}")
+        expect_same(out, t.folder / "whole", f"resumed after {stage}")
+
+
+@test("SIGKILL in any stage: the next run goes on, with the same bytes")
+def _(t):
+    images = pair(*PAIR, size=(2400, 2000))
+    align(t.folder / "whole", images)
+    for stage in STAGES[::2]:
+        out = t.folder / stage
+        run = Run(out, images)
+        run.until(stage)
+        run.process.kill()
+        run.end(-signal.SIGKILL)
+        assert not (out / "result.json").exists(), "a result of a killed worker"
+        again = align(out, images)
+        finished = STAGES[:STAGES.index(stage)]
+        expect(again.resumed()[:len(finished)], finished, f"resumed after {stage}")
+        expect_same(out, t.folder / "whole", f"resumed after {stage}")
+        expect([name for name in os.listdir(out) if name.endswith(".tmp")], [], "temporary files")
+
+
+@test("a deleted picture repeats warp only; a finished task repeats nothing")
+def _(t):
+    images = pair(*PAIR)
+    align(t.out, images)
+    before = pictures(t.out)
+    expect(align(t.out, images).resumed(), STAGES, "resumed stages of a finished task")
+    (t.out / "difference.tiff").unlink()
+    expect(align(t.out, images).resumed(), STAGES[:-1], "resumed stages")
+    assert pictures(t.out) == before, "the pictures differ"
+    left = sorted(os.listdir(t.out / "checkpoints"))
+    expect(left, sorted(f"{stage}.json" for stage in STAGES), "what stays of the checkpoints")
+
+
+@test("damaged checkpoints are not believed")
+def _(t):
+    images = pair(*PAIR)
+    align(t.out, images)
+    before = pictures(t.out)
+    for stage in STAGES:
+        path = t.out / "checkpoints" / f"{stage}.json"
+        text = path.read_bytes()
+        for damaged in (b"", text[:-30], text.replace(b'"object"', b'"objekt"'),
+                        text.replace(b": 1", b": 2", 1), b"\0" * len(text), b"[1,2]"):
+            path.write_bytes(damaged)
+            run = Run(t.out, images).end()
+            assert stage not in run.resumed(), f"{stage} took {damaged[:60]!r}"
+            expect_in(f"{stage} is done anew", run.stderr, "log")
+            if stage not in ("survey-pre", "search", "warp"):
+                break  # one kind of damage is enough for the others
+    assert pictures(t.out) == before, "the pictures differ"
+
+
+@test("another input is not taken for the one that was surveyed")
+def _(t):
+    images = pair(*PAIR)
+    changed = Pair(t.folder, images.truth)
+    changed.pre, changed.post = t.folder / "pre.tif", t.folder / "post.tif"
+    shutil.copy(images.pre, changed.pre)
+    shutil.copy(images.post, changed.post)
+    align(t.out, changed)
+    os.utime(changed.post, (1, 1))
+    run = align(t.out, changed)
+    expect(run.resumed()[:1], ["survey-pre"], "resumed stages")
+    assert "survey-post" not in run.resumed(), "the changed image's survey was taken over"
+
+
+@test("an input that changes while it is read is an error, and no picture appears")
+def _(t):
+    images = pair(*PAIR)
+    changed = Pair(t.folder, images.truth)
+    changed.pre, changed.post = t.folder / "pre.tif", t.folder / "post.tif"
+    shutil.copy(images.pre, changed.pre)
+    shutil.copy(images.post, changed.post)
+    run = Run(t.out, changed)
+    run.until("scale")
+    os.utime(changed.pre, (1, 1))
+    run.end(1)
+    expect(run.last("error")["cause"], "environment", "cause")
+    expect_in("changed while", run.last("error")["reason"], "reason")
+    expect(pictures(t.out), {}, "pictures")
+
+
+@test("a pair that does not belong together never says aligned, and takes old pictures away")
+def _(t):
+    images = pair("--kind", "blank", size=(800, 600))
+    t.out.mkdir()
+    for name in ("aligned_pre.tiff", "difference.tiff", "difference_manual.tiff", "result.json"):
+        (t.out / name).write_bytes(b"old")
+    run = Run(t.out, images).end()
+    expect(run.last("result")["status"], "failed", "status")
+    expect(sorted(os.listdir(t.out)), ["checkpoints", "result.json", "transform.json"], "files")
+    transform = run.json("transform.json")
+    expect(transform["status"], "failed", "status")
+    assert len(transform["reason"]) > 20, f"reason {transform['reason']!r}"
+    expect(run.json("result.json")["status"], "failed", "status in result.json")
+    again = Run(t.out, images).end()
+    assert "verify" in again.resumed(), "a failed pair was done again"
+
+
+@test("scales by hand and by percentile give their own pictures")
+def _(t):
+    images = pair(*PAIR)
+    run = align(t.out, images, manual_scale=1.1, scale_percentile=30)
+    result = run.json("result.json")
+    expect((result["scale"], result["scale_kind"]), (1.1, "manual"), "scale")
+    expect(sorted(pictures(t.out)), ["aligned_pre.tiff", "difference.tiff",
+                                     "difference_moffat.tiff", "difference_percentile.tiff"],
+           "pictures")
+    aligned, post = run.tiff("aligned_pre.tiff"), TiffFile(images.post)
+    kinds = {"difference.tiff": "manual", "difference_moffat.tiff": "moffat",
+             "difference_percentile.tiff": "percentile"}
+    for name, kind in kinds.items():
+        difference = run.tiff(name)
+        for x, y in covered(images, 2):
+            wanted = post.pixel(x, y) - result["scales"][kind] * aligned.pixel(x, y)
+            assert abs(difference.pixel(x, y) - wanted) < 1e-3, f"{name} at {x},{y}"
+    again = align(t.out, images, scale_percentile=30)
+    expect(again.resumed(), STAGES[:5], "resumed stages")
+    expect(again.json("result.json")["scale_kind"], "percentile", "scale_kind")
+    expect(sorted(pictures(t.out)),
+           ["aligned_pre.tiff", "difference.tiff", "difference_moffat.tiff"], "pictures")
+
+
+@test("a full disk is named, with what is missing, and leaves nothing half done")
+def _(t):
+    if os.geteuid() != 0:
+        skip("needs root to mount a small tmpfs")
+    images = pair(*PAIR, "--rgb")
+    small = t.folder / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", small],
+                      check=False, capture_output=True).returncode:
+        skip("cannot mount a tmpfs here")
+    try:
+        run = Run(small / "out", images).end(1)
+        error = run.last("error")
+        expect(error["cause"], "environment", "cause")
+        expect_in(f"no space on {small}", error["reason"], "reason")
+        expect_in("are missing", error["reason"], "reason")
+        left = [name for _, _, names in os.walk(small) for name in names if ".tmp" in name]
+        expect(left, [], "temporary files")
+        expect(pictures(small / "out"), {}, "pictures")
+        subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
+        align(small / "out", images)
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+@test("a task that makes no sense is refused in one sentence, with exit status 2")
+def _(t):
+    good = {"pre": "a", "post": "b", "out": "c"}
+    cases = [
+        ("", "is no JSON object"),
+        ("[1, 2]", "must be an object"),
+        ("{\"pre\": \"a\"", "is no JSON object"),
+        ('{"pre":"a","pre":"b"}', "duplicate object key"),
+        (json.dumps({"post": "b", "out": "c"}), '"pre" is missing'),
+        (json.dumps({**good, "pre": 7}), '"pre" must be a string'),
+        (json.dumps({**good, "threads": 0}), '"threads" is 0'),
+        (json.dumps({**good, "colour": 1}), 'unknown key "colour"'),
+        (json.dumps({**good, "v": 2}), '"v" is 2'),
+        (json.dumps({**good, "params": {"pad": -1}}), "pad is -1"),
+        (json.dumps({**good, "params": {"padd": 1}}), 'unknown parameter "padd"'),
+        (json.dumps({**good, "params": 3}), '"params" must be an object'),
+        ("x" * (2 << 20), "bytes or more"),
+    ]
+    for text, message in cases:
+        ran = subprocess.run([WORKER, "align"], input=text, text=True, capture_output=True,
+                             check=False)
+        expect(ran.returncode, 2, f"exit status for {text[:60]}")
+        expect_in(message, ran.stderr, "stderr")
+        expect_in(message, json.loads(ran.stdout)["reason"], "reason")
+    for arguments in ([], ["paint"], ["align", "x"]):
+        ran = subprocess.run([WORKER, *arguments], text=True, capture_output=True, check=False,
+                             stdin=subprocess.DEVNULL)
+        expect(ran.returncode, 2, f"exit status for {arguments}")
+        expect_in("usage: registrar-worker", ran.stderr, "stderr")
+
+
+@test("too small a memory cap and missing files are errors of the environment")
+def _(t):
+    images = pair(*PAIR)
+    run = Run(t.out, images, memory=64 << 20).end(1)
+    expect(run.last("error")["cause"], "environment", "cause")
+    expect_in("at least --worker-memory 192 MiB", run.last("error")["reason"], "reason")
+    missing = Pair(t.folder, images.truth)
+    missing.pre, missing.post = t.folder / "nowhere.tif", images.post
+    run = Run(t.out, missing).end(1)
+    expect(run.last("error")["cause"], "environment", "cause")
+    expect_in("nowhere.tif", run.last("error")["reason"], "reason")
+    missing.pre = t.folder / "text.tif"
+    missing.pre.write_text("this is no TIFF file")
+    run = Run(t.out, missing).end(1)
+    expect(run.last("error")["cause"], "input", "cause")
+    expect_in("text.tif", run.last("error")["reason"], "reason")
+
+
+@test("reports go to descriptor 3 where there is one, and fractions never fall")
+def _(t):
+    images = pair(*PAIR)
+    task = {"pre": str(images.pre), "post": str(images.post), "out": str(t.out)}
+    with open(t.folder / "reports", "wb") as reports:
+        ran = subprocess.run(["sh", "-c", f"exec {WORKER} align 3>&1 >/dev/null"],
+                             input=json.dumps(task).encode(), stdout=reports, check=False)
+    expect(ran.returncode, 0, "exit status")
+    lines = [json.loads(line) for line in (t.folder / "reports").read_text().splitlines()]
+    fractions = [line["fraction"] for line in lines if line["event"] == "progress"]
+    expect(fractions, sorted(fractions), "fractions")
+    expect(lines[-1]["event"], "result", "last report")
+    peak = lines[-1]["peak"]
+    assert peak["bytes"] > 0 and peak["stage"] in STAGES and peak["buffers"], f"peak {peak}"
+    names = [entry["name"] for entry in lines[-1]["outputs"]]
+    expect(names, ["aligned_pre.tiff", "difference.tiff", "transform.json", "result.json"],
+           "outputs")
+    for entry in lines[-1]["outputs"]:
+        status = (t.out / entry["name"]).stat()
+        expect((entry["size"], entry["mtime_ns"]), (status.st_size, status.st_mtime_ns),
+               entry["name"])
+
+
+run_tests()

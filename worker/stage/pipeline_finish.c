@@ -1,0 +1,281 @@
+/* Order matters here: inputs seen unchanged, old result.json and transform.json away, pictures to
+ * their names, outdated pictures away, the JSON files, then the report. A death in between leaves
+ * no result.json, and the next run does the rest. See pipeline_finish.h. */
+#include "worker/stage/pipeline_finish.h"
+
+#include "common/atomic_file.h"
+#include "common/footprint.h"
+#include "worker/align/map_json.h"
+#include "worker/output/result_file.h"
+#include "worker/output/warp.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void pipeline_say(const struct pipeline *pipeline, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    (void)fprintf(stderr, "%s: ", *pipeline->task->name ? pipeline->task->name : "align");
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+}
+
+uint64_t pipeline_peak_rss(void) {
+    CLEANUP_FCLOSE FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned long long kib = 0;
+    while (file && fgets(line, sizeof(line), file))
+        if (sscanf(line, "VmHWM: %llu", &kib) == 1)
+            break;
+    return (uint64_t)kib * 1024;
+}
+
+/* --- inputs --- */
+
+int pipeline_look_at_input(struct pipeline_input *input, struct failure *failure) {
+    struct stat status;
+    if (stat(input->path, &status) < 0)
+        return failure_set_errno(failure, -errno, "cannot open %s", input->path);
+    input->size = (uint64_t)status.st_size;
+    input->mtime_ns = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
+    return 0;
+}
+
+static int check_inputs(const struct pipeline *pipeline, struct failure *failure) {
+    for (int i = 0; i < 2; i++) {
+        const struct pipeline_input *before = &pipeline->inputs[i];
+        struct pipeline_input now = {.path = before->path};
+        int r = pipeline_look_at_input(&now, failure);
+        if (r < 0)
+            return r;
+        if (now.size != before->size || now.mtime_ns != before->mtime_ns)
+            return failure_set(failure, -ESTALE,
+                               "%s changed while it was read (%llu bytes before, %llu now); run "
+                               "again when it is complete",
+                               before->path, (unsigned long long)before->size,
+                               (unsigned long long)now.size);
+    }
+    return 0;
+}
+
+static json_t *describe_inputs(const struct pipeline *pipeline) {
+    json_t *inputs = json_array();
+    for (int i = 0; i < 2; i++) {
+        const struct pipeline_input *input = &pipeline->inputs[i];
+        const json_t *identity = json_object_get(
+            pipeline->done[i == 0 ? STAGE_SURVEY_PRE : STAGE_SURVEY_POST].object, "identity");
+        const char *hash = json_string_value(json_object_get(identity, "hash"));
+        json_array_append_new(inputs,
+                              json_pack("{s:s,s:I,s:I,s:s}", "path", input->path, "size",
+                                        (json_int_t)input->size, "mtime_ns",
+                                        (json_int_t)input->mtime_ns, "hash", hash ? hash : ""));
+    }
+    return inputs;
+}
+
+/* --- the stages --- */
+
+/* The map and the signals in the form the renderer takes; `task` points into this. */
+struct render_inputs {
+    struct map map;
+    struct signal pre, post;
+    struct tile_render_task task;
+};
+
+static int read_render_inputs(const struct pipeline *pipeline, struct render_inputs *ret,
+                              struct failure *failure) {
+    const json_t *verify = pipeline->done[STAGE_VERIFY].object;
+    int r =
+        map_json_read(json_object_get(verify, "post_to_pre"), "post_to_pre", &ret->map, failure);
+    if (r == 0)
+        r = signal_from_json(json_object_get(pipeline->done[STAGE_SURVEY_PRE].object, "signal"),
+                             &ret->pre, failure);
+    if (r == 0)
+        r = signal_from_json(json_object_get(pipeline->done[STAGE_SURVEY_POST].object, "signal"),
+                             &ret->post, failure);
+    if (r < 0)
+        return r;
+    ret->task = (struct tile_render_task){
+        .pre = pipeline->context.pre,
+        .post = pipeline->context.post,
+        .post_to_pre = &ret->map,
+        .pre_signal = &ret->pre,
+        .post_signal = &ret->post,
+        .interpolation = pipeline->task->params.interpolation,
+        .pad = (uint32_t)pipeline->task->params.pad,
+    };
+    return tile_render_check(&ret->task, failure);
+}
+
+int pipeline_finish_scale(struct pipeline *pipeline, json_t **ret, struct failure *failure) {
+    struct render_inputs inputs;
+    int r = read_render_inputs(pipeline, &inputs, failure);
+    if (r < 0)
+        return r;
+    return background_scale_measure(&inputs.task, &pipeline->task->params, pipeline->task->threads,
+                                    pipeline->context.progress, ret, failure);
+}
+
+static int remove_file(const struct pipeline *pipeline, const char *name, struct failure *failure) {
+    CLEANUP_FREE char *path = NULL;
+    if (asprintf(&path, "%s/%s", pipeline->task->out, name) < 0)
+        return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->out);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return failure_set_errno(failure, -errno, "cannot remove the outdated %s", path);
+    return 0;
+}
+
+static int remove_old_results(const struct pipeline *pipeline, struct failure *failure) {
+    int r = remove_file(pipeline, "result.json", failure);
+    return r < 0 ? r : remove_file(pipeline, "transform.json", failure);
+}
+
+/* Gives the pictures their names and removes those that do not belong to this set. */
+static int publish(const struct pipeline *pipeline, struct warp *warp, const json_t *names,
+                   struct failure *failure) {
+    int r = check_inputs(pipeline, failure);
+    if (r == 0)
+        r = remove_old_results(pipeline, failure);
+    if (r < 0) {
+        warp_abandon(warp);
+        return r;
+    }
+    r = warp_publish(warp, failure);
+    return r < 0 ? r : warp_remove_others(pipeline->task->out, names, failure);
+}
+
+int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure *failure) {
+    struct render_inputs inputs;
+    int r = read_render_inputs(pipeline, &inputs, failure);
+    if (r < 0)
+        return r;
+    struct background_scale_difference differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
+    size_t n = background_scale_differences(pipeline->done[STAGE_SCALE].object, differences);
+    struct warp_options options = {.task = &inputs.task,
+                                   .differences = differences,
+                                   .n_differences = n,
+                                   .folder = pipeline->task->out,
+                                   .threads = pipeline->task->threads,
+                                   .progress = pipeline->context.progress};
+    CLEANUP_JSON json_t *names = json_pack("[s]", WARP_ALIGNED_NAME);
+    CLEANUP_JSON json_t *files = json_array();
+    for (size_t i = 0; i < n; i++) {
+        char name[WARP_NAME_BYTES];
+        json_array_append_new(names, json_string(warp_difference_name(&differences[i], name)));
+    }
+    if (json_array_size(names) != n + 1 || !files)
+        return failure_set(failure, -ENOMEM, "no memory for the outputs' names");
+    struct warp *warp = NULL;
+    r = warp_run(&options, &warp, failure);
+    if (r < 0)
+        return r;
+    json_int_t overlap = (json_int_t)warp_overlap_pixels(warp);
+    r = publish(pipeline, warp, names, failure);
+    for (size_t i = 0; i <= n && r == 0; i++)
+        r = checkpoint_add_file(files, pipeline->task->out,
+                                json_string_value(json_array_get(names, i)), failure);
+    if (r < 0)
+        return r;
+    *ret = json_pack("{s:I,s:O}", "overlap_pixels", overlap, "files", files);
+    return *ret ? 0 : failure_set(failure, -ENOMEM, "no memory for the warp's result");
+}
+
+/* --- the end --- */
+
+static int write_json(const struct pipeline *pipeline, const char *name, json_t *value,
+                      struct failure *failure) {
+    CLEANUP_JSON json_t *owned = value;
+    CLEANUP_FREE char *path = NULL;
+    if (!owned || asprintf(&path, "%s/%s", pipeline->task->out, name) < 0)
+        return failure_set(failure, -ENOMEM, "no memory to write %s", name);
+    return atomic_file_write_json(path, owned, failure);
+}
+
+static int write_results(const struct pipeline *pipeline, json_t *inputs, struct failure *failure) {
+    const json_t *verify = pipeline->done[STAGE_VERIFY].object;
+    struct result_file_parts parts = {
+        .task = pipeline->task->name,
+        .verify = verify,
+        .scale = pipeline->done[STAGE_SCALE].object,
+        .warp = pipeline->done[STAGE_WARP].object,
+        .pre_survey = pipeline->done[STAGE_SURVEY_PRE].object,
+        .post_survey = pipeline->done[STAGE_SURVEY_POST].object,
+        .inputs = inputs,
+        .stages = pipeline->stages,
+        .params = pipeline->task->params_json,
+        .threads = pipeline->task->threads,
+        .cap_bytes = pipeline->task->memory_bytes,
+    };
+    int r = write_json(pipeline, "transform.json",
+                       result_file_transform(verify, image_get_info(pipeline->context.pre),
+                                             image_get_info(pipeline->context.post)),
+                       failure);
+    if (r < 0)
+        return r;
+    return write_json(pipeline, "result.json", result_file_result(&parts), failure);
+}
+
+/* Level and scratch files are large, and of no use once the pair is done: the JSON checkpoints
+ * alone let a later run make the pictures again. */
+static int remove_survey_files(const struct pipeline *pipeline, struct failure *failure) {
+    static const char *const names[] = {PIPELINE_PRE_LEVELS, PIPELINE_POST_LEVELS,
+                                        PIPELINE_PRE_SCRATCH, PIPELINE_POST_SCRATCH};
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(names) && r == 0; i++)
+        r = remove_file(pipeline, names[i], failure);
+    return r;
+}
+
+static int report_result(const struct pipeline *pipeline, json_t *inputs, struct failure *failure) {
+    CLEANUP_JSON json_t *outputs = json_array();
+    const json_t *verify = pipeline->done[STAGE_VERIFY].object;
+    if (pipeline->done[STAGE_WARP].files)
+        json_array_extend(outputs, pipeline->done[STAGE_WARP].files);
+    int r = checkpoint_add_file(outputs, pipeline->task->out, "transform.json", failure);
+    if (r == 0)
+        r = checkpoint_add_file(outputs, pipeline->task->out, "result.json", failure);
+    if (r < 0)
+        return r;
+    r = report_send(pipeline->report,
+                    json_pack("{s:s,s:O,s:O?,s:O,s:O,s:o}", "event", "result", "status",
+                              json_object_get(verify, "status"), "reason",
+                              json_object_get(verify, "reason"), "inputs", inputs, "outputs",
+                              outputs, "peak", result_file_peak()));
+    return r < 0 ? failure_set_errno(failure, r, "cannot report the result") : 0;
+}
+
+int pipeline_finish(struct pipeline *pipeline, struct failure *failure) {
+    CLEANUP_JSON json_t *inputs = describe_inputs(pipeline);
+    int r = check_inputs(pipeline, failure);
+    if (r == 0 && !pipeline->done[STAGE_WARP].object) { /* failed: no old picture may remain */
+        r = remove_old_results(pipeline, failure);
+        if (r == 0)
+            r = warp_remove_others(pipeline->task->out, NULL, failure);
+    }
+    if (r == 0)
+        r = write_results(pipeline, inputs, failure);
+    if (r == 0)
+        r = remove_survey_files(pipeline, failure);
+    return r < 0 ? r : report_result(pipeline, inputs, failure);
+}
+
+uint64_t pipeline_finish_disk_bytes(const struct pipeline *pipeline) {
+    struct footprint_pair pair = {.threads = (uint32_t)pipeline->task->threads,
+                                  .cap_bytes = pipeline->task->memory_bytes,
+                                  .pad = (uint32_t)pipeline->task->params.pad,
+                                  .n_differences = 1};
+    struct footprint_image *const images[2] = {&pair.pre, &pair.post};
+    struct image *const opened[2] = {pipeline->context.pre, pipeline->context.post};
+    for (int i = 0; i < 2 && opened[i]; i++) {
+        const struct image_info *info = image_get_info(opened[i]);
+        *images[i] = (struct footprint_image){.width = info->width,
+                                              .height = info->height,
+                                              .samples = info->samples,
+                                              .bits = info->bits,
+                                              .scratch = info->needs_scratch};
+    }
+    return footprint_align_disk(&pair);
+}

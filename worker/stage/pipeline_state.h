@@ -1,0 +1,46 @@
+/* What the pipeline's two halves share: its order (pipeline.c) and its end (pipeline_finish.c). */
+#ifndef WORKER_STAGE_PIPELINE_STATE_H
+#define WORKER_STAGE_PIPELINE_STATE_H
+
+#include "worker/align/align.h"
+#include "worker/stage/align_task.h"
+#include "worker/stage/checkpoint.h"
+#include "worker/stage/progress.h"
+#include "worker/stage/report.h"
+
+enum stage {
+    STAGE_SURVEY_PRE,
+    STAGE_SURVEY_POST,
+    STAGE_SEARCH,
+    STAGE_REFINE,
+    STAGE_VERIFY,
+    STAGE_SCALE,
+    STAGE_WARP,
+    STAGE_COUNT
+};
+
+/* Files of the surveys, below the task's folder. */
+#define PIPELINE_PRE_LEVELS "checkpoints/pre.levels"
+#define PIPELINE_POST_LEVELS "checkpoints/post.levels"
+#define PIPELINE_PRE_SCRATCH "checkpoints/pre.scratch"
+#define PIPELINE_POST_SCRATCH "checkpoints/post.scratch"
+
+/* An input file as it was when the task began. */
+struct pipeline_input {
+    const char *path; /* borrowed */
+    uint64_t size;
+    int64_t mtime_ns;
+};
+
+struct pipeline {
+    const struct align_task *task;   /* borrowed */
+    struct report *report;           /* borrowed */
+    struct align_context context;    /* owns pre, post, progress */
+    struct pipeline_input inputs[2]; /* pre, post */
+    char *checkpoints;               /* folder; owned */
+    struct checkpoint done[STAGE_COUNT];
+    json_t *stages;                    /* array for result.json */
+    bool levels_needed, pixels_needed; /* by a stage that is still to be done */
+};
+
+#endif
