@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
@@ -64,16 +65,15 @@ static void bins_are_where_they_should_be(void **state) {
 }
 
 static void gains(void **state) {
+    (void)state;
     static const double gains[] = {0.3, 0.5, 0.77, 0.98, 1.0, 1.01, 1.31, 2.0, 3.0};
     static const double widths[] = {0.004, 0.03, 0.12};
     for (size_t i = 0; i < ARRAY_LEN(gains); i++)
         for (size_t k = 0; k < ARRAY_LEN(widths); k++) {
-            assert_int_equal(set_up(state), 0);
+            memset(fine, 0, LOG_RATIO_FINE_BINS * sizeof(*fine));
             add_bell(3e6, gains[i], widths[k]);
             check_scale(gains[i], 0.01);
-            assert_int_equal(tear_down(state), 0);
         }
-    assert_int_equal(set_up(state), 0);
 }
 
 static void objects_in_post_do_not_pull(void **state) {
