@@ -96,6 +96,35 @@ def _(t):
     expect(ran.stdout.splitlines()[1].split(), ["a", "true", "300", "MiB", "-", "-"], "row")
 
 
+@test("a control group's limit is what is available")
+def _(t):
+    version_1 = Path("/sys/fs/cgroup/memory")
+    root = version_1 if version_1.is_dir() else Path("/sys/fs/cgroup")
+    group = root / f"registrar-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        skip(f"no control group can be made: {error}")
+    try:
+        limit = group / ("memory.limit_in_bytes" if root == version_1 else "memory.max")
+        if not limit.exists():
+            skip("no memory controller below the root")
+        limit.write_text(str(400 << 20))
+        manifest = t.manifest({"id": "a", "command": ["true"], "memory": "300M"},
+                              {"id": "b", "command": ["true"], "memory": "300M"})
+        ran = subprocess.run(["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh",
+                              REGISTRAR, "plan", "--manifest", manifest, "-o", t.out, "--jobs", "2",
+                              "--json"], env=t.env, text=True, capture_output=True, check=False)
+        expect(ran.returncode, 3, f"exit status ({ran.stderr})")
+        memory = json.loads(ran.stdout)["memory"]
+        assert 300 << 20 < memory["available_bytes"] <= 400 << 20, memory
+        assert memory["advice"][0].startswith("--jobs 1 would fit: 1 x 300 MiB = 300 MiB of"), memory
+        expect_in(f"raise the limit of the control group {str(group)[len('/sys/fs/cgroup'):]} (400 MiB)",
+                  memory["advice"][-1])
+    finally:
+        group.rmdir()
+
+
 @test("finished tasks are left out, --redo takes them back")
 def _(t):
     t.pair("S1", "ok")
