@@ -4,6 +4,7 @@
 #include "supervisor/ledger/ledger_store.h"
 
 #include "common/atomic_file.h"
+#include "common/names.h"
 #include "supervisor/ledger/ledger_heal.h"
 #include "supervisor/ledger/ledger_identity.h"
 #include "supervisor/ledger/ledger_line.h"
@@ -242,12 +243,13 @@ static int begin_ledger(struct ledger_store *store, struct failure *failure) {
 
 static int note_healing(struct ledger_store *store, const struct ledger_recovery *recovery,
                         struct failure *failure) {
-    CLEANUP_JSON json_t *fields = json_pack(
-        "{s:s, s:s?, s:I}", "text", "a torn tail was set aside", "set_aside_path",
-        recovery->set_aside_path, "set_aside_bytes", (json_int_t)recovery->set_aside_bytes);
-    if (!fields) /* a path that is not UTF-8 cannot stand in JSON */
-        fields = json_pack("{s:s, s:I}", "text", "a torn tail was set aside", "set_aside_bytes",
-                           (json_int_t)recovery->set_aside_bytes);
+    const unsigned long long bytes = recovery->set_aside_bytes;
+    /* a path that is not UTF-8 cannot stand in JSON as it is */
+    CLEANUP_FREE char *shown = names_escape(recovery->set_aside_path);
+    CLEANUP_FREE char *text =
+        names_format("a torn tail of %llu bytes was set aside as %s", bytes, shown ? shown : "?");
+    CLEANUP_JSON json_t *fields = json_pack("{s:s*, s:s*, s:I}", "text", text, "set_aside_path",
+                                            shown, "set_aside_bytes", (json_int_t)bytes);
     int r = ledger_store_append(store, "note", fields, NULL, failure);
     return r < 0 ? r : ledger_store_sync(store, failure);
 }

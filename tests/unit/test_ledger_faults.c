@@ -1,6 +1,5 @@
 /* Every way to damage a ledger at every byte: cut, zeroed, flipped, overwritten. The rule: what a
  * later record calls synced is never given up silently, and anything else is healed. */
-/* timeout: 120 */
 #include "tests/unit/ledger_fixture.h"
 
 enum { N_RECORDS = 12 };

@@ -161,6 +161,12 @@ static void endless_lines(void **state) {
             assert_true(aside.st_blocks * 512 < (blkcnt_t)block_bytes); /* a hole */
         assert_int_equal(unlink(recovery.set_aside_path), 0);
         ledger_store_close(ledger_fixture_open(fixture->path, 2));
+        size_t length = 0;
+        CLEANUP_FREE char *healed = ledger_fixture_read(fixture->path, &length);
+        char told[sizeof(recovery.set_aside_path) + 64];
+        (void)snprintf(told, sizeof(told), "a torn tail of %zu bytes was set aside as %s",
+                       blocks * block_bytes, recovery.set_aside_path);
+        assert_non_null(strstr(healed, told));
     }
 }
 
