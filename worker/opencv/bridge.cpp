@@ -39,6 +39,7 @@ int bridge_dft_size(int at_least) {
 
 int bridge_dft(float *pixels, int width, int height, bool inverse, struct failure *failure) {
     return guarded("Fourier transform", failure, [=] {
+        CV_Assert(width > 0 && height > 0); /* OpenCV itself takes an empty image for done */
         cv::Mat image(height, width, CV_32FC2, pixels);
         cv::dft(image, image, inverse ? cv::DFT_INVERSE | cv::DFT_SCALE : 0);
         CV_Assert(image.ptr<float>() == pixels);
