@@ -134,12 +134,10 @@ void preflight_print(const struct preflight *preflight, const struct options *op
     print_remedies(stream, preflight);
     if (preflight_level(preflight) != PREFLIGHT_REFUSED)
         return;
-    (void)fputs(
-        options->force
-            ? "\n--force was given: what does not fit may be killed or find the disk full.\n"
-            : "\nOr --force: run as it is; what does not fit may be killed or find the disk "
-              "full.\n",
-        stream);
+    (void)fputs(options->force
+                    ? "\n--force was given: workers may be killed, or find the disk full.\n"
+                    : "\nOr --force: run as it is, at the risk of a kill or a full disk.\n",
+                stream);
 }
 
 /* ---- JSON ---- */
