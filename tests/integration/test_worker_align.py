@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# timeout: 300
+# timeout: 600
 """registrar-worker align on generated pairs: what it writes, and what it does when it is stopped,
 started again, lied to or out of disk."""
 import atexit

@@ -285,27 +285,33 @@ static int read_full(struct pyramid *pyramid, const struct pyramid_region *regio
     return 0;
 }
 
+/* Level 1 is not stored: it is made from full-resolution rows, a few at a time, so that even a
+ * region as large as the image takes little. */
 static int read_half(struct pyramid *pyramid, const struct pyramid_region *region,
                      struct span columns, struct span rows, float *ret, struct failure *failure) {
-    struct pyramid_region twice = {0, 2 * columns.start, 2 * rows.start, 2 * columns.length,
-                                   2 * rows.length};
-    size_t stride = (size_t)twice.width;
+    const int most_rows = 128; /* one row of 256 px tiles is decoded once */
+    size_t stride = 2 * (size_t)columns.length;
     void *slot = pyramid->full;
-    float *full = grow(&slot, &pyramid->full_count, sizeof(*full) * stride * (size_t)twice.height);
+    float *full = grow(&slot, &pyramid->full_count, sizeof(*full) * stride * 2 * (size_t)most_rows);
     pyramid->full = slot;
     if (!full)
-        return failure_set(failure, -ENOMEM, "no memory for a region of %d x %d px", twice.width,
-                           twice.height);
-    int r = read_full(pyramid, &twice, (struct span){twice.x, twice.width},
-                      (struct span){twice.y, twice.height}, full, failure);
-    if (r < 0)
-        return r;
-    for (int y = 0; y < rows.length; y++) {
-        const float *above = full + (size_t)(2 * y) * stride, *below = above + stride;
-        float *to = ret + (size_t)(rows.start + y - region->y) * (size_t)region->width +
-                    (columns.start - region->x);
-        for (int x = 0; x < columns.length; x++)
-            to[x] = (above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1]) / 4;
+        return failure_set(failure, -ENOMEM, "no memory for a region of %d x %d px",
+                           2 * columns.length, 2 * most_rows);
+    for (int done = 0, n; done < rows.length; done += n) {
+        n = rows.length - done < most_rows ? rows.length - done : most_rows;
+        struct pyramid_region twice = {0, 2 * columns.start, 2 * (rows.start + done),
+                                       2 * columns.length, 2 * n};
+        int r = read_full(pyramid, &twice, (struct span){twice.x, twice.width},
+                          (struct span){twice.y, twice.height}, full, failure);
+        if (r < 0)
+            return r;
+        for (int y = 0; y < n; y++) {
+            const float *above = full + (size_t)(2 * y) * stride, *below = above + stride;
+            float *to = ret + (size_t)(rows.start + done + y - region->y) * (size_t)region->width +
+                        (columns.start - region->x);
+            for (int x = 0; x < columns.length; x++)
+                to[x] = (above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1]) / 4;
+        }
     }
     return 0;
 }
