@@ -11,10 +11,12 @@ void engine_view_snapshot(void *context, struct live_view_snapshot *ret) {
     double done = engine->weight_done;
     for (size_t i = 0; i < engine->n_running; i++) {
         struct attempt_view look;
+        const struct task *task = engine_state_task(engine->running[i]);
         attempt_look(engine->running[i]->attempt, &look);
+        bool is_silent = task->kind == TASK_COMMAND && !look.stage[0];
         engine->view_tasks[i] = (struct live_view_task){
-            .id = engine_state_task(engine->running[i])->id,
-            .stage = look.stage,
+            .id = task->id,
+            .stage = is_silent ? "running" : look.stage, /* a command need not tell of stages */
             .fraction = look.fraction,
             .memory_bytes = look.memory_bytes,
             .elapsed_ms = look.elapsed_ms,

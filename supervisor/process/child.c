@@ -19,6 +19,7 @@ enum {
     CHILD_LAST_PAUSE_MS = 100,
     CHILD_EARLY_MS = 20, /* an exec takes less */
     CHILD_GIVE_UP_MS = 5000,
+    CHILD_UNKNOWN_STATUS = 255,
 };
 
 struct child {
@@ -123,8 +124,11 @@ static void on_ended(uv_poll_t *poll, int status, int events) {
     (void)events;
     struct child *child = poll->data;
     (void)kill(-child->process.pid, SIGKILL); /* the zombie holds the group's number */
-    if (spawn_reap(child->process.pidfd, &child->end.exit) < 0)
+    int r = spawn_reap(child->process.pidfd, &child->end.exit);
+    if (r == -EAGAIN)
         return; /* not yet: a spurious wake-up */
+    if (r < 0)  /* somebody else reaped it: how it ended nobody can tell, so not well */
+        child->end.exit = (struct spawn_exit){.code = CLD_EXITED, .status = CHILD_UNKNOWN_STATUS};
     child->exited = true;
     child->ended_ms = clock_monotonic_ms();
     (void)uv_poll_stop(&child->exit_poll);

@@ -17,12 +17,16 @@ LONGEST_S = 0.4
 
 
 def batch(t):
-    """Commands of all sorts: trivial ones, some that take a while, some that leave helpers."""
+    """Tasks of all sorts: trivial ones, some that take a while, some that leave helpers, pairs."""
     fake = str(FAKE_WORKER)
     commands = [["true"]] * 10 + [[fake, "slow-20"]] * 4 + [[fake, "orphan"]] * 4 + \
         [["sh", "-c", "(setsid sleep 600 &) ; exit 0"]] * 4
+    t.pair("S", "any")
+    pair = {which: str(t.raw / "S" / f"S_{which}_any.tif") for which in ("pre", "post")}
     return t.manifest(*({"id": f"c/{i}", "command": command, "memory": "1M"}
-                        for i, command in enumerate(commands)))
+                        for i, command in enumerate(commands)),
+                      *({"id": f"p{i}/{behaviour}", **pair}
+                        for i, behaviour in enumerate(["ok", "slow-20", "orphan", "ok"])))
 
 
 def told(text):
