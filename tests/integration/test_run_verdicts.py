@@ -186,6 +186,20 @@ def _(t):
     expect(t.task("c/quiet")["verdict"], "stalled", "one that does not")
 
 
+@test("a supervisor that was suspended does not take its own absence for a stall")
+def _(t):
+    t.pair("S", "slow-4000")
+    process = t.start("run", t.raw, "-o", t.out, "--stall-timeout", "1s")
+    t.wait_worker("slow-4000")
+    process.send_signal(signal.SIGSTOP)
+    try:
+        process.wait(timeout=1.5)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGCONT)
+    expect(process.wait(), 0, "exit status")
+    expect(t.attempts("S/slow-4000"), ["ok"], "verdicts")
+
+
 @test("a broken pair fails by itself, and is told once")
 def _(t):
     t.pair("S", "ok")
