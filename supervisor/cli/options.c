@@ -42,17 +42,27 @@ static int refuse(const char *name, const char *text, const char *allowed,
                        shown ? shown : "?", allowed);
 }
 
+/* Takes an absolute path and gives back the same place without "..", so that one place has one name
+ * in the ledger, whatever folder the command was typed in. The last part need not exist. */
+static char *resolve_dots(char *path) {
+    CLEANUP_FREE char *owned = path;
+    if (!path || !strstr(path, "/.."))
+        return STEAL_PTR(owned);
+    char *whole = realpath(path, NULL);
+    char *slash = strrchr(path, '/');
+    if (whole || slash == path || strcmp(slash, "/..") == 0)
+        return whole ? whole : STEAL_PTR(owned);
+    *slash = '\0';
+    CLEANUP_FREE char *parent = realpath(path, NULL);
+    *slash = '/';
+    return parent ? names_format("%s%s", strcmp(parent, "/") == 0 ? "" : parent, slash)
+                  : STEAL_PTR(owned);
+}
+
 /* Folders and files travel as absolute paths, in JSON too. */
 static int set_path(char **slot, const char *name, const char *text, struct failure *failure) {
     if (*text == '\0')
         return failure_set(failure, -EINVAL, "%s: the path is empty", name);
-    if (!names_is_clean(text)) {
-        CLEANUP_FREE char *shown = names_escape(text);
-        return failure_set(failure, -EINVAL,
-                           "%s: the path \"%.500s\" holds a control character or bytes that are "
-                           "no UTF-8; rename it or go there by a link with a plain name",
-                           name, shown ? shown : "?");
-    }
     CLEANUP_FREE char *here = *text == '/' ? strdup("") : getcwd(NULL, 0);
     if (!here)
         return failure_set_errno(failure, -errno, "the current folder cannot be read");
@@ -65,6 +75,16 @@ static int set_path(char **slot, const char *name, const char *text, struct fail
         return out_of_memory(failure);
     for (size_t end = strlen(*slot); end > 1 && (*slot)[end - 1] == '/'; end--)
         (*slot)[end - 1] = '\0';
+    *slot = resolve_dots(*slot);
+    if (!*slot)
+        return out_of_memory(failure);
+    if (!names_is_clean(*slot)) {
+        CLEANUP_FREE char *shown = names_escape(*slot);
+        return failure_set(failure, -EINVAL,
+                           "%s: the path \"%.500s\" holds a control character or bytes that are "
+                           "no UTF-8; rename it or go there by a link with a plain name",
+                           name, shown ? shown : "?");
+    }
     return 0;
 }
 

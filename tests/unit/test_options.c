@@ -101,6 +101,39 @@ static void relative_paths(void **state) {
     assert_string_equal(options.out, here);
 }
 
+static void an_unclean_working_folder(void **state) {
+    CLEANUP(options_free) struct options options = {0};
+    struct failure failure = {0};
+    CLEANUP_FREE char *before = getcwd(NULL, 0);
+    folder_make(*state, "bad\xff");
+    CLEANUP_FREE char *bad = names_format("%s/bad\xff", (char *)*state);
+    assert_int_equal(chdir(bad), 0);
+    char *argv[] = {"run", "raw", "-o", "out", NULL};
+    const int r = options_parse(4, argv, &options, &failure);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(r, -EINVAL);
+    assert_in("/bad\\xff/out\" holds a control character or bytes that are no UTF-8", failure.text);
+}
+
+static void one_place_has_one_name(void **state) {
+    static const struct {
+        const char *words, *out;
+    } cases[] = {
+        {"%/raw -o %/raw/../out", "/out"},      /* only its parent exists */
+        {"%/raw -o %/raw/../raw/..", ""},       /* all of it exists */
+        {"%/raw -o %/no/../out", "/no/../out"}, /* who knows where that is */
+        {"%/raw -o %/..out", "/..out"},
+    };
+    folder_make(*state, "raw");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(options_free) struct options options = {0};
+        struct failure failure = {0};
+        CLEANUP_FREE char *out = names_format("%s%s", (char *)*state, cases[i].out);
+        assert_int_equal(parse(cases[i].words, *state, &options, &failure), 0);
+        assert_string_equal(options.out, out);
+    }
+}
+
 static void refused(void **state) {
     static const struct {
         const char *words, *sentence;
@@ -263,6 +296,8 @@ int main(void) {
         WITH_FOLDER(defaults),
         WITH_FOLDER(everything),
         cmocka_unit_test(relative_paths),
+        WITH_FOLDER(an_unclean_working_folder),
+        WITH_FOLDER(one_place_has_one_name),
         WITH_FOLDER(refused),
         WITH_FOLDER(out_without_right),
         cmocka_unit_test(near_words),
