@@ -27,7 +27,7 @@ struct image_info {
     uint32_t resolution_unit;          /* the TIFF tag's value: 1 none, 2 inch, 3 cm */
     uint64_t file_bytes;
     uint64_t block_bytes;  /* decoded at a time by image_reader; 0: straight from the file */
-    uint64_t stream_bytes; /* buffers of image_stream, all together */
+    uint64_t stream_bytes; /* buffers of image_stream, libtiff's included */
 };
 
 /* Which bytes on disk were read: what a resume compares. */

@@ -14,7 +14,7 @@ struct image {
     struct scratch *scratch; /* owned; NULL: none attached */
 };
 
-/* The buffers of image_stream, all together. */
+/* The buffers of image_stream, libtiff's included. */
 uint64_t image_stream_bytes(const struct tiff_layout *layout);
 
 #endif

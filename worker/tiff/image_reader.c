@@ -30,14 +30,18 @@ struct image_reader {
     size_t pixel_bytes;
 };
 
+/* Never for more blocks than the image has. */
 static int acquire_cache(struct image_reader *reader, size_t block_bytes, uint64_t cache_bytes,
                          struct failure *failure) {
-    reader->cache = block_cache_new(block_bytes, cache_bytes);
+    const struct tiff_layout *layout = &reader->image->layout;
+    reader->columns = (layout->width - 1) / reader->block_width + 1;
+    uint64_t rows = (layout->height - 1) / reader->block_height + 1;
+    uint64_t all_bytes = rows * reader->columns * block_bytes;
+    reader->cache = block_cache_new(block_bytes, cache_bytes < all_bytes ? cache_bytes : all_bytes);
     if (!reader->cache)
         return failure_set(failure, -ENOMEM,
                            "%s: no memory for a cache of %llu bytes; give the worker more memory",
                            reader->image->file.path, (unsigned long long)cache_bytes);
-    reader->columns = (reader->image->layout.width - 1) / reader->block_width + 1;
     return 0;
 }
 

@@ -11,7 +11,6 @@
 #include "worker/tiff/file_hash.h"
 #include "worker/tiff/image_private.h"
 #include "worker/tiff/orientation.h"
-#include "worker/tiff/tiff_limits.h"
 #include "worker/tiff/tiff_rows.h"
 #include "worker/tiff/tiff_tiles.h"
 
@@ -59,9 +58,10 @@ static bool is_turned(const struct tiff_layout *layout) {
 
 uint64_t image_stream_bytes(const struct tiff_layout *layout) {
     size_t pixel = tiff_layout_pixel_bytes(layout);
-    uint64_t decoding = layout->tiled
-                            ? tiff_layout_block_bytes(layout) + tiff_tiles_spare_bytes(layout)
-                            : layout->width * pixel;
+    uint64_t decoding = layout->width * pixel;
+    if (layout->tiled)
+        decoding = tiff_layout_block_bytes(layout) + tiff_tiles_spare_bytes(layout);
+    decoding += layout->largest_read * (layout->planar && !layout->tiled ? layout->samples : 1);
     uint32_t step = layout->tiled ? layout->block_height : 1;
     uint64_t first = 0, second = 0;
     if (tiff_layout_fits_window(layout))

@@ -284,13 +284,15 @@ static int check_places(TIFF *tiff, const struct tiff_file *file, uint16_t compr
             return damaged(file, failure,
                            "%s %u of %u ends at byte %llu, but the file has only %llu bytes", kind,
                            i + 1, count, (unsigned long long)end, (unsigned long long)file->size);
-        if (!layout->raw && bytes > TIFF_LIMIT_READ_BYTES) {
-            if (layout->tiled && bytes > TIFF_LIMIT_LIBTIFF_BYTES)
-                return damaged(file, failure, "tile %u of %u claims %llu bytes", i + 1, count,
-                               (unsigned long long)bytes);
-            layout->mapped = !layout->tiled;
-        }
+        if (layout->tiled && bytes > TIFF_LIMIT_LIBTIFF_BYTES)
+            return damaged(file, failure, "tile %u of %u claims %llu bytes", i + 1, count,
+                           (unsigned long long)bytes);
+        if (!layout->raw && bytes > layout->largest_read)
+            layout->largest_read = bytes;
     }
+    layout->mapped = !layout->tiled && layout->largest_read > TIFF_LIMIT_READ_BYTES;
+    if (layout->mapped)
+        layout->largest_read = 0;
     return 0;
 }
 

@@ -21,7 +21,8 @@ struct tiff_layout {
     bool raw;      /* uncompressed strips: read without libtiff, any pixel at once */
     bool mapped;   /* has compressed strips too large to be read whole */
     uint32_t block_width, block_height;
-    uint32_t orientation;              /* 1 to 8 */
+    uint64_t largest_read; /* bytes on disk that libtiff holds to decode a block; 0: none */
+    uint32_t orientation;  /* 1 to 8 */
     double x_resolution, y_resolution; /* stored; 0: no tag */
     uint32_t resolution_unit;
 };
