@@ -89,15 +89,16 @@ def _(t):
              not in path.read_text()])
 
 
-@test("a file exports only names that begin with its own, or with its header's in the same folder")
+@test("a file exports only names that begin with its own, its module's or its folder's and its own")
 def _(t):
     complaints = []
     for path in sources(*PARTS, suffixes=(".c",)):
         symbols = subprocess.run(["nm", "-g", "--defined-only", BUILD / (place(path) + ".o")],
                                  capture_output=True, text=True, check=True).stdout
         # a module in several files has one header: summary.h, summary_json.c
-        stems = [path.stem] + [header.stem for header in path.parent.glob("*.h")
-                               if path.stem.startswith(header.stem + "_")]
+        stems = [path.stem, f"{path.parent.name}_{path.stem}"]
+        stems += [header.stem for header in path.parent.glob("*.h")
+                  if path.stem.startswith(header.stem + "_")]
         for symbol in (line.split()[2] for line in symbols.splitlines()):
             # the sanitizers and target_clones add names of their own
             if not re.match(rf"(__|main$|({'|'.join(stems)})(_|\.|$))", symbol):
