@@ -75,10 +75,9 @@ static bool by_signal(const struct verdict_facts *facts) {
     return facts->code == CLD_KILLED || facts->code == CLD_DUMPED;
 }
 
-/* The program's own fault, never somebody's wish. SIGTRAP is what a failed assertion of some
- * runtimes ends in. */
+/* The program's own fault, never somebody's wish. */
 static bool is_crash(int number) {
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS};
     for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
         if (number == crashes[i])
             return true;

@@ -110,6 +110,18 @@ def _(t):
     expect([pid for pid in pids if alive(pid)], [], "grandchildren alive")
 
 
+@test("a holder of fd 3 outside the task is waited for only so long")
+def _(t):
+    path = t.manifest({"id": "c/held", "command": [str(FAKE_WORKER), "gate"]})
+    process = t.start("run", "--manifest", path, "-o", t.out)
+    worker = t.wait_worker("gate")
+    with open(f"/proc/{worker}/fd/3", "wb", buffering=0):
+        t.open_gate()
+        expect(process.wait(), 0, "exit status")
+    expect_in("outside the task that holds its fd 3", end_of(t, "c/held")["evidence"]["left_behind"],
+              "evidence")
+
+
 @test("a helper of a running task survives the end of another one")
 def _(t):
     t.pair("S", "orphan-hang")
