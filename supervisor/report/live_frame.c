@@ -16,7 +16,7 @@ enum { GAP_COLUMNS = 2, BAR_COLUMNS = 10, MIN_ID_COLUMNS = 24 };
 enum field { FIELD_STAGE, FIELD_TRY, FIELD_BAR, FIELD_PERCENT, FIELD_MEMORY, FIELD_TIME, N_FIELDS };
 
 static const size_t field_columns[N_FIELDS] = {
-    [FIELD_STAGE] = 8,   [FIELD_TRY] = 6,    [FIELD_BAR] = BAR_COLUMNS + 2,
+    [FIELD_STAGE] = 11,  [FIELD_TRY] = 6,    [FIELD_BAR] = BAR_COLUMNS + 2,
     [FIELD_PERCENT] = 5, [FIELD_MEMORY] = 8, [FIELD_TIME] = 11,
 };
 

@@ -68,12 +68,12 @@ static void frames(void **state) {
         const char *text;
     } cases[] = {
         {120, 24,
-         "CD070/DAPI    refine    [#####-----]   52 %   401 MiB   1 min 05 s\n"
-         "CD070/SYTO13  starting  [          ]      -         -        1.2 s\n"
+         "CD070/DAPI    refine       [#####-----]   52 %   401 MiB   1 min 05 s\n"
+         "CD070/SYTO13  starting     [          ]      -         -        1.2 s\n"
          "[####------]  12 of 30 done, 1 problem; 8 min 05 s, about 12 min left\n"},
         {60, 24,
-         "CD070/DAPI    refine     52 %   401 MiB   1 min 05 s\n"
-         "CD070/SYTO13  starting      -         -        1.2 s\n"
+         "CD070/DAPI    refine        52 %   401 MiB   1 min 05 s\n"
+         "CD070/SYTO13  starting         -         -        1.2 s\n"
          "12 of 30 done, 1 problem; 8 min 05 s, about 12 min left\n"},
         {30, 24,
          "CD070/DAPI     52 %\n"
@@ -271,8 +271,8 @@ static void leaves_events_only(void **state) {
     CLEANUP_FREE char *during = screen_text(&rig->screen);
     assert_string_equal(during,
                         "ok        CD070/A  12.1 s\n"
-                        "CD070/DAPI    refine    [#####-----]   52 %   401 MiB   1 min 05 s\n"
-                        "CD070/SYTO13  starting  [          ]      -         -        1.2 s\n"
+                        "CD070/DAPI    refine       [#####-----]   52 %   401 MiB   1 min 05 s\n"
+                        "CD070/SYTO13  starting     [          ]      -         -        1.2 s\n"
                         "[####------]  12 of 30 done, 1 problem; 8 min 05 s, about 12 min left\n");
     assert_true(rig->screen.cursor_shown && rig->screen.wraps && rig->screen.coloured);
     rig->snapshot.n_running = 1;
