@@ -2,6 +2,8 @@
  * with a long path still names the problem. */
 #include "common/failure.h"
 
+#include "common/names.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -9,6 +11,7 @@ static void format_text(struct failure *failure, int code, const char *format, v
     failure->code = code;
     /* a result that does not fit is cut, which is all we can do with it */
     (void)vsnprintf(failure->text, sizeof(failure->text), format, args);
+    names_drop_half(failure->text);
 }
 
 void failure_fill(struct failure *failure, int code, const char *format, ...) {

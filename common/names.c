@@ -58,6 +58,16 @@ char *names_escape(const char *text) {
     return escaped;
 }
 
+void names_drop_half(char *text) {
+    size_t end = strlen(text), start = end;
+    while (start > 0 && end - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+        start--;
+    const unsigned char lead = start > 0 ? (unsigned char)text[start - 1] : 0;
+    const size_t wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (end - start + 1 < wanted)
+        text[start - 1] = '\0';
+}
+
 size_t names_count(char *const *list) {
     size_t length = 0;
     while (list && list[length])

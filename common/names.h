@@ -15,6 +15,8 @@ bool names_is_clean(const char *text);
 /* A copy fit to be shown: control characters and bytes that are no UTF-8 become "\xNN". NULL when
  * out of memory. Caller owns it. */
 char *names_escape(const char *text);
+/* Drops the character that a cut through UTF-8 left half at the end, if it did. */
+void names_drop_half(char *text);
 
 /* NULL-terminated lists of owned strings. A NULL list is an empty one. */
 MUST_USE int names_append(char ***list, const char *text); /* copies; -ENOMEM */

@@ -3,6 +3,7 @@
  */
 #include "supervisor/engine/verdict.h"
 
+#include "common/names.h"
 #include "common/protocol.h"
 #include "common/units.h"
 
@@ -126,6 +127,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct verdict_judgement *
     /* a sentence that does not fit is cut */
     (void)vsnprintf(judgement->reason, sizeof(judgement->reason), format, args);
     va_end(args);
+    names_drop_half(judgement->reason); /* the ledger takes whole characters only */
 }
 
 static void judge_result(const struct verdict_facts *facts, struct verdict_judgement *ret) {

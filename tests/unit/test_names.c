@@ -28,6 +28,18 @@ static void clean_and_escaped(void **state) {
     }
 }
 
+static void half_characters_are_dropped(void **state) {
+    (void)state;
+    static const char whole[] = "a\u00e9\u20ac\U0001f600"; /* of 1, 2, 3 and 4 bytes */
+    static const size_t kept[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
+    for (size_t cut = 0; cut < sizeof(whole); cut++) {
+        char text[sizeof(whole)] = "";
+        memcpy(text, whole, cut);
+        names_drop_half(text);
+        assert_int_equal(strlen(text), kept[cut]);
+    }
+}
+
 static void lists(void **state) {
     (void)state;
     CLEANUP_NAMES char **list = NULL;
@@ -51,6 +63,7 @@ static void lists(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clean_and_escaped),
+        cmocka_unit_test(half_characters_are_dropped),
         cmocka_unit_test(lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

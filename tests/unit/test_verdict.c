@@ -334,10 +334,27 @@ static void names(void **state) {
     assert_int_equal(untouched, VERDICT_LOST);
 }
 
+/* Half a character would make the whole record unfit for the ledger. */
+static void a_cut_reason_ends_in_a_whole_character(void **state) {
+    (void)state;
+    char reason[4 * VERDICT_REASON_BYTES] = "";
+    for (size_t i = 0; i + 3 < sizeof(reason); i += 3)
+        memcpy(reason + i, "\u20ac", 4);
+    const struct verdict_facts facts = {EXITED(0), .result = VERDICT_RESULT_DOUBTFUL,
+                                        .result_reason = reason};
+    struct verdict_judgement got;
+    verdict_judge(&facts, &got);
+    json_decref(got.evidence);
+    assert_int_equal(strlen(got.reason), (VERDICT_REASON_BYTES - 1) / 3 * 3);
+    CLEANUP_JSON json_t *value = json_string(got.reason);
+    assert_non_null(value);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row),
         cmocka_unit_test(every_combination),
+        cmocka_unit_test(a_cut_reason_ends_in_a_whole_character),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
