@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -119,15 +120,16 @@ static void sweep(struct child *child) {
         child->pause_ms *= 2;
 }
 
-static void on_ended(uv_poll_t *poll, int status, int events) {
+static void on_ended(uv_poll_t *handle, int status, int events) {
     (void)status;
     (void)events;
-    struct child *child = poll->data;
+    struct child *child = handle->data;
+    struct pollfd ended = {.fd = child->process.pidfd, .events = POLLIN};
+    if (poll(&ended, 1, 0) != 1)
+        return; /* a spurious wake-up: what comes now is for the dead alone */
     (void)kill(-child->process.pid, SIGKILL); /* the zombie holds the group's number */
-    int r = spawn_reap(child->process.pidfd, &child->end.exit);
-    if (r == -EAGAIN)
-        return; /* not yet: a spurious wake-up */
-    if (r < 0)  /* somebody else reaped it: how it ended nobody can tell, so not well */
+    if (spawn_reap(child->process.pidfd, &child->end.exit) < 0)
+        /* somebody else reaped it: how it ended nobody can tell, so not well */
         child->end.exit = (struct spawn_exit){.code = CLD_EXITED, .status = CHILD_UNKNOWN_STATUS};
     child->exited = true;
     child->ended_ms = clock_monotonic_ms();
@@ -156,17 +158,17 @@ void child_listen(struct child *child) {
     }
 }
 
-static void on_report(uv_poll_t *poll, int status, int events) {
+static void on_report(uv_poll_t *handle, int status, int events) {
     (void)status; /* an error on the descriptor shows in the read */
     (void)events;
-    struct child *child = poll->data;
+    struct child *child = handle->data;
     child_listen(child);
     finish(child);
 }
 
 /* ---- the beginning ---- */
 
-/* A sealed-off file in memory: no size can block us as a pipe's could. */
+/* A file in memory: no size can block us as a pipe's could. */
 static int make_stdin(const char *text, struct failure *failure) {
     CLEANUP_CLOSE int fd = memfd_create("registrar-task", MFD_CLOEXEC);
     if (fd < 0)
