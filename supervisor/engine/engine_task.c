@@ -165,8 +165,18 @@ static void on_attempt_event(void *context, enum task_event event) {
     engine_go_on(engine);
 }
 
+/* --redo means from the images on. A further try after a crash may use what this run made. */
+static void forget_stages(const struct engine_slot *slot) {
+    struct engine *engine = slot->engine;
+    struct failure failure = {0};
+    if (engine->request->options->redo && slot->tries == 0 &&
+        launch_forget_stages(&engine->host.launch, engine_state_task(slot), &failure) < 0)
+        engine_view_notify(engine, failure.text);
+}
+
 static void start(struct engine_slot *slot) {
     struct engine *engine = slot->engine;
+    forget_stages(slot);
     slot->tries++;
     slot->attempts++;
     slot->attempt = attempt_start(&engine->host, engine_state_task(slot), slot->attempts,

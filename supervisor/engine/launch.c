@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/protocol.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -164,6 +165,29 @@ void launch_free(struct launch *launch) {
     free(launch->stdin_text);
     free(launch->log_path);
     *launch = (struct launch){.log_fd = -1};
+}
+
+static void close_folder(DIR **folder) {
+    if (*folder)
+        (void)closedir(*folder); /* it was only read */
+}
+
+int launch_forget_stages(const struct launch_base *base, const struct task *task,
+                         struct failure *failure) {
+    CLEANUP_FREE char *path = NULL;
+    if (asprintf(&path, "%s/%s/checkpoints", base->out, task->id) < 0)
+        return no_memory(task, failure);
+    CLEANUP(close_folder) DIR *folder = opendir(path);
+    if (!folder)
+        return errno == ENOENT ? 0 : failure_set_errno(failure, -errno, "cannot read %s", path);
+    const struct dirent *entry = NULL;
+    while ((entry = readdir(folder))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (unlinkat(dirfd(folder), entry->d_name, 0) < 0 && errno != ENOENT)
+            return failure_set_errno(failure, -errno, "cannot remove %s/%s", path, entry->d_name);
+    }
+    return 0;
 }
 
 char *launch_log_path(const char *out, const char *id) {

@@ -45,6 +45,11 @@ MUST_USE int launch_prepare(struct launch_base *base, const struct task *task, i
                             struct launch *ret, struct failure *failure);
 void launch_free(struct launch *launch);
 
+/* Removes what OUT/<id>/checkpoints holds, so that the task's stages are all done again (--redo).
+ * A folder that is not there is fine. */
+MUST_USE int launch_forget_stages(const struct launch_base *base, const struct task *task,
+                                  struct failure *failure);
+
 /* OUT/<id>/log.txt. Caller owns; NULL when out of memory. */
 char *launch_log_path(const char *out, const char *id);
 

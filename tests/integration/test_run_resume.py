@@ -29,8 +29,12 @@ def _(t):
     t.pair("B", "ok")
     run(t)
     expect(attempts_made(t), 4, "attempts after a pair was added")
+    stage = t.out / "A" / "ok" / "checkpoints" / "survey.json"
+    stage.parent.mkdir(exist_ok=True)
+    stage.write_text("{}")
     run(t, "--redo")
     expect(attempts_made(t), 8, "attempts after --redo")
+    assert not stage.exists(), "--redo kept a finished stage"
 
 
 @test("what crashed, stalled or lacked something runs again")
