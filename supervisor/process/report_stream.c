@@ -91,6 +91,21 @@ static bool parse_progress(const json_t *record, struct report *ret) {
     return json_is_number(fraction) && ret->fraction >= 0 && ret->fraction <= 1;
 }
 
+/* A result's files go into the ledger as they are, so they are what they are said to be. None is
+ * fine. */
+static bool are_files(json_t *files, const char *name_key) {
+    size_t i;
+    json_t *file;
+    json_array_foreach(files, i, file) {
+        const char *name, *hash;
+        json_int_t size, mtime_ns;
+        if (json_unpack_ex(file, NULL, JSON_STRICT, "{s:s, s:I, s:I, s?s}", name_key, &name, "size",
+                           &size, "mtime_ns", &mtime_ns, "hash", &hash) < 0)
+            return false;
+    }
+    return !files || json_is_array(files);
+}
+
 static bool parse_report(json_t *record, struct report *ret) {
     static const char *const events[REPORT_COUNT] = {
         [REPORT_PROGRESS] = "progress",
@@ -120,7 +135,9 @@ static bool parse_report(json_t *record, struct report *ret) {
     case REPORT_STAGE_END:
         return ret->stage[0] != '\0';
     case REPORT_RESULT:
-        return one_of(ret->status, statuses);
+        return one_of(ret->status, statuses) &&
+               are_files(json_object_get(record, "inputs"), "path") &&
+               are_files(json_object_get(record, "outputs"), "name");
     case REPORT_ERROR:
         return one_of(ret->cause, causes);
     default:

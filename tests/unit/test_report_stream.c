@@ -79,6 +79,14 @@ static void breaches(void **state) {
         {"{\"event\":\"progress\",\"stage\":\"s\",\"fraction\":1.5}\n", 0, "breaks the protocol"},
         {"{\"event\":\"progress\",\"stage\":\"s\",\"fraction\":\"1\"}\n", 0, "breaks the protocol"},
         {"{\"event\":\"result\",\"status\":\"fine\"}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"result\",\"status\":\"failed\",\"inputs\":{}}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"result\",\"status\":\"failed\",\"inputs\":[1]}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"result\",\"status\":\"failed\",\"inputs\":"
+         "[{\"path\":\"/a\",\"size\":1,\"mtime_ns\":2,\"hash\":[[[[]]]]}]}\n",
+         0, "breaks the protocol"},
+        {"{\"event\":\"result\",\"status\":\"failed\",\"outputs\":"
+         "[{\"name\":\"a\",\"size\":1,\"mtime_ns\":2,\"more\":[]}]}\n",
+         0, "breaks the protocol"},
         {"{\"event\":\"error\",\"cause\":\"magic\"}\n", 0, "breaks the protocol"},
         {"{\"event\":\"result\",\"event\":\"error\"}\n", 0, "not a JSON object"},
         {"{\"event\":\"prog", 0, "ended in half a line: '{\"event\":\"prog'"},
