@@ -1,41 +1,120 @@
-/* The figures behind the forecast; see footprint.h. Measured ones say so; they are checked against
- * the kernel's accounting by tests/bench. */
+/* The figures behind the forecast; see footprint.h. The stages follow one another, so the task
+ * needs what its hungriest stage does. What a stage needs is the sum of its buffers, as the worker
+ * sizes them; FIXED_BYTES is measured. All figures are checked against the kernel's accounting by
+ * tests/integration/test_footprint.py. */
 #include "common/footprint.h"
 
+enum {
+    /* Measured: code, libraries (OpenCV, libtiff), stacks, the heap's small change. */
+    FIXED_BYTES = 13 << 20,
+    PER_THREAD_BYTES = 512 << 10,
+
+    TILE_PX = 256 * 256, /* of an output tile, and of the source box that it is made from */
+    CACHED_TILES = 72,   /* what a thread's readers keep of decoded blocks: worker/output */
+    HISTOGRAM_BYTES = 2 << 20,
+    SURVEY_BYTES = 768 << 10,    /* histograms of a survey */
+    THUMBNAIL_PX = 1024,         /* side of the reduced image that refine chooses tiles by */
+    BENCH_BYTES = 3 << 20,       /* one thread's tiles in refine */
+    BENCH_CACHE_BYTES = 8 << 20, /* and its two caches of decoded blocks */
+    ROWS_AT_ONCE = 256,          /* full-resolution rows that level 1 is made from */
+};
+
 static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-/* One pass over an image holds a band of rows in native samples and as float signal. */
-static uint64_t stream_bytes(const struct footprint_image *image) {
-    const uint64_t band_rows = 256;
-    if (image->stream_bytes) /* as the worker counts it; the signal is made of few rows at a time */
-        return image->stream_bytes + image->width * 64 * sizeof(float);
-    return image->width * band_rows * (image->samples * image->bits / 8 + sizeof(float));
-}
-
-uint64_t footprint_align_memory(const struct footprint_pair *pair) {
-    const uint64_t search_bytes = 48 << 20; /* pyramids at the coarse levels and their spectra */
-    const uint64_t per_thread = 24 << 20;   /* one output tile, its source box, a tile cache */
-    uint64_t pre = stream_bytes(&pair->pre), post = stream_bytes(&pair->post);
-    uint64_t work = (pre > post ? pre : post) + search_bytes + pair->threads * per_thread;
-    return min_u64(FOOTPRINT_BASE_BYTES + work, pair->cap_bytes);
+static uint64_t pixel_bytes(const struct footprint_image *image) {
+    return (uint64_t)image->samples * image->bits / 8;
 }
 
 static uint64_t image_bytes(const struct footprint_image *image) {
-    return image->width * image->height * image->samples * (image->bits / 8);
+    return image->width * image->height * pixel_bytes(image);
+}
+
+static uint64_t survey_bytes(const struct footprint_image *image) {
+    uint64_t sums = image->width * image->samples * 6; /* of four rows, and their means */
+    uint64_t stream = image->stream_bytes ? image->stream_bytes
+                                          : image->width * ROWS_AT_ONCE * pixel_bytes(image);
+    return SURVEY_BYTES + stream + sums;
+}
+
+/* A cache of decoded blocks never holds more than the image. */
+static uint64_t cache_bytes(const struct footprint_image *image, uint64_t wanted) {
+    if (image->block_bytes == 0)
+        return 0;
+    return min_u64(max_u64(wanted, image->block_bytes), image_bytes(image) + image->block_bytes);
+}
+
+/* The post image reduced to THUMBNAIL_PX. */
+static uint64_t thumbnail_bytes(const struct footprint_image *image) {
+    uint64_t longest = max_u64(image->width, image->height), area = image->width * image->height;
+    if (longest > THUMBNAIL_PX)
+        area = area * THUMBNAIL_PX / longest * THUMBNAIL_PX / longest;
+    return area * sizeof(float);
+}
+
+/* While it is made: the next finer level too, and what that one is read from. */
+static uint64_t reduction_bytes(const struct footprint_image *image) {
+    uint64_t longest = max_u64(image->width, image->height), source = 0;
+    uint32_t level = 0;
+    while (longest >> (level + 1) >= THUMBNAIL_PX)
+        level++;
+    if (level == 0)
+        source = image_bytes(image);
+    else if (level == 1)
+        source = image->width * min_u64(ROWS_AT_ONCE, image->height) *
+                 (pixel_bytes(image) + sizeof(float));
+    uint64_t finer = (image->width * image->height >> (2 * level)) * sizeof(float);
+    return thumbnail_bytes(image) + finer + source;
+}
+
+static uint64_t refine_bytes(const struct footprint_pair *pair) {
+    uint64_t caches =
+        cache_bytes(&pair->pre, BENCH_CACHE_BYTES) + cache_bytes(&pair->post, BENCH_CACHE_BYTES);
+    uint64_t benches = thumbnail_bytes(&pair->post) + pair->threads * (BENCH_BYTES + caches);
+    return max_u64(reduction_bytes(&pair->post), benches);
+}
+
+/* Scale, and warp, which needs a little less: every thread has a renderer of its own. */
+static uint64_t render_bytes(const struct footprint_pair *pair) {
+    uint64_t pre = pixel_bytes(&pair->pre), post = pixel_bytes(&pair->post);
+    uint64_t lanes = pair->pre.samples == 1 ? 1 : 4;
+    uint64_t tile = pre + post + 1 + 2 * sizeof(float), box = pre + lanes * sizeof(float);
+    uint64_t wanted = max_u64(pre, post) * TILE_PX * CACHED_TILES;
+    uint64_t caches = cache_bytes(&pair->pre, wanted) + cache_bytes(&pair->post, wanted);
+    return pair->threads * (TILE_PX * (tile + box) + HISTOGRAM_BYTES + caches);
+}
+
+uint64_t footprint_align_memory(const struct footprint_pair *pair) {
+    uint64_t survey = max_u64(survey_bytes(&pair->pre), survey_bytes(&pair->post));
+    uint64_t most = max_u64(survey, max_u64(refine_bytes(pair), render_bytes(pair)));
+    return min_u64(FIXED_BYTES + pair->threads * PER_THREAD_BYTES + most, pair->cap_bytes);
+}
+
+/* Reduced levels from 1/4 on, 2 bytes a pixel: 2 (1/16 + 1/64 + ...) = 1/6 of the area. */
+static uint64_t level_bytes(const struct footprint_image *image) {
+    return image->width * image->height / 6;
+}
+
+/* While a survey runs, the means of all channels stand beside the levels made so far. */
+static uint64_t means_bytes(const struct footprint_image *image) {
+    return image->width * image->height * image->samples / 8;
 }
 
 uint64_t footprint_align_disk(const struct footprint_pair *pair) {
-    uint64_t canvas = (pair->post.width + 2 * pair->pad) * (pair->post.height + 2 * pair->pad);
-    uint64_t aligned = canvas * pair->pre.samples * (pair->pre.bits / 8);
-    uint64_t differences = canvas * sizeof(float) * pair->n_differences;
-    uint64_t pyramids = (image_bytes(&pair->pre) + image_bytes(&pair->post)) / 8;
-    uint64_t scratch = (pair->pre.scratch ? image_bytes(&pair->pre) : 0) +
-                       (pair->post.scratch ? image_bytes(&pair->post) : 0);
-    return aligned + differences + pyramids + scratch;
+    const uint64_t small_files = 1 << 20; /* JSON, TIFF tags and tile tables */
+    uint64_t across = (pair->post.width + 2 * (uint64_t)pair->pad + 255) / 256 * 256;
+    uint64_t down = (pair->post.height + 2 * (uint64_t)pair->pad + 255) / 256 * 256;
+    uint64_t pictures =
+        across * down * (pixel_bytes(&pair->pre) + sizeof(float) * pair->n_differences);
+    uint64_t means = max_u64(means_bytes(&pair->pre), means_bytes(&pair->post));
+    uint64_t kept = level_bytes(&pair->pre) + level_bytes(&pair->post) +
+                    (pair->pre.scratch ? image_bytes(&pair->pre) : 0) +
+                    (pair->post.scratch ? image_bytes(&pair->post) : 0);
+    return small_files + kept + max_u64(pictures, means);
 }
 
 int64_t footprint_align_time_ms(const struct footprint_pair *pair) {
-    const double fixed_ms = 2000, ms_per_megapixel = 50; /* measured on 2 cores */
+    const double fixed_ms = 4000, ms_per_megapixel = 45; /* measured on 2 cores */
     double pixels = (double)pair->pre.width * (double)pair->pre.height +
                     (double)pair->post.width * (double)pair->post.height;
     return (int64_t)(fixed_ms + pixels / 1e6 * ms_per_megapixel);

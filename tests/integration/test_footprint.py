@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+# timeout: 300
+"""The forecast of an align task's memory against the kernel's accounting of it: never below, and
+not far above."""
+import os
+import sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from registrar_test import *
+
+MIB = 1 << 20
+SHORT_SEARCH = ["--set", "angle_range=10", "--set", "scale_min=0.95", "--set", "scale_max=1.1"]
+KINDS = {
+    "small": ["--size", "512x384", "--grey"],
+    "rgb": ["--size", "1300x1000", "--rgb"],
+    "turned": ["--size", "1300x1000", "--rgb", "--orientation", "6"],
+    "wide": ["--size", "3000x800", "--grey", "--bits", "16"],
+    "tiles16": ["--size", "1600x1200", "--rgb", "--bits", "16", "--layout", "tiles",
+                "--compression", "lzw"],
+    "strips": ["--size", "2200x1800", "--grey", "--compression", "deflate"],
+}
+
+
+@test("predicted memory is never below the peak RSS, and at most a quarter and 6 MiB above it")
+def _(t):
+    if "asan" in str(BUILD):
+        skip("the sanitizers' own memory is not forecast")
+    t.use_real_worker()
+    for kind, options in KINDS.items():
+        t.generate("S", kind, "--rotation", "4", "--scale", "1.02", "--gain", "1.2", "--objects",
+                   "0.02", "--noise", "0.004", *options)
+    ran = t.run("run", t.raw, "-o", t.out, "--jobs", "1", "--threads", "2", *SHORT_SEARCH,
+                timeout_s=240)
+    attempts = t.ledger("attempt_end")
+    expect(len(attempts), len(KINDS), f"attempts ({ran.stderr})")
+    for attempt in attempts:
+        assert attempt["verdict"] in ("ok", "doubtful"), f"{attempt['task']}: {attempt['verdict']}"
+        peak, predicted = attempt["peak_rss_bytes"], attempt["predicted_bytes"]
+        told = f"{attempt['task']}: {predicted / MIB:.1f} predicted, {peak / MIB:.1f} MiB used"
+        print(f"# {told}")
+        assert peak <= predicted, told
+        assert predicted <= 1.25 * peak + 6 * MIB, told
+
+
+run_tests()
