@@ -20,7 +20,8 @@ from tiff_file import TiffFile
 READ_IMAGE = BUILD / "tools" / "read_image"
 SANITIZED = "asan" in BUILD.name  # shadow memory counts as RSS, and everything is slower
 MOST_KIB = 256 * 1024
-MOST_S = 5 * float(os.environ.get("TIMEOUT_FACTOR", "1"))
+FACTOR = float(os.environ.get("TIMEOUT_FACTOR", "1"))
+MOST_S, WAIT_S = 5 * FACTOR, 30 * FACTOR
 
 
 def read_image(t, path, pixels=None):
@@ -147,6 +148,26 @@ def _(t):
         wanted = (folder / f"{name}.{suffix}").read_bytes()
         assert wanted.endswith(pixels.read_bytes()), f"{name} differs from its {suffix}"
         assert len(wanted) - pixels.stat().st_size < 80, f"{name} is too small"
+
+
+@test("a batch of them goes on to the last pair, which aligns")
+def _(t):
+    files, good = corpus(), sorted(shared_data("pairs/cycif-a").glob("*.tif"))
+    refused = [path for path, said in zip(files, ask("probe", files)) if "error" in said]
+    for i, path in enumerate(refused):
+        folder = t.raw / f"bad-{i:03}"
+        folder.mkdir(parents=True)
+        (folder / "a_pre_X.tif").symlink_to(path)
+        (folder / "a_post_X.tif").symlink_to(good[1])
+    (t.raw / "good").symlink_to(good[0].parent)
+    t.use_real_worker()
+    ran = t.run("run", t.raw, "-o", t.out, "--quiet", timeout_s=WAIT_S * 4)
+    expect(ran.returncode, 1, f"exit status: {ran.stderr}")
+    expect(t.summary()["counts"], {"ok": 1, "failed": len(refused)}, "counts")
+    for i in range(len(refused)):
+        row = t.task(f"bad-{i:03}/X")
+        expect(row["attempts"], 1, f"{row['id']}: attempts")  # a refusal is final
+        expect_in("a_pre_X.tif", row["reason"], f"{row['id']}: the file's name")
 
 
 @test("headers of 400 files take well under a second")
