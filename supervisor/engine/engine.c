@@ -86,10 +86,16 @@ static void admit(struct engine *engine) {
 
 /* After anything that happened: start what may start, and end when all is done. */
 void engine_go_on(struct engine *engine) {
-    if (engine->closed || engine->ending)
-        return;
-    admit(engine);
     bool broken = engine->outcome->ledger_lost || engine->outcome->fault.code != 0;
+    if (engine->closed)
+        return;
+    if (engine->ending) {
+        if (broken || engine->disk_full)
+            close_all(engine); /* every result is on disk: the last record is not worth the wait */
+        return;
+    }
+    admit(engine);
+    broken |= engine->outcome->fault.code != 0;
     if (broken && engine->level == 0) {
         engine->level = 1;
         cancel_all(engine, TASK_EVENT_CANCEL);
