@@ -119,6 +119,15 @@ static void make_option(enum advice_kind kind, const struct advice_group *group,
     }
 }
 
+/* What is left to do is not to be done along with all the rest once more. */
+static void drop_redo(char *command) {
+    static const char redo[] = " --redo";
+    char *at = strstr(command, redo);
+    char *behind = at ? at + sizeof(redo) - 1 : NULL;
+    if (behind && (*behind == '\0' || *behind == ' '))
+        memmove(at, behind, strlen(behind) + 1);
+}
+
 int advice_make(enum advice_kind kind, const struct advice_group *group, const char *command,
                 struct advice *ret) {
     static const char *const words[ADVICE_KIND_COUNT] = {
@@ -151,6 +160,7 @@ int advice_make(enum advice_kind kind, const struct advice_group *group, const c
         make_option(kind, group, option, sizeof(option));
         if (asprintf(&text, "%s%s", command, option) < 0)
             return -ENOMEM;
+        drop_redo(text);
     }
     bool own_limit = kind == ADVICE_TIMEOUT && strstr(command, " --manifest");
     *ret = (struct advice){.words = own_limit ? manifest_timeout : words[kind], .command = text};

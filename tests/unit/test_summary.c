@@ -127,8 +127,10 @@ static void manifest_timeouts(void **state) {
     (void)state;
     struct task_result task = {
         .id = "a/b", .finished = true, .verdict = VERDICT_TIMEOUT, .attempts = 1, .wall_ms = 60000};
-    struct summary summary = {
-        .tasks = &task, .n_tasks = 1, .out = "o", .command = "registrar run --manifest m -o o"};
+    struct summary summary = {.tasks = &task,
+                              .n_tasks = 1,
+                              .out = "o",
+                              .command = "registrar run --redo --manifest m -o o"};
     CLEANUP_FREE char *text = print_summary(&summary, 200, false);
     assert_non_null(strstr(text, "by its own \"timeout\" in the manifest"));
     assert_non_null(strstr(text, "registrar run --manifest m -o o --timeout 2m\n"));

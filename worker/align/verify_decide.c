@@ -177,8 +177,7 @@ enum verify_status verify_decide(const struct verify_facts *facts, const struct 
     if (explain_doubt_of_place(facts, ret_reason) ||
         explain_doubt_of_fit(facts, params, ret_reason))
         return VERIFY_DOUBTFUL;
-    (void)snprintf(ret_reason, VERIFY_REASON_BYTES,
-                   "%d of %d test tiles that the fit did not use agree, to a median of %.2f px",
-                   facts->agreeing, facts->held_out, facts->median_px);
+    (void)snprintf(ret_reason, VERIFY_REASON_BYTES, "median %.2f px on %d of %d test tiles",
+                   facts->median_px, facts->agreeing, facts->held_out);
     return VERIFY_ALIGNED;
 }
