@@ -7,6 +7,8 @@
 #include "supervisor/cli/nearest.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 
@@ -66,14 +68,34 @@ static int dispatch(int argc, char **argv) {
     return refuse_command(word);
 }
 
+/* A standard descriptor that is closed would become the next file that is opened: the ledger, and
+ * the summary would be printed into it. Opened the wrong way round, each fails as if closed. */
+static int fill_standard_descriptors(void) {
+    static const int flags[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int fd = 0; fd < (int)ARRAY_LEN(flags); fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags[fd]) != fd)
+            return -EBADF;
+    return 0;
+}
+
+/* As in "registrar ledger show | head": no fault. */
+static bool has_reader_left(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP));
+}
+
 int main(int argc, char **argv) {
+    if (fill_standard_descriptors() < 0)
+        return EXIT_INTERNAL;
     /* a reader that went away shows as EPIPE where it is written, not as a dead supervisor */
     (void)signal(SIGPIPE, SIG_IGN);
     /* and a file size limit (ulimit -f) as EFBIG, which is met like a full disk */
     (void)signal(SIGXFSZ, SIG_IGN);
     const int status = dispatch(argc, argv);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
-        (void)fprintf(stderr, "registrar: cannot write to stdout: %s\n", strerror(errno));
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !has_reader_left()) {
+        (void)fprintf(stderr, "registrar: cannot write to stdout%s%s\n", errno ? ": " : "",
+                      errno ? strerror(errno) : "");
         return status == EXIT_ALL_OK ? EXIT_INTERNAL : status;
     }
     return status;

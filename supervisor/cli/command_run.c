@@ -270,7 +270,8 @@ static int sum_up(struct run *run, const char *command) {
         .out = run->options.out,
         .command = command,
     };
-    if (print_summary(run, &summary) < 0) /* the ledger has it all the same */
+    if (print_summary(run, &summary) < 0 && run->failure.code != -EPIPE)
+        /* the ledger has it all the same */
         (void)fail(run, EXIT_INTERNAL);
     return exit_status(run, &results);
 }

@@ -126,4 +126,18 @@ def _(t):
     expect_in("cannot write to stdout", (t.folder / "stderr").read_text())
 
 
+@test("a closed stdout is told, and is not the ledger by mistake; a reader that left is no fault")
+def _(t):
+    t.pair("S1", "DAPI")
+    process = t.start("run", t.raw, "-o", t.out, preexec_fn=lambda: os.closerange(0, 3))
+    expect(process.wait(), 70, "exit status without stdout")
+    ran = t.run("ledger", "verify", "-o", t.out)
+    expect_in("no damage", ran.stdout, "the ledger")
+    ends, left = os.pipe()
+    os.close(ends)
+    process = t.start("run", t.raw, "-o", t.out, "--redo", "--quiet", stdout=left)
+    expect(process.wait(), 0, "exit status when the reader left")
+    expect((t.folder / "stderr").read_text(), "", "stderr")
+
+
 run_tests()
