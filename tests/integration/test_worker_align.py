@@ -364,6 +364,19 @@ def _(t):
     assert "verify" in again.resumed(), "a failed pair was done again"
 
 
+@test("a doubtful pair gets its pictures, and is marked")
+def _(t):
+    images = pair(*PAIR)
+    run = Run(t.out, images, min_tiles=100000).end()
+    expect(run.last("result")["status"], "doubtful", "status")
+    transform = run.json("transform.json")
+    expect((transform["status"], transform["reason"]),
+           ("doubtful", run.last("result")["reason"]), "transform.json")
+    expect(sorted(pictures(t.out)), ["aligned_pre.tiff", "difference.tiff"], "pictures")
+    again = align(t.out, images)
+    assert "verify" not in again.resumed(), "another min_tiles, and verify was not done again"
+
+
 @test("scales by hand and by percentile give their own pictures")
 def _(t):
     images = pair(*PAIR)
