@@ -152,7 +152,7 @@ MAN_PAGES := $(wildcard man/*.[1-9])
 lint: deps-lint
 	clang-format --dry-run --Werror $(C_FILES)
 	$(if $(MAN_PAGES),mandoc -T lint -W warning $(MAN_PAGES))
-	cppcheck --quiet -j$(JOBS) --std=c11 --language=c --enable=warning,performance,portability \
+	cppcheck --quiet -j$(JOBS) --std=c11 --std=c++17 --enable=warning,performance,portability \
 		--inline-suppr --error-exitcode=1 --suppress=missingIncludeSystem \
 		--suppress=memleak --suppress=resourceLeak $(DEFINES) \
 		common supervisor worker tests/tools tests/bench
