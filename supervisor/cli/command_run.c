@@ -13,6 +13,7 @@
 #include "supervisor/report/terminal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 struct run {
@@ -276,12 +277,32 @@ static int sum_up(struct run *run, const char *command) {
     return exit_status(run, &results);
 }
 
+/* Async-signal-safe calls only. A probe that runs dies with us. */
+static void leave(int number) {
+    (void)number;
+    static const char text[] = "registrar: interrupted; run the same command again to continue\n";
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1); /* nobody left to tell */
+    _exit(EXIT_INTERRUPTED);
+}
+
+/* Until the engine takes over, nothing has started and a half-written record heals by itself. */
+static void leave_on_signals(void) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    const struct sigaction action = {.sa_handler = leave};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        struct sigaction before;
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            (void)sigaction(numbers[i], &action, NULL); /* nohup's SIG_IGN stays */
+    }
+}
+
 int command_run(int argc, char **argv) {
     CLEANUP(run_free) struct run run = {0};
     /* before the parser reorders the words */
     CLEANUP_FREE char *command = quote_command(argc, argv);
     if (options_parse(argc, argv, &run.options, &run.failure) < 0)
         return fail(&run, EXIT_USAGE);
+    leave_on_signals();
     int status = find_tasks(&run);
     if (status == 0)
         status = open_ledger(&run);

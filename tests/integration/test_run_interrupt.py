@@ -56,6 +56,17 @@ def _(t):
     expect_in("(SIGTERM to registrar)", t.ledger("attempt_end")[-1]["reason"], "reason")
 
 
+@test("before anything started: exit 4 too, and the probe ends with it")
+def _(t):
+    t.pair("A", "probe-hang")
+    process = t.start("run", t.raw, "-o", t.out)
+    probe = t.wait_worker("probe")
+    process.send_signal(signal.SIGINT)
+    expect(process.wait(), 4, "exit status")
+    expect_in("interrupted; run the same command again", (t.folder / "stderr").read_text(), "stderr")
+    wait_gone(probe)
+
+
 @test("twice: everything is killed at once")
 def _(t):
     t.pair("A", "stubborn")
