@@ -41,6 +41,16 @@ struct child {
     int open_handles;
 };
 
+/* Each child costs us three descriptors, so a thousand jobs need more than the usual 1,024. The
+ * children keep the usual: a program that calls select must not see higher numbers. */
+static struct rlimit raise_file_limit(void) {
+    struct rlimit before = {RLIM_INFINITY, RLIM_INFINITY};
+    if (getrlimit(RLIMIT_NOFILE, &before) == 0)
+        /* where it fails, starting too many fails later with its own sentence */
+        (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){before.rlim_max, before.rlim_max});
+    return before;
+}
+
 int child_host_open(uv_loop_t *loop, struct child_host *ret, struct failure *failure) {
     CLEANUP_FREE char *buffer = malloc(CHILD_BUFFER_BYTES);
     if (!buffer)
@@ -49,7 +59,8 @@ int child_host_open(uv_loop_t *loop, struct child_host *ret, struct failure *fai
     int r = orphans_open(&orphans, failure);
     if (r < 0)
         return r;
-    *ret = (struct child_host){.loop = loop, .orphans = orphans, .buffer = STEAL_PTR(buffer)};
+    *ret = (struct child_host){
+        .loop = loop, .orphans = orphans, .buffer = STEAL_PTR(buffer), .files = raise_file_limit()};
     return 0;
 }
 
@@ -209,6 +220,7 @@ static int start_process(struct child *child, const struct child_request *reques
         .stderr_fd = request->log_fd,
         .report_fd = write_end,
         .oom_score_adj = request->oom_score_adj,
+        .files = &child->host->files,
     };
     return spawn_start(&spawn, &child->process, failure);
 }

@@ -18,6 +18,7 @@ struct child_host {
     uv_loop_t *loop;         /* borrows */
     struct orphans *orphans; /* owns */
     char *buffer;            /* owns; reads of fd 3 go through it */
+    struct rlimit files;     /* open files that the children may have: what we were given */
 };
 
 MUST_USE int child_host_open(uv_loop_t *loop, struct child_host *ret, struct failure *failure);

@@ -139,6 +139,8 @@ __attribute__((noreturn)) static void become(struct plan *plan) {
     int r = place_descriptors(plan);
     if (r < 0)
         complain(plan, STEP_DESCRIPTORS, -r);
+    if (request->files)
+        (void)setrlimit(RLIMIT_NOFILE, request->files); /* a lower soft limit is always allowed */
     if (request->cwd && chdir(request->cwd) < 0)
         complain(plan, STEP_FOLDER, errno);
     sigset_t none;

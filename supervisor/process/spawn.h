@@ -21,6 +21,7 @@ struct spawn_request {
     int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
     int report_fd;                      /* becomes fd 3; -1: none */
     int oom_score_adj;                  /* raised to this; 0: as the parent's */
+    const struct rlimit *files;         /* its limit of open files; NULL: as the parent's */
 };
 
 struct spawned {

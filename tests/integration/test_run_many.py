@@ -2,6 +2,7 @@
 # timeout: 120
 """registrar run: a thousand tasks in a small supervisor."""
 import os
+import resource
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
@@ -24,6 +25,23 @@ def _(t):
     if b"__asan_init" not in REGISTRAR.read_bytes():
         assert usage.ru_maxrss < LIMIT_KIB, f"{usage.ru_maxrss} KiB"
     expect((t.folder / "stderr").read_text(), "", "--quiet says nothing")
+
+
+@test("more jobs than the limit of open files allows: it is raised, though not for the tasks")
+def _(t):
+    soft, count = 64, 60
+    gate = os.open(t.gate, os.O_RDWR)
+    command = ["sh", "-c", f'read line < "$FAKE_WORKER_GATE"; test "$(ulimit -Sn)" = {soft}']
+    path = t.manifest(*({"id": f"c/{i}", "command": command, "memory": "1M"}
+                        for i in range(count)))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    process = t.start("run", "--manifest", path, "-o", t.out, "--quiet", "--jobs", count,
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
+    starts = iter(range(count - 1))
+    t.wait_ledger(lambda record: record["event"] == "attempt_start" and next(starts, None) is None)
+    os.write(gate, b"\n" * count)
+    expect(process.wait(), 0, "exit status")
+    os.close(gate)
 
 
 run_tests()
