@@ -362,9 +362,11 @@ static int read_list(const struct fake *fake, const char *mode) {
         const char *how = at ? at + strlen(mode) : "";
         if (strncmp(how, "-crash", 6) == 0)
             abort();
-        else if (strncmp(how, "-hang", 5) == 0)
-            (void)be_hang(fake);
-        else if (strncmp(how, "-exit", 5) == 0)
+        if (strncmp(how, "-hang", 5) == 0) {
+            fake_announce(fake, mode);
+            wait_for_ever();
+        }
+        if (strncmp(how, "-exit", 5) == 0)
             return PROTOCOL_EXIT_ERROR;
         else if (strncmp(how, "-garbage", 8) == 0)
             (void)be_garbage(fake);
