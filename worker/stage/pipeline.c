@@ -238,6 +238,20 @@ static int run_stage(struct pipeline *pipeline, enum stage stage, struct failure
     return save(pipeline, stage, object, (double)(clock_monotonic_ns() - start_ns) / 1e9, failure);
 }
 
+/* For the log. */
+static void log_stage_end(const struct pipeline *pipeline, enum stage stage, bool resumed) {
+    const json_t *measured = pipeline->done[stage].measured;
+    char time[UNITS_TEXT_BYTES], size[UNITS_TEXT_BYTES];
+    double wall_s = json_number_value(json_object_get(measured, "wall_s"));
+    json_int_t peak_bytes = json_integer_value(json_object_get(measured, "peak_bytes"));
+    if (resumed)
+        (void)fprintf(stderr, "%-12s was done before\n", rows[stage].name);
+    else
+        (void)fprintf(stderr, "%-12s %s, buffers of %s\n", rows[stage].name,
+                      units_format_duration((int64_t)(1e3 * wall_s), time),
+                      units_format_size((uint64_t)peak_bytes, size));
+}
+
 static int tell_stage_end(struct pipeline *pipeline, enum stage stage, bool resumed,
                           struct failure *failure) {
     json_t *line = json_pack("{s:s,s:s,s:b}", "event", "stage_end", "stage", rows[stage].name,
@@ -253,6 +267,7 @@ static int tell_stage_end(struct pipeline *pipeline, enum stage stage, bool resu
     json_decref(entry);
     if (resumed) /* the time it took then is no time of this attempt */
         json_object_set_new(line, "wall_s", json_real(0));
+    log_stage_end(pipeline, stage, resumed);
     (void)report_send(pipeline->report, line); /* a vanished supervisor ends its workers itself */
     return 0;
 }

@@ -239,6 +239,8 @@ static int report_result(const struct pipeline *pipeline, json_t *inputs, struct
         r = checkpoint_add_file(outputs, pipeline->task->out, "result.json", failure);
     if (r < 0)
         return r;
+    (void)fprintf(stderr, "%s: %s\n", json_string_value(json_object_get(verify, "status")),
+                  json_string_value(json_object_get(verify, "reason"))); /* the log */
     r = report_send(pipeline->report,
                     json_pack("{s:s,s:O,s:O?,s:O,s:O,s:o}", "event", "result", "status",
                               json_object_get(verify, "status"), "reason",
