@@ -2,6 +2,7 @@
  * stdout, is done here once. */
 #include "common/cleanup.h"
 #include "common/names.h"
+#include "common/version.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/help.h"
 #include "supervisor/cli/nearest.h"

@@ -1,6 +1,7 @@
 /* registrar-worker: finds the mode and hands over. One process per task; the supervisor watches it
  * from outside, so whatever a hostile image does here ends here. */
 #include "common/protocol.h"
+#include "common/version.h"
 #include "worker/stage/pipeline.h"
 #include "worker/stage/progress.h"
 #include "worker/stage/report.h"
@@ -95,7 +96,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        (void)puts("registrar-worker 0.1");
+        (void)puts("registrar-worker " REGISTRAR_VERSION);
         report_close(report);
         return 0;
     }

@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define REGISTRAR_VERSION "0.1.0"
-
 struct help_page {
     const char *command;
     const char *meaning;    /* one line, for the list of commands */

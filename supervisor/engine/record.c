@@ -2,7 +2,7 @@
  * written, so that a later, better forecast can be judged against this one. */
 #include "supervisor/engine/record.h"
 
-#include "supervisor/cli/help.h"
+#include "common/version.h"
 
 static double seconds(int64_t ms) { return (double)ms / 1000; }
 

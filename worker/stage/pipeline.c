@@ -19,7 +19,9 @@ struct stage_row {
     const char *name;
     double share; /* of the task's time, measured */
     int (*run)(struct pipeline *pipeline, json_t **ret, struct failure *failure);
-    const char *params[8]; /* that its result depends on, beside those of the stages before */
+    /* Parameters that it looks at and no stage before it does. A stage that begins to look at
+     * another one must say so here, or a resumed task would not notice its change. */
+    const char *params[4];
 };
 
 static int run_survey_pre(struct pipeline *pipeline, json_t **ret, struct failure *failure) {
@@ -49,20 +51,16 @@ static int run_verify(struct pipeline *pipeline, json_t **ret, struct failure *f
 }
 
 static const struct stage_row rows[STAGE_COUNT] = {
-    [STAGE_SURVEY_PRE] = {"survey-pre", 0.12, run_survey_pre, {"channel", "seed"}},
-    [STAGE_SURVEY_POST] = {"survey-post", 0.12, run_survey_post, {"channel", "seed"}},
-    [STAGE_SEARCH] = {"search",
-                      0.15,
-                      run_search,
-                      {"angle_range", "scale_min", "scale_max", "model", "max_residual",
-                       "min_tiles"}},
-    [STAGE_REFINE] = {"refine", 0.20, run_refine, {NULL}},
-    [STAGE_VERIFY] = {"verify", 0.05, run_verify, {NULL}},
+    [STAGE_SURVEY_PRE] = {"survey-pre", 0.08, run_survey_pre, {"channel"}},
+    [STAGE_SURVEY_POST] = {"survey-post", 0.08, run_survey_post, {"channel"}},
+    [STAGE_SEARCH] = {"search", 0.25, run_search, {"angle_range", "scale_min", "scale_max"}},
+    [STAGE_REFINE] = {"refine", 0.14, run_refine, {"model", "seed"}},
+    [STAGE_VERIFY] = {"verify", 0.08, run_verify, {"max_residual", "min_tiles"}},
     [STAGE_SCALE] = {"scale",
-                     0.06,
+                     0.05,
                      pipeline_finish_scale,
                      {"interpolation", "scale_percentile", "manual_scale"}},
-    [STAGE_WARP] = {"warp", 0.30, pipeline_finish_warp, {"pad"}},
+    [STAGE_WARP] = {"warp", 0.32, pipeline_finish_warp, {"pad"}},
 };
 
 /* --- what a stage's result depends on --- */
