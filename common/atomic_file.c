@@ -68,7 +68,10 @@ int atomic_file_write(const char *path, const void *bytes, size_t length, struct
         (void)unlink(temporary); /* the write's own error is the one to tell */
         return failure_set_errno(failure, r, "cannot write %s", temporary);
     }
-    return atomic_file_publish(temporary, path, failure);
+    r = atomic_file_publish(temporary, path, failure);
+    if (r < 0)
+        (void)unlink(temporary); /* as above; it is gone when only the folder's sync failed */
+    return r;
 }
 
 int atomic_file_write_json(const char *path, const json_t *value, struct failure *failure) {

@@ -271,10 +271,12 @@ static int sum_up(struct run *run, const char *command) {
         .out = run->options.out,
         .command = command,
     };
-    if (print_summary(run, &summary) < 0 && run->failure.code != -EPIPE)
-        /* the ledger has it all the same */
+    /* the ledger has it all the same */
+    bool untold = print_summary(run, &summary) < 0 && run->failure.code != -EPIPE;
+    if (untold)
         (void)fail(run, EXIT_INTERNAL);
-    return exit_status(run, &results);
+    int status = exit_status(run, &results);
+    return untold && status == EXIT_ALL_OK ? EXIT_INTERNAL : status;
 }
 
 /* Async-signal-safe calls only. A probe that runs dies with us. */

@@ -126,6 +126,16 @@ def _(t):
     expect_in("cannot write to stdout", (t.folder / "stderr").read_text())
 
 
+@test("a summary.json that cannot be written is told")
+def _(t):
+    t.pair("S1", "DAPI")
+    (t.out / "summary.json").mkdir(parents=True)
+    ran = t.run("run", t.raw, "-o", t.out)
+    expect(ran.returncode, 70, "exit status")
+    expect_in("summary.json: Is a directory", ran.stderr, "stderr")
+    expect(sorted(os.listdir(t.out)), ["S1", "ledger.jsonl", "summary.json"], "files")
+
+
 @test("a closed stdout is told, and is not the ledger by mistake; a reader that left is no fault")
 def _(t):
     t.pair("S1", "DAPI")
