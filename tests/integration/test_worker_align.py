@@ -446,14 +446,12 @@ def _(t):
         ("x" * (2 << 20), "bytes or more"),
     ]
     for text, message in cases:
-        ran = subprocess.run([WORKER, "align"], input=text, text=True, capture_output=True,
-                             check=False)
+        ran = subprocess.run([WORKER, "align"], input=text, text=True, capture_output=True)
         expect(ran.returncode, 2, f"exit status for {text[:60]}")
         expect_in(message, ran.stderr, "stderr")
         expect_in(message, json.loads(ran.stdout)["reason"], "reason")
     for arguments in ([], ["paint"], ["align", "x"]):
-        ran = subprocess.run([WORKER, *arguments], text=True, capture_output=True, check=False,
-                             stdin=subprocess.DEVNULL)
+        ran = subprocess.run([WORKER, *arguments], input="", text=True, capture_output=True)
         expect(ran.returncode, 2, f"exit status for {arguments}")
         expect_in("usage: registrar-worker", ran.stderr, "stderr")
 
