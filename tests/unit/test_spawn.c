@@ -108,7 +108,11 @@ static void signals_are_as_new(void **state) {
     (void)signal(SIGPIPE, SIG_IGN);
     struct captured got;
     run("exec grep -E 'Sig(Blk|Ign)' /proc/self/status", NULL, 0, &got);
-    assert_string_equal(got.text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    unsigned long long blocked = 1, ignored = 1;
+    assert_int_equal(sscanf(got.text, "SigBlk:\t%llx\nSigIgn:\t%llx\n", &blocked, &ignored), 2);
+    assert_int_equal(blocked, 0);
+    /* 32 and 33 are glibc's own: a posix_spawn above us (make's) leaves them ignored for good */
+    assert_int_equal(ignored & ~(3ULL << 31), 0);
     sigset_t after;
     (void)sigprocmask(SIG_SETMASK, &before, &after);
     assert_true(sigismember(&after, SIGTERM) && !sigismember(&after, SIGINT));
