@@ -27,14 +27,15 @@ static struct verify_facts good(void) {
         .ambiguity_tested = 40,
         .overlap = 0.9,
         .plausible = true,
-        .search_score = 0.7,
-        .search_runner_up = 0.2,
         .search_mirrored = 0.2,
         .refine = {.votes = 80,
                    .tiles = 88,
                    .runner_up_votes = 5,
+                   .runner_up_tiles = 88,
                    .mirrored_votes = 3,
-                   .mirrored_tiles = 80},
+                   .mirrored_tiles = 80,
+                   .search_score = 0.7,
+                   .search_runner_up = 0.2},
     };
 }
 
@@ -61,7 +62,7 @@ static void failures(void **state) {
     facts = good(); /* nothing agrees, and no hypothesis stood out */
     facts.agreeing = 4;
     facts.refine.votes = 6;
-    facts.search_score = 0.21;
+    facts.refine.search_score = 0.21;
     expect(&facts, VERIFY_FAILED, "no common structure");
 
     facts = good();
@@ -72,7 +73,7 @@ static void failures(void **state) {
     facts.agreeing = 4;
     facts.refine.votes = 6;
     facts.refine.mirrored_votes = 70;
-    facts.search_score = 0.2;
+    facts.refine.search_score = 0.2;
     facts.search_mirrored = 0.7;
     expect(&facts, VERIFY_FAILED, "mirror images (70 of 80 tiles agree)");
 
@@ -89,8 +90,7 @@ static void doubts(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "repeats itself every 60 px");
 
     facts = good();
-    facts.refine.runner_up_votes = 70;
-    facts.search_runner_up = 0.6;
+    facts.refine.runner_up_votes = 60;
     expect(&facts, VERIFY_DOUBTFUL, "another position fits nearly as well");
 
     facts = good();
@@ -131,7 +131,7 @@ static void accidents_are_never_aligned(void **state) {
             facts.confident = agreeing + 5;
             facts.refine.votes = votes;
             facts.refine.runner_up_votes = votes;
-            facts.search_score = 0.22;
+            facts.refine.search_score = 0.22;
             char reason[VERIFY_REASON_BYTES];
             assert_true(verify_decide(&facts, &params, reason) != VERIFY_ALIGNED);
         }

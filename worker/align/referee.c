@@ -8,7 +8,14 @@
 
 enum { LEVEL_SIDE_PX = 512, MOST_TILES = 60 };
 
+/* A vote by accident: the share of the reach that agrees, and some more for overlapping tiles. */
+static const double CHANCE = 0.03;
 static const double AGREE_PX = 2.5; /* of the level */
+
+/* The tiles overlap by half, so only half of them count as independent. */
+double referee_accident(int votes, int tiles) {
+    return fit_binomial_tail(tiles / 2, votes / 2, CHANCE);
+}
 
 int referee_level(const struct survey *post) {
     uint32_t longer =

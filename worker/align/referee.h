@@ -10,9 +10,14 @@
 #include "worker/align/tiles.h"
 
 struct referee_verdict {
-    int votes, tiles; /* tiles that agree, and that were asked */
-    struct map map;   /* fitted to all of them */
+    int votes, tiles;    /* tiles that agree, and that were asked */
+    struct map map;      /* fitted to all of them */
+    double search_score; /* the hypothesis's, from the search */
 };
+
+/* Probability of so many votes when nothing is there. Many of a few tiles can weigh more than some
+ * of many: images may share a corner only. */
+double referee_accident(int votes, int tiles);
 
 struct referee {
     struct tiles_crew *crew;

@@ -247,6 +247,8 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
     r = fit_level(refinery, matches, count, &search, &fit, failure);
     if (r < 0)
         return r;
+    if (plan->level == 0 && !plan->overlap)
+        result->tile_px = grid.size;
     if (fit.credible) {
         result->map = fit.map;
         result->model = fit.model;
@@ -255,9 +257,21 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
     return note_level(refinery, plan, &grid, &fit, failure);
 }
 
-static int compare_votes(const void *a, const void *b) {
-    const struct referee_verdict *x = a, *y = b;
-    return y->votes - x->votes;
+/* Positive: b is the better one. */
+static int compare_verdicts(const struct referee_verdict *a, const struct referee_verdict *b) {
+    double p = referee_accident(a->votes, a->tiles), q = referee_accident(b->votes, b->tiles);
+    return p != q ? (p > q) - (p < q) : b->votes - a->votes;
+}
+
+/* Stable, so that ties keep the search's order; at most 16. */
+static void sort_verdicts(struct referee_verdict *verdicts, int count) {
+    for (int i = 1; i < count; i++) {
+        struct referee_verdict moving = verdicts[i];
+        int j = i;
+        for (; j > 0 && compare_verdicts(&verdicts[j - 1], &moving) > 0; j--)
+            verdicts[j] = verdicts[j - 1];
+        verdicts[j] = moving;
+    }
 }
 
 /* Mean distance between two maps over the corners of the post image, px. */
@@ -273,40 +287,64 @@ static double map_distance(const struct refinery *refinery, const struct map *a,
     return sum;
 }
 
-/* Tries every hypothesis, the best ones again from their fitted maps. Verdicts come back best
- * first. Ties keep the search's order (insertion is stable). */
+/* One hypothesis, or one that was tried before. An implausible map keeps its start, without votes.
+ */
+static int try_map(struct refinery *refinery, const struct referee *referee, int reach_px,
+                   struct tiles_span span, struct referee_verdict *verdict,
+                   struct failure *failure) {
+    struct referee_verdict tried;
+    int r = referee_try(referee, &verdict->map, reach_px, false, span, &tried, failure);
+    if (r < 0)
+        return r;
+    if (plausible(refinery, &tried.map)) {
+        verdict->votes = tried.votes;
+        verdict->tiles = tried.tiles;
+        verdict->map = tried.map;
+    }
+    return 0;
+}
+
+/* Tries every hypothesis, and the best ones again from their fitted maps. Best first. */
 static int try_hypotheses(struct refinery *refinery, const struct referee *referee,
                           struct referee_verdict *ret, struct failure *failure) {
     int count = refinery->search.count;
     for (int i = 0; i < count; i++) {
+        const struct search_hypothesis *hypothesis = &refinery->search.hypotheses[i];
         struct tiles_span span = {0.3 * i / count, 0.3 * (i + 1) / count};
-        int r = referee_try(referee, &refinery->search.hypotheses[i].map, FIRST_REACH_PX, false,
-                            span, &ret[i], failure);
+        ret[i] =
+            (struct referee_verdict){.map = hypothesis->map, .search_score = hypothesis->score};
+        int r = try_map(refinery, referee, FIRST_REACH_PX, span, &ret[i], failure);
         if (r < 0)
             return r;
-        if (!plausible(refinery, &ret[i].map))
-            ret[i] = (struct referee_verdict){0, ret[i].tiles, refinery->search.hypotheses[i].map};
     }
-    for (int pass = 0; pass < 2; pass++) {
-        for (int i = 1; i < count; i++) { /* insertion sort: stable, at most 16 */
-            struct referee_verdict moving = ret[i];
-            int j = i;
-            for (; j > 0 && compare_votes(&ret[j - 1], &moving) > 0; j--)
-                ret[j] = ret[j - 1];
-            ret[j] = moving;
-        }
-        for (int i = 0; pass == 0 && i < count && i < TRIED_AGAIN; i++) {
-            struct tiles_span span = {0.3 + 0.02 * i, 0.32 + 0.02 * i};
-            struct referee_verdict again;
-            int r =
-                referee_try(referee, &ret[i].map, SECOND_REACH_PX, false, span, &again, failure);
-            if (r < 0)
-                return r;
-            if (plausible(refinery, &again.map))
-                ret[i] = again;
-        }
+    sort_verdicts(ret, count);
+    for (int i = 0; i < count && i < TRIED_AGAIN; i++) {
+        struct tiles_span span = {0.3 + 0.02 * i, 0.32 + 0.02 * i};
+        int r = try_map(refinery, referee, SECOND_REACH_PX, span, &ret[i], failure);
+        if (r < 0)
+            return r;
     }
+    sort_verdicts(ret, count);
     return 0;
+}
+
+/* What the winner has to beat: hypotheses that were not led to the same place. */
+static void note_rivals(const struct refinery *refinery, const struct referee *referee,
+                        const struct referee_verdict *verdicts, struct refine_result *result) {
+    double same_px = ldexp(SECOND_REACH_PX, referee->level);
+    for (int i = 0; i < refinery->search.count; i++) {
+        const struct referee_verdict *verdict = &verdicts[i];
+        if (map_distance(refinery, &verdicts[0].map, &verdict->map) <= same_px) {
+            result->search_score = fmax(result->search_score, verdict->search_score);
+            continue;
+        }
+        double accident = referee_accident(verdict->votes, verdict->tiles);
+        if (accident < referee_accident(result->runner_up_votes, result->runner_up_tiles)) {
+            result->runner_up_votes = verdict->votes;
+            result->runner_up_tiles = verdict->tiles;
+        }
+        result->search_runner_up = fmax(result->search_runner_up, verdict->search_score);
+    }
 }
 
 static int choose_winner(struct refinery *refinery, struct refine_result *result,
@@ -317,19 +355,14 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
                                     .post = &refinery->post,
                                     .seed = refinery->context->params->seed,
                                     .level = referee_level(&refinery->post)};
-    struct referee_verdict verdicts[SEARCH_MAX_HYPOTHESES], mirrored;
+    struct referee_verdict verdicts[SEARCH_MAX_HYPOTHESES] = {{0}}, mirrored = {0};
     int r = try_hypotheses(refinery, &referee, verdicts, failure);
     if (r < 0)
         return r;
     result->map = verdicts[0].map;
     result->votes = verdicts[0].votes;
     result->tiles = verdicts[0].tiles;
-    /* a runner-up that was led to the same place is no rival */
-    double same_px = ldexp(SECOND_REACH_PX, referee.level);
-    for (int i = 1; i < refinery->search.count; i++)
-        if (map_distance(refinery, &verdicts[0].map, &verdicts[i].map) > same_px &&
-            verdicts[i].votes > result->runner_up_votes)
-            result->runner_up_votes = verdicts[i].votes;
+    note_rivals(refinery, &referee, verdicts, result);
     struct tiles_span span = {0.38, 0.4};
     r = referee_try(&referee, &refinery->search.mirrored.map, FIRST_REACH_PX, true, span, &mirrored,
                     failure);
@@ -366,12 +399,14 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
 
 static int describe(struct refinery *refinery, const struct refine_result *result,
                     json_t **ret_refine, struct failure *failure) {
-    *ret_refine = json_pack("{s:s,s:o,s:s,s:{s:i,s:i},s:{s:i},s:{s:i,s:i},s:O}", "model",
-                            fit_model_name(result->model), "post_to_pre",
-                            map_json_write(&result->map), "reason", result->reason, "referee",
-                            "votes", result->votes, "tiles", result->tiles, "runner_up", "votes",
-                            result->runner_up_votes, "mirrored", "votes", result->mirrored_votes,
-                            "tiles", result->mirrored_tiles, "levels", refinery->levels);
+    *ret_refine = json_pack(
+        "{s:s,s:o,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O}", "model",
+        fit_model_name(result->model), "post_to_pre", map_json_write(&result->map), "reason",
+        result->reason, "tile_px", result->tile_px, "referee", "votes", result->votes, "tiles",
+        result->tiles, "search_score", result->search_score, "runner_up", "votes",
+        result->runner_up_votes, "tiles", result->runner_up_tiles, "search_score",
+        result->search_runner_up, "mirrored", "votes", result->mirrored_votes, "tiles",
+        result->mirrored_tiles, "levels", refinery->levels);
     return *ret_refine ? 0 : failure_set(failure, -ENOMEM, "no memory for the refinement's result");
 }
 
@@ -419,12 +454,32 @@ int align_refine(const struct align_context *context, const json_t *pre_survey,
     return r == 0 ? describe(&refinery, &result, ret_refine, failure) : r;
 }
 
-static int read_count(const json_t *refine, const char *object, const char *key, int *ret,
-                      struct failure *failure) {
+static int read_count(const json_t *object, const char *key, int *ret, struct failure *failure) {
     int64_t value = 0;
-    int r = json_read_int(json_object_get(refine, object), key, "refine", 0, INT32_MAX, &value,
-                          failure);
+    int r = json_read_int(object, key, "refine", 0, INT32_MAX, &value, failure);
     *ret = (int)value;
+    return r;
+}
+
+static int read_votes(const json_t *refine, struct refine_result *ret, struct failure *failure) {
+    const json_t *referee = json_object_get(refine, "referee");
+    const json_t *runner_up = json_object_get(refine, "runner_up");
+    const json_t *mirrored = json_object_get(refine, "mirrored");
+    int r = read_count(referee, "votes", &ret->votes, failure);
+    if (r == 0)
+        r = read_count(referee, "tiles", &ret->tiles, failure);
+    if (r == 0)
+        r = json_read_number(referee, "search_score", "refine", &ret->search_score, failure);
+    if (r == 0)
+        r = read_count(runner_up, "votes", &ret->runner_up_votes, failure);
+    if (r == 0)
+        r = read_count(runner_up, "tiles", &ret->runner_up_tiles, failure);
+    if (r == 0)
+        r = json_read_number(runner_up, "search_score", "refine", &ret->search_runner_up, failure);
+    if (r == 0)
+        r = read_count(mirrored, "votes", &ret->mirrored_votes, failure);
+    if (r == 0)
+        r = read_count(mirrored, "tiles", &ret->mirrored_tiles, failure);
     return r;
 }
 
@@ -438,15 +493,9 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
         r = map_json_read(json_object_get(checkpoint, "post_to_pre"), "refine", &result.map,
                           failure);
     if (r == 0)
-        r = read_count(checkpoint, "referee", "votes", &result.votes, failure);
+        r = read_count(checkpoint, "tile_px", &result.tile_px, failure);
     if (r == 0)
-        r = read_count(checkpoint, "referee", "tiles", &result.tiles, failure);
-    if (r == 0)
-        r = read_count(checkpoint, "runner_up", "votes", &result.runner_up_votes, failure);
-    if (r == 0)
-        r = read_count(checkpoint, "mirrored", "votes", &result.mirrored_votes, failure);
-    if (r == 0)
-        r = read_count(checkpoint, "mirrored", "tiles", &result.mirrored_tiles, failure);
+        r = read_votes(checkpoint, &result, failure);
     if (r < 0)
         return r;
     while (result.model < FIT_MODEL_COUNT && strcmp(fit_model_name(result.model), model) != 0)

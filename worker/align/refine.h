@@ -15,9 +15,11 @@ struct refine_result {
     char reason[256]; /* why there is no map at all; else "" */
     struct map map;
     enum fit_model model;
-    int votes, tiles;    /* the referee's, for the winner */
-    int runner_up_votes; /* the best different hypothesis's */
+    int tile_px;      /* cell size at full resolution; 0: refinement did not get there */
+    int votes, tiles; /* the referee's, for the winner */
+    int runner_up_votes, runner_up_tiles; /* the best different hypothesis's */
     int mirrored_votes, mirrored_tiles;
+    double search_score, search_runner_up; /* of the winner and of the best different one */
 };
 
 /* Reads a refine checkpoint. */

@@ -19,15 +19,6 @@ static const size_t MOST_CELLS = 8192;
 enum { OVERLAPPING_SIZE = 64 };
 static const int SIZES[] = {TILE_MAX_SIZE, 96, 64, 48, 32};
 
-static int choose_size(const struct pyramid_size *level, size_t least_cells, bool overlap) {
-    if (overlap)
-        return OVERLAPPING_SIZE;
-    for (size_t i = 0; i < ARRAY_LEN(SIZES); i++)
-        if ((size_t)(level->width / SIZES[i]) * (size_t)(level->height / SIZES[i]) >= least_cells)
-            return SIZES[i];
-    return SIZES[ARRAY_LEN(SIZES) - 1];
-}
-
 /* The smaller eigenvalue of the mean second moments of the gradient over part of a thumbnail. */
 static double texture_of(const struct thumbnail *tone, double x, double y, double side) {
     int left = (int)fmax(x, 1), top = (int)fmax(y, 1);
@@ -181,25 +172,42 @@ static size_t spread_cells(struct tiles_grid *grid, size_t most) {
     return n;
 }
 
+/* All usable cells of one size, best first. */
+static int fill_grid(const struct thumbnail *texture, const struct survey *pre,
+                     const struct survey *post, const struct tiles_choice *choice,
+                     struct tiles_grid *grid, struct failure *failure) {
+    struct pyramid_size size = pyramid_level_size(&post->layout, choice->level);
+    struct lattice lattice = lay_lattice(&size, grid->size, choice->overlap);
+    size_t most = (size_t)lattice.columns * (size_t)lattice.rows;
+    tracked_free(grid->cells);
+    grid->cells = tracked_alloc(most + 1, sizeof(*grid->cells), "cells");
+    if (!grid->cells)
+        return failure_set(failure, -ENOMEM, "no memory for %zu cells", most);
+    grid->count = list_cells(texture, pre, &lattice, choice, grid);
+    grid->count = drop_empty(grid->cells, grid->count);
+    return 0;
+}
+
 int tiles_choose(const struct thumbnail *texture, const struct survey *pre,
                  const struct survey *post, const struct tiles_choice *choice,
                  struct tiles_grid *ret, struct failure *failure) {
-    struct pyramid_size size = pyramid_level_size(&post->layout, choice->level);
-    struct tiles_grid grid = {.level = choice->level,
-                              .size = choose_size(&size, choice->least_cells, choice->overlap)};
-    struct lattice lattice = lay_lattice(&size, grid.size, choice->overlap);
-    size_t most = (size_t)lattice.columns * (size_t)lattice.rows;
-    grid.cells = tracked_alloc(most + 1, sizeof(*grid.cells), "cells");
-    if (!grid.cells)
-        return failure_set(failure, -ENOMEM, "no memory for %zu cells", most);
-    grid.count = list_cells(texture, pre, &lattice, choice, &grid);
-    grid.count = drop_empty(grid.cells, grid.count);
+    CLEANUP(tiles_free) struct tiles_grid grid = {.level = choice->level};
+    int fixed = choice->overlap ? OVERLAPPING_SIZE : choice->size;
+    for (size_t i = 0; i < ARRAY_LEN(SIZES); i++) {
+        grid.size = fixed ? fixed : SIZES[i];
+        int r = fill_grid(texture, pre, post, choice, &grid, failure);
+        if (r < 0)
+            return r;
+        if (fixed || grid.count >= choice->least_cells)
+            break;
+    }
     if (grid.count > 0)
         grid.count = spread_cells(&grid, choice->most_tiles);
     struct box box = bounding_box(&grid);
     for (size_t i = 0; i < grid.count; i++)
         grid.cells[i].sector = part_of(&box, &grid.cells[i], grid.size, TILES_SECTORS);
     *ret = grid;
+    grid.cells = NULL; /* the caller's now */
     return 0;
 }
 

@@ -31,9 +31,10 @@ struct tiles_grid {
 
 struct tiles_choice {
     int level;
-    size_t least_cells; /* the cell size is the largest that gives so many (in the whole image) */
-    bool overlap;       /* cells of 64 px every 32 px in place of that: for small coarse levels */
-    size_t most_tiles;  /* of one parity: the most textured ones of each neighbourhood */
+    int size; /* of a cell, px of the level; 0: the largest with least_cells usable ones */
+    size_t least_cells;
+    bool overlap;      /* cells of 64 px every 32 px in place of that: for small coarse levels */
+    size_t most_tiles; /* of one parity: the most textured ones of each neighbourhood */
     const struct map *map; /* full resolution */
 };
 

@@ -67,6 +67,7 @@ static int open_tiles(struct verifier *verifier, struct tile_pair *pair, struct 
 
 static int choose_held_out(struct verifier *verifier, struct failure *failure) {
     struct tiles_choice choice = {.level = 0,
+                                  .size = verifier->refine.tile_px,
                                   .least_cells = LEAST_CELLS,
                                   .most_tiles = MOST_TILES,
                                   .map = &verifier->refine.map};
@@ -286,12 +287,8 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
     facts->plausible = refine_is_plausible(
         &verifier->refine.map, params, verifier->post.layout.width, verifier->post.layout.height);
     facts->overlap = overlap_of(verifier);
-    if (verifier->search.count > 0) {
-        facts->search_score = verifier->search.hypotheses[0].score;
+    if (verifier->search.count > 0)
         facts->search_mirrored = verifier->search.mirrored.score;
-        if (verifier->search.count > 1)
-            facts->search_runner_up = verifier->search.hypotheses[1].score;
-    }
     if (verifier->refine.reason[0])
         return 0;
     int r = choose_held_out(verifier, failure);
@@ -319,8 +316,8 @@ static json_t *describe_evidence(const struct verify_facts *facts) {
         "sectors", facts->sectors, "sectors_agreeing", facts->sectors_agreeing, "ambiguity_tested",
         facts->ambiguity_tested, "ambiguous", facts->ambiguous, "repeat_px", facts->repeat_px,
         "coarse_median_px", facts->coarse_median_px, "overlap", facts->overlap, "search_score",
-        facts->search_score, "search_runner_up", facts->search_runner_up, "search_mirrored",
-        facts->search_mirrored, "votes", facts->refine.votes, "runner_up_votes",
+        facts->refine.search_score, "search_runner_up", facts->refine.search_runner_up,
+        "search_mirrored", facts->search_mirrored, "votes", facts->refine.votes, "runner_up_votes",
         facts->refine.runner_up_votes, "mirrored_votes", facts->refine.mirrored_votes);
 }
 

@@ -26,7 +26,7 @@ struct verify_facts {
     double coarse_median_px;         /* residual of tiles of a reduced level, px of the pre image */
     double overlap;                  /* share of the post image that lands inside the pre image */
     bool plausible;                  /* refine_is_plausible */
-    double search_score, search_runner_up, search_mirrored;
+    double search_mirrored;
     struct refine_result refine;
 };
 

@@ -2,19 +2,21 @@
  * nothing against the map or says what, in words a biologist can act on. */
 #include "worker/align/verify.h"
 
+#include "worker/align/referee.h"
+
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
 static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is real */
 /* Of all tiles asked. Two samples of the same outline agree along it: about a quarter. */
-static const double AGREEING_SHARE = 0.45;
-static const double SECTOR_SHARE = 0.6;
-static const double RUNNER_UP_SHARE = 0.75; /* of the winner's votes */
-static const double SEARCH_MARGIN = 1.3;    /* registration.md: below it is a warning */
+static const double AGREEING_SHARE = 0.55;
+static const double SECTOR_SHARE = 0.75;
+/* Of the evidence (the logarithm of accident) for the winner. */
+static const double RUNNER_UP_SHARE = 0.6;
 static const double AMBIGUOUS_SHARE = 0.5;
 static const double LEAST_OVERLAP = 0.15;
 static const double MIRROR_MARGIN = 1.25;
-static const double COARSE_CHANCE = 0.03; /* a vote by accident: areas, and some for overlap */
 static const double COARSE_MARGIN = 1.5;
 /* With such a margin of the search itself, fewer votes are asked for. */
 static const double CLEAR_MARGIN = 2, CLEAR_LIMIT = 1e-3;
@@ -29,16 +31,20 @@ const char *verify_status_name(enum verify_status status) {
 static bool looks_mirrored(const struct verify_facts *facts) {
     return facts->refine.mirrored_votes >= LEAST_MIRROR_VOTES &&
            facts->refine.mirrored_votes > 2 * facts->refine.votes &&
-           facts->search_mirrored > MIRROR_MARGIN * facts->search_score;
+           facts->search_mirrored > MIRROR_MARGIN * facts->refine.search_score;
 }
 
 static bool agrees_in_detail(const struct verify_facts *facts) {
     return fit_binomial_tail(facts->held_out, facts->agreeing, facts->chance) < CHANCE_LIMIT;
 }
 
-/* The referee's tiles overlap by half, so only half of them count as independent. */
 static double votes_by_accident(const struct verify_facts *facts) {
-    return fit_binomial_tail(facts->refine.tiles / 2, facts->refine.votes / 2, COARSE_CHANCE);
+    return fmax(referee_accident(facts->refine.votes, facts->refine.tiles), DBL_MIN);
+}
+
+static double rival_by_accident(const struct verify_facts *facts) {
+    return fmax(referee_accident(facts->refine.runner_up_votes, facts->refine.runner_up_tiles),
+                DBL_MIN);
 }
 
 static bool repeats(const struct verify_facts *facts) {
@@ -55,15 +61,13 @@ static void explain_repeats(const struct verify_facts *facts, char *reason) {
 
 /* Sections of one block, differently stained: no cell is in both, but the tissue's form is. */
 static bool agrees_coarsely(const struct verify_facts *facts) {
-    const struct refine_result *refine = &facts->refine;
-    int rival = refine->runner_up_votes > refine->mirrored_votes ? refine->runner_up_votes
-                                                                 : refine->mirrored_votes;
-    double search_rival = fmax(facts->search_runner_up, facts->search_mirrored);
-    if (refine->votes <= rival)
+    double search_rival = fmax(facts->refine.search_runner_up, facts->search_mirrored);
+    if (votes_by_accident(facts) >= rival_by_accident(facts) ||
+        facts->refine.votes <= facts->refine.mirrored_votes)
         return false;
-    return (facts->search_score > COARSE_MARGIN * search_rival &&
+    return (facts->refine.search_score > COARSE_MARGIN * search_rival &&
             votes_by_accident(facts) < CHANCE_LIMIT) ||
-           (facts->search_score > CLEAR_MARGIN * search_rival &&
+           (facts->refine.search_score > CLEAR_MARGIN * search_rival &&
             votes_by_accident(facts) < CLEAR_LIMIT);
 }
 
@@ -112,12 +116,20 @@ static bool explain_doubt_of_place(const struct verify_facts *facts, char *reaso
         explain_repeats(facts, reason);
         return true;
     }
-    if (facts->refine.runner_up_votes > RUNNER_UP_SHARE * facts->refine.votes &&
-        facts->search_score < SEARCH_MARGIN * facts->search_runner_up) {
+    if (!agrees_in_detail(facts)) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
-                       "another position fits nearly as well: %d tiles vote for it, %d for this "
-                       "one",
-                       facts->refine.runner_up_votes, facts->refine.votes);
+                       "the tissue's form matches (%d of %d coarse tiles, to about %.0f px) but "
+                       "its cells do not: neighbouring sections, or stains that show different "
+                       "structures",
+                       facts->refine.votes, facts->refine.tiles, facts->coarse_median_px);
+        return true;
+    }
+    if (log(rival_by_accident(facts)) < RUNNER_UP_SHARE * log(votes_by_accident(facts))) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "another position fits nearly as well (%d of %d tiles there, %d of %d "
+                       "here): the structure repeats itself, or a part of the tissue moved",
+                       facts->refine.runner_up_votes, facts->refine.runner_up_tiles,
+                       facts->refine.votes, facts->refine.tiles);
         return true;
     }
     if (facts->overlap < LEAST_OVERLAP) {
@@ -130,14 +142,6 @@ static bool explain_doubt_of_place(const struct verify_facts *facts, char *reaso
 
 static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct params *params,
                                  char *reason) {
-    if (!agrees_in_detail(facts)) {
-        (void)snprintf(reason, VERIFY_REASON_BYTES,
-                       "the tissue's form matches (%d of %d coarse tiles, to about %.0f px) but "
-                       "its cells do not: neighbouring sections, or stains that show different "
-                       "structures",
-                       facts->refine.votes, facts->refine.tiles, facts->coarse_median_px);
-        return true;
-    }
     if (facts->agreeing < params->min_tiles) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "too little common structure to be sure: %d test tiles agree, min_tiles "
