@@ -1,7 +1,6 @@
 /* See refine.h. */
 #include "worker/align/refine.h"
 
-#include "common/json_read.h"
 #include "worker/align/feature.h"
 #include "worker/align/map_json.h"
 #include "worker/align/referee.h"
@@ -9,7 +8,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <string.h>
 
 enum {
     TRIED_AGAIN = 4,     /* hypotheses that the referee tries a second time */
@@ -452,57 +450,4 @@ int align_refine(const struct align_context *context, const json_t *pre_survey,
     if (r == 0)
         r = refine_winner(&refinery, &result, failure);
     return r == 0 ? describe(&refinery, &result, ret_refine, failure) : r;
-}
-
-static int read_count(const json_t *object, const char *key, int *ret, struct failure *failure) {
-    int64_t value = 0;
-    int r = json_read_int(object, key, "refine", 0, INT32_MAX, &value, failure);
-    *ret = (int)value;
-    return r;
-}
-
-static int read_votes(const json_t *refine, struct refine_result *ret, struct failure *failure) {
-    const json_t *referee = json_object_get(refine, "referee");
-    const json_t *runner_up = json_object_get(refine, "runner_up");
-    const json_t *mirrored = json_object_get(refine, "mirrored");
-    int r = read_count(referee, "votes", &ret->votes, failure);
-    if (r == 0)
-        r = read_count(referee, "tiles", &ret->tiles, failure);
-    if (r == 0)
-        r = json_read_number(referee, "search_score", "refine", &ret->search_score, failure);
-    if (r == 0)
-        r = read_count(runner_up, "votes", &ret->runner_up_votes, failure);
-    if (r == 0)
-        r = read_count(runner_up, "tiles", &ret->runner_up_tiles, failure);
-    if (r == 0)
-        r = json_read_number(runner_up, "search_score", "refine", &ret->search_runner_up, failure);
-    if (r == 0)
-        r = read_count(mirrored, "votes", &ret->mirrored_votes, failure);
-    if (r == 0)
-        r = read_count(mirrored, "tiles", &ret->mirrored_tiles, failure);
-    return r;
-}
-
-int refine_read(const json_t *checkpoint, struct refine_result *ret, struct failure *failure) {
-    struct refine_result result = {0};
-    const char *reason = NULL, *model = NULL;
-    int r = json_read_string(checkpoint, "reason", "refine", &reason, failure);
-    if (r == 0)
-        r = json_read_string(checkpoint, "model", "refine", &model, failure);
-    if (r == 0)
-        r = map_json_read(json_object_get(checkpoint, "post_to_pre"), "refine", &result.map,
-                          failure);
-    if (r == 0)
-        r = read_count(checkpoint, "tile_px", &result.tile_px, failure);
-    if (r == 0)
-        r = read_votes(checkpoint, &result, failure);
-    if (r < 0)
-        return r;
-    while (result.model < FIT_MODEL_COUNT && strcmp(fit_model_name(result.model), model) != 0)
-        result.model++;
-    if (result.model == FIT_MODEL_COUNT)
-        return failure_set(failure, -EINVAL, "refine: \"%s\" is no model", model);
-    (void)snprintf(result.reason, sizeof(result.reason), "%s", reason);
-    *ret = result;
-    return 0;
 }

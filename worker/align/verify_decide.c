@@ -119,8 +119,8 @@ static bool explain_doubt_of_place(const struct verify_facts *facts, char *reaso
     if (!agrees_in_detail(facts)) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the tissue's form matches (%d of %d coarse tiles, to about %.0f px) but "
-                       "its cells do not: neighbouring sections, or stains that show different "
-                       "structures",
+                       "not in detail: it was deformed, or these are neighbouring sections or "
+                       "stains that show different structures",
                        facts->refine.votes, facts->refine.tiles, facts->coarse_median_px);
         return true;
     }
