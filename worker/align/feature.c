@@ -17,7 +17,9 @@ void feature_tone(const struct survey *survey, float *pixels, size_t count) {
         table[i] = (float)(log1p(LOG_STRETCH * i / TONE_STEPS) / log1p(LOG_STRETCH));
     float low = (float)survey->low, scale = TONE_STEPS / (float)fmax(survey->high - low, 1e-6);
     for (size_t i = 0; i < count; i++) {
-        float t = fminf(fmaxf((pixels[i] - low) * scale, 0), TONE_STEPS);
+        float t = (pixels[i] - low) * scale;
+        t = t > 0 ? t : 0; /* comparisons, since fmaxf is a call */
+        t = t < TONE_STEPS ? t : TONE_STEPS;
         int step = (int)t;
         pixels[i] = table[step] + (t - (float)step) * (table[step + 1] - table[step]);
     }

@@ -60,7 +60,7 @@ void sample_linear(const struct sample_block *block, const struct map *map,
     }
 }
 
-static void cubic_weights(float t, float ret[4]) {
+static inline void cubic_weights(float t, float ret[4]) {
     float t2 = t * t, t3 = t2 * t;
     ret[0] = -0.5F * t3 + t2 - 0.5F * t;
     ret[1] = 1.5F * t3 - 2.5F * t2 + 1;
@@ -68,7 +68,8 @@ static void cubic_weights(float t, float ret[4]) {
     ret[3] = 0.5F * t3 - 0.5F * t2;
 }
 
-static float cubic_at(const struct sample_block *block, int left, int top, float a, float b) {
+static inline float cubic_at(const struct sample_block *block, int left, int top, float a,
+                             float b) {
     float wx[4], wy[4], sum = 0;
     cubic_weights(a, wx);
     cubic_weights(b, wy);
