@@ -78,13 +78,34 @@ bool child_ended(const struct child *child) { return child->exited; }
 
 const char *child_breach(const struct child *child) { return report_stream_breach(child->stream); }
 
+/* ---- freeing ---- */
+
+static void release(struct child *child) {
+    report_stream_close(child->stream);
+    free(child);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct child *child = handle->data;
+    if (--child->open_handles == 0)
+        release(child);
+}
+
+/* The handle goes with its descriptor. Closed later, it would take the descriptor's number, which
+ * is another child's by then, out of the loop. */
+static void close_watched(uv_poll_t *poll, int *fd) {
+    if (uv_handle_get_type((uv_handle_t *)poll) == UV_POLL && !uv_is_closing((uv_handle_t *)poll))
+        uv_close((uv_handle_t *)poll, on_closed);
+    if (*fd >= 0)
+        (void)close(STEAL_FD(*fd));
+}
+
 /* ---- the end ---- */
 
 static void stop_listening(struct child *child) {
     if (child->report_fd < 0)
         return;
-    (void)uv_poll_stop(&child->report_poll);
-    (void)close(STEAL_FD(child->report_fd));
+    close_watched(&child->report_poll, &child->report_fd);
     (void)report_stream_end(child->stream);
 }
 
@@ -144,8 +165,7 @@ static void on_ended(uv_poll_t *handle, int status, int events) {
         child->end.exit = (struct spawn_exit){.code = CLD_EXITED, .status = CHILD_UNKNOWN_STATUS};
     child->exited = true;
     child->ended_ms = clock_monotonic_ms();
-    (void)uv_poll_stop(&child->exit_poll);
-    (void)close(STEAL_FD(child->process.pidfd));
+    close_watched(&child->exit_poll, &child->process.pidfd);
     sweep(child);
 }
 
@@ -302,36 +322,15 @@ void child_kill(struct child *child) {
         (void)kill(-child->process.pid, SIGKILL);
 }
 
-/* ---- freeing ---- */
-
-static void release(struct child *child) {
-    report_stream_close(child->stream);
-    free(child);
-}
-
-static void on_closed(uv_handle_t *handle) {
-    struct child *child = handle->data;
-    if (--child->open_handles == 0)
-        release(child);
-}
-
 void child_close(struct child *child) {
     if (!child)
         return;
     if (child->process.pid > 0)
         orphans_remove(child->host->orphans, child->process.pid);
-    int handles = child->open_handles; /* opened in this order */
-    if (handles > 0)
+    close_watched(&child->exit_poll, &child->process.pidfd);
+    close_watched(&child->report_poll, &child->report_fd);
+    if (child->open_handles > 0) /* the timer is the first to open and the last to close */
         uv_close((uv_handle_t *)&child->sweep_timer, on_closed);
-    if (handles > 1)
-        uv_close((uv_handle_t *)&child->exit_poll, on_closed);
-    if (handles > 2)
-        uv_close((uv_handle_t *)&child->report_poll, on_closed);
-    if (child->report_fd >= 0)
-        (void)close(child->report_fd);
-    if (child->process.pidfd >= 0)
-        (void)close(child->process.pidfd);
-    child->report_fd = child->process.pidfd = -1;
-    if (handles == 0)
+    else
         release(child);
 }
