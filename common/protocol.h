@@ -11,6 +11,7 @@
  *   {"event":"progress","stage":"survey","fraction":0.25,"memory_bytes":n}
  *        fraction is of the whole task, 0 to 1, never falling; memory_bytes is the tracked total
  *   {"event":"stage_end","stage":"survey","wall_s":1.5,"peak_bytes":n,"resumed":false}
+ *        of warp also "tiles":n,"tiles_resumed":n: all, and those that an earlier attempt made
  *   {"event":"result","status":"aligned|doubtful|failed","reason":"...",
  *    "inputs":[{"path":"/abs","size":n,"mtime_ns":n,"hash":"32 hex"}, ...],
  *    "outputs":[{"name":"aligned_pre.tiff","size":n,"mtime_ns":n}, ...],

@@ -198,6 +198,47 @@ static void impossible_is_refused(void **state) {
 static const struct tiff_writer_options shared_options = {
     .width = 2048, .height = 1024, .samples = 3, .bits = 8};
 
+/* Suspended after some tiles, and once also "published" too early by a death: the rest is put and
+ * all is there. A file that was replaced is refused. */
+static void suspended_goes_on(void **state) {
+    (void)state;
+    char path[PATH_BYTES], temporary[PATH_BYTES];
+    (void)in_folder("half.tif", path);
+    (void)in_folder("half.tif.tmp", temporary);
+    const struct tiff_writer_options *options = &shared_options;
+    unsigned char *tile = malloc((size_t)TILE * TILE * 3);
+    assert_non_null(tile);
+    for (int renamed = 0; renamed < 2; renamed++) {
+        struct failure failure = {0};
+        struct tiff_writer *writer = NULL;
+        uint64_t inode = 0;
+        assert_int_equal(tiff_writer_open(path, options, &writer, &failure), 0);
+        assert_int_equal(tiff_writer_get_inode(writer, &inode, &failure), 0);
+        for (uint32_t i = 0; i < 32; i++) {
+            if (i == 10) {
+                assert_int_equal(tiff_writer_sync(writer, &failure), 0);
+                tiff_writer_suspend(writer);
+                assert_int_equal(
+                    tiff_writer_reopen(path, options, inode + 1, 10, &writer, &failure), -ESTALE);
+                assert_non_null(strstr(failure.text, "is gone or was replaced"));
+                if (renamed)
+                    assert_int_equal(rename(temporary, path), 0);
+                assert_int_equal(tiff_writer_reopen(path, options, inode, 10, &writer, &failure),
+                                 0);
+            }
+            fill_tile(tile, options, i % 8, i / 8);
+            assert_int_equal(tiff_writer_put(writer, i % 8, i / 8, tile, &failure), 0);
+        }
+        assert_int_equal(tiff_writer_publish(writer, &failure), 0);
+        TIFF *tiff = TIFFOpen(path, "r");
+        assert_non_null(tiff);
+        check_pixels(tiff, options);
+        TIFFClose(tiff);
+        assert_int_equal(unlink(path), 0);
+    }
+    free(tile);
+}
+
 static void *put_some(void *context) {
     static atomic_uint next;
     unsigned char *tile = malloc((size_t)TILE * TILE * 3);
@@ -236,6 +277,7 @@ int main(void) {
         cmocka_unit_test(missing_tiles_are_not_published),
         cmocka_unit_test(abandoned_leaves_nothing),
         cmocka_unit_test(impossible_is_refused),
+        cmocka_unit_test(suspended_goes_on),
         cmocka_unit_test(threads_may_share_it),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,9 +1,12 @@
-/* Workers render tiles and hand them to writers that take them in any order; see warp.h. */
+/* Workers render tiles and hand them to writers that take them in any order; a thread beside them
+ * makes the tiles durable (tile_sync.h). Order matters at the start: an old journal goes before its
+ * files do, and new files are durable before their journal appears; see warp.h. */
 #include "worker/output/warp.h"
 
+#include "common/atomic_file.h"
 #include "worker/memory/tracked.h"
 #include "worker/output/tile_queue.h"
-#include "worker/tiff/tiff_writer.h"
+#include "worker/output/tile_sync.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,13 +14,20 @@
 
 _Static_assert((int)TILE_RENDER_PX == (int)TIFF_WRITER_TILE_PX, "tiles are written as rendered");
 
-enum { TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX };
+enum {
+    TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX,
+    MAX_FILES = 1 + BACKGROUND_SCALE_MAX_DIFFERENCES,
+};
+
+_Static_assert((int)MAX_FILES <= (int)TILE_JOURNAL_FILES, "the journal names every output");
 
 struct warp {
-    struct tiff_writer *aligned;
-    struct tiff_writer *differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
-    size_t n_differences;
-    uint64_t overlap_pixels;
+    struct tiff_writer *writers[MAX_FILES]; /* aligned_pre, then the differences */
+    size_t n_writers;
+    struct tile_journal *journal;
+    struct tile_sync *sync;
+    uint32_t columns, rows;
+    struct warp_counts counts;
 };
 
 struct painter {
@@ -48,30 +58,42 @@ static void subtract(const struct tile_render_tile *tile, double scale, float *r
     }
 }
 
+/* A tile that the journal had is in place already. */
 static int paint_cb(void *worker, uint32_t x, uint32_t y, struct failure *failure) {
     struct painter *painter = worker;
-    const struct warp *warp = painter->warp;
+    struct warp *warp = painter->warp;
+    struct tile_journal_entry entry = {.tile = y * warp->columns + x};
+    if (tile_journal_had(warp->journal, entry.tile))
+        return 0;
     const struct tile_render_tile *tile;
     int r = tile_render_run(painter->render, x, y, &tile, failure);
     if (r < 0)
         return r;
+    entry.covered = (uint32_t)tile->n_covered;
     painter->overlap_pixels += tile->n_covered;
-    r = tiff_writer_put(warp->aligned, x, y, tile->aligned, failure);
+    r = tiff_writer_put(warp->writers[0], x, y, tile->aligned, failure);
     memset(painter->difference, 0, TILE_PIXELS * sizeof(float));
-    for (size_t i = 0; i < warp->n_differences && r == 0; i++) {
-        subtract(tile, painter->options->differences[i].scale, painter->difference);
-        r = tiff_writer_put(warp->differences[i], x, y, painter->difference, failure);
+    for (size_t i = 1; i < warp->n_writers && r == 0; i++) {
+        subtract(tile, painter->options->differences[i - 1].scale, painter->difference);
+        r = tiff_writer_put(warp->writers[i], x, y, painter->difference, failure);
     }
-    return r;
+    return r < 0 ? r : tile_sync_put(warp->sync, &entry, failure);
 }
 
-static int open_writer(const char *folder, const char *name,
-                       const struct tiff_writer_options *options, struct tiff_writer **ret,
+/* --- the files and their journal --- */
+
+/* With a journal: the file that it speaks of. */
+static int open_writer(const struct warp_options *options, const char *name,
+                       const struct tiff_writer_options *tiff, struct warp *warp,
                        struct failure *failure) {
     CLEANUP_FREE char *path = NULL;
-    if (asprintf(&path, "%s/%s", folder, name) < 0)
+    if (asprintf(&path, "%s/%s", options->folder, name) < 0)
         return failure_set(failure, -ENOMEM, "no memory to open %s", name);
-    return tiff_writer_open(path, options, ret, failure);
+    size_t i = warp->n_writers++;
+    if (!warp->journal)
+        return tiff_writer_open(path, tiff, &warp->writers[i], failure);
+    return tiff_writer_reopen(path, tiff, tile_journal_get_head(warp->journal)->inodes[i],
+                              tile_journal_n_had(warp->journal), &warp->writers[i], failure);
 }
 
 static int open_writers(const struct warp_options *options, struct warp *warp,
@@ -88,7 +110,7 @@ static int open_writers(const struct warp_options *options, struct warp *warp,
         .resolution_unit = post->resolution_unit,
         .description = "registrar: pre-stain image in the post-stain frame",
     };
-    int r = open_writer(options->folder, WARP_ALIGNED_NAME, &aligned, &warp->aligned, failure);
+    int r = open_writer(options, WARP_ALIGNED_NAME, &aligned, warp, failure);
     struct tiff_writer_options difference = aligned;
     difference.samples = 1;
     difference.bits = 32;
@@ -99,12 +121,51 @@ static int open_writers(const struct warp_options *options, struct warp *warp,
                        "registrar: post - %.9g x aligned pre (%s)", options->differences[i].scale,
                        options->differences[i].kind);
         difference.description = description;
-        r = open_writer(options->folder, warp_difference_name(&options->differences[i], name),
-                        &difference, &warp->differences[i], failure);
-        warp->n_differences = i + 1;
+        r = open_writer(options, warp_difference_name(&options->differences[i], name), &difference,
+                        warp, failure);
     }
     return r;
 }
+
+static void suspend(struct warp *warp) {
+    for (size_t i = 0; i < warp->n_writers; i++)
+        tiff_writer_suspend(STEAL_PTR(warp->writers[i]));
+    warp->n_writers = 0;
+    tile_journal_close(STEAL_PTR(warp->journal));
+}
+
+/* What an earlier attempt left, when all of it is there. */
+static bool reopen(const struct warp_options *options, struct warp *warp) {
+    struct failure failure = {0};
+    int r = tile_journal_open(options->journal, options->key, warp->counts.tiles, &warp->journal,
+                              &failure);
+    if (r == 0)
+        r = open_writers(options, warp, &failure);
+    if (r < 0)
+        suspend(warp);
+    return r == 0;
+}
+
+static int create(const struct warp_options *options, struct warp *warp, struct failure *failure) {
+    struct tile_journal_head head = {.n_tiles = warp->counts.tiles};
+    (void)snprintf(head.key, sizeof(head.key), "%s", options->key);
+    int r = tile_journal_remove(options->journal, failure);
+    if (r == 0)
+        r = open_writers(options, warp, failure);
+    for (size_t i = 0; i < warp->n_writers && r == 0; i++) {
+        r = tiff_writer_get_inode(warp->writers[i], &head.inodes[i], failure);
+        if (r == 0)
+            r = tiff_writer_sync(warp->writers[i], failure);
+    }
+    CLEANUP_FREE char *entry = NULL; /* of the folder, which is synced */
+    if (r == 0 && asprintf(&entry, "%s/%s", options->folder, WARP_ALIGNED_NAME) < 0)
+        r = failure_set(failure, -ENOMEM, "no memory to sync %s", options->folder);
+    if (r == 0)
+        r = atomic_file_sync_folder(entry, failure);
+    return r < 0 ? r : tile_journal_create(options->journal, &head, &warp->journal, failure);
+}
+
+/* --- painting --- */
 
 static int open_painter(const struct warp_options *options, struct warp *warp, uint64_t cache_bytes,
                         struct painter *ret, struct failure *failure) {
@@ -130,39 +191,62 @@ static int paint(const struct warp_options *options, struct warp *warp, struct f
         r = open_painter(options, warp, plan.cache_bytes, &painters[i], failure);
         workers[i] = &painters[i];
     }
-    uint32_t columns = (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1;
-    uint32_t rows = (tile_render_canvas_height(options->task) - 1) / TILE_RENDER_PX + 1;
     if (r == 0)
-        r = tile_queue_run(columns, rows, workers, plan.n_workers, paint_cb, options->progress,
-                           failure);
+        r = tile_queue_run(warp->columns, warp->rows, workers, plan.n_workers, paint_cb,
+                           options->progress, failure);
     for (size_t i = 0; i < n; i++) {
-        warp->overlap_pixels += painters[i].overlap_pixels;
+        warp->counts.overlap_pixels += painters[i].overlap_pixels;
         tile_render_close(painters[i].render);
         tracked_free(painters[i].difference);
     }
     return r;
 }
 
+/* What was painted before an error is made durable too: a stop is one. */
+static int paint_and_sync(const struct warp_options *options, struct warp *warp,
+                          struct failure *failure) {
+    int r = tile_sync_open(warp->writers, warp->n_writers, warp->journal, &warp->sync, failure);
+    if (r < 0)
+        return r;
+    r = paint(options, warp, failure);
+    struct failure late = {0};
+    int synced = tile_sync_close(STEAL_PTR(warp->sync), &late);
+    if (synced == 0 || (r < 0 && r != -ECANCELED))
+        return r;
+    return failure_set(failure, synced, "%s", late.text);
+}
+
 int warp_run(const struct warp_options *options, struct warp **ret, struct failure *failure) {
     struct warp *warp = calloc(1, sizeof(*warp));
     if (!warp)
         return failure_set(failure, -ENOMEM, "no memory to open the outputs");
-    int r = open_writers(options, warp, failure);
-    if (r == 0)
-        r = paint(options, warp, failure);
-    if (r < 0)
-        warp_abandon(warp);
-    else
+    warp->columns = (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1;
+    warp->rows = (tile_render_canvas_height(options->task) - 1) / TILE_RENDER_PX + 1;
+    warp->counts.tiles = (uint64_t)warp->columns * warp->rows;
+    int r = reopen(options, warp) ? 0 : create(options, warp, failure);
+    if (r == 0) {
+        warp->counts.tiles_resumed = tile_journal_n_had(warp->journal);
+        warp->counts.overlap_pixels = tile_journal_covered_had(warp->journal);
+        r = paint_and_sync(options, warp, failure);
+    }
+    if (r == 0) {
         *ret = warp;
+        return 0;
+    }
+    if (r == -ECANCELED)
+        suspend(warp);
+    warp_abandon(warp);
     return r;
 }
 
-uint64_t warp_overlap_pixels(const struct warp *warp) { return warp->overlap_pixels; }
+struct warp_counts warp_get_counts(const struct warp *warp) {
+    return warp->counts;
+}
 
 int warp_publish(struct warp *warp, struct failure *failure) {
-    int r = tiff_writer_publish(STEAL_PTR(warp->aligned), failure);
-    for (size_t i = 0; i < warp->n_differences && r == 0; i++)
-        r = tiff_writer_publish(STEAL_PTR(warp->differences[i]), failure);
+    int r = 0;
+    for (size_t i = 0; i < warp->n_writers && r == 0; i++)
+        r = tiff_writer_publish(STEAL_PTR(warp->writers[i]), failure);
     warp_abandon(warp);
     return r;
 }
@@ -170,9 +254,9 @@ int warp_publish(struct warp *warp, struct failure *failure) {
 void warp_abandon(struct warp *warp) {
     if (!warp)
         return;
-    tiff_writer_abandon(warp->aligned);
-    for (size_t i = 0; i < warp->n_differences; i++)
-        tiff_writer_abandon(warp->differences[i]);
+    for (size_t i = 0; i < warp->n_writers; i++)
+        tiff_writer_abandon(warp->writers[i]);
+    tile_journal_close(warp->journal);
     free(warp);
 }
 

@@ -2,6 +2,10 @@
  *
  * A difference pixel is post signal - scale x pre signal where both images cover it, else 0. The
  * pre signal is taken from the pixels as written to aligned_pre.tiff, so that the files agree.
+ *
+ * A warp that is stopped (-ECANCELED) or killed leaves its files under their temporary names, and a
+ * journal of the tiles that are on disk for good. The next warp with the same key takes these over
+ * and renders the others.
  */
 #ifndef WORKER_OUTPUT_WARP_H
 #define WORKER_OUTPUT_WARP_H
@@ -13,6 +17,8 @@ struct warp_options {
     const struct background_scale_difference *differences; /* borrowed */
     size_t n_differences;
     const char *folder;
+    const char *journal; /* path */
+    const char *key;     /* of all that the pictures depend on; "": nothing is taken over */
     int threads;
     struct progress *progress;
 };
@@ -22,9 +28,13 @@ struct warp;
 /* Renders and writes all tiles under temporary names. Caller owns *ret. */
 MUST_USE int warp_run(const struct warp_options *options, struct warp **ret,
                       struct failure *failure);
-/* Canvas pixels that both images cover. */
-uint64_t warp_overlap_pixels(const struct warp *warp);
-/* Gives the files their final names, on disk, and frees. */
+struct warp_counts {
+    uint64_t tiles, tiles_resumed; /* all; of them, those that an earlier warp made */
+    uint64_t overlap_pixels;       /* canvas pixels that both images cover */
+};
+struct warp_counts warp_get_counts(const struct warp *warp);
+/* Gives the files their final names, on disk, and frees. The journal stays: until the caller has
+ * noted that the pictures are there, it spares the work after a death. */
 MUST_USE int warp_publish(struct warp *warp, struct failure *failure);
 /* Removes the temporary files and frees. NULL is fine. */
 void warp_abandon(struct warp *warp);

@@ -214,15 +214,16 @@ static int save(struct pipeline *pipeline, enum stage stage, json_t *object, dou
     *done = (struct checkpoint){
         .object = json_incref(object),
         .files = json_incref(files),
-        .measured = json_pack("{s:f,s:I,s:I}", "wall_s", wall_s, "peak_bytes",
+        .measured = json_pack("{s:f,s:I,s:I,s:O*,s:O*}", "wall_s", wall_s, "peak_bytes",
                               (json_int_t)tracked_take_stage_peak(), "rss_bytes",
-                              (json_int_t)pipeline_peak_rss()),
+                              (json_int_t)pipeline_peak_rss(), "tiles",
+                              json_object_get(object, "tiles"), "tiles_resumed", /* warp alone */
+                              json_object_get(object, "tiles_resumed")),
     };
     CLEANUP_FREE char *path = NULL;
-    char key[CHECKPOINT_KEY_BYTES];
     r = checkpoint_path(pipeline, stage, &path, failure);
     if (r == 0)
-        r = checkpoint_save(path, rows[stage].name, stage_key(pipeline, stage, key), done, failure);
+        r = checkpoint_save(path, rows[stage].name, pipeline->key, done, failure);
     return r;
 }
 
@@ -230,6 +231,7 @@ static int run_stage(struct pipeline *pipeline, enum stage stage, struct failure
     (void)tracked_take_stage_peak(); /* what came before is not this stage's */
     int64_t start_ns = clock_monotonic_ns();
     CLEANUP_JSON json_t *object = NULL;
+    (void)stage_key(pipeline, stage, pipeline->key);
     int r = rows[stage].run(pipeline, &object, failure);
     if (r < 0)
         return r;
@@ -248,6 +250,11 @@ static void log_stage_end(const struct pipeline *pipeline, enum stage stage, boo
         (void)fprintf(stderr, "%-12s %s, buffers of %s\n", rows[stage].name,
                       units_format_duration((int64_t)(1e3 * wall_s), time),
                       units_format_size((uint64_t)peak_bytes, size));
+    json_int_t taken = json_integer_value(json_object_get(measured, "tiles_resumed"));
+    if (!resumed && taken > 0)
+        (void)fprintf(stderr, "%-12s %lld of %lld tiles were done before\n", rows[stage].name,
+                      (long long)taken,
+                      (long long)json_integer_value(json_object_get(measured, "tiles")));
 }
 
 static int tell_stage_end(struct pipeline *pipeline, enum stage stage, bool resumed,

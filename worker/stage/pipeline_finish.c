@@ -158,6 +158,7 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
                                    .differences = differences,
                                    .n_differences = n,
                                    .folder = pipeline->task->out,
+                                   .key = pipeline->key,
                                    .threads = pipeline->task->threads,
                                    .progress = pipeline->context.progress};
     CLEANUP_JSON json_t *names = json_pack("[s]", WARP_ALIGNED_NAME);
@@ -168,18 +169,24 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     }
     if (json_array_size(names) != n + 1 || !files)
         return failure_set(failure, -ENOMEM, "no memory for the outputs' names");
+    CLEANUP_FREE char *journal = NULL;
+    if (asprintf(&journal, "%s/%s", pipeline->task->out, PIPELINE_WARP_JOURNAL) < 0)
+        return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->out);
+    options.journal = journal;
     struct warp *warp = NULL;
     r = warp_run(&options, &warp, failure);
     if (r < 0)
         return r;
-    json_int_t overlap = (json_int_t)warp_overlap_pixels(warp);
+    struct warp_counts counts = warp_get_counts(warp);
     r = publish(pipeline, warp, names, failure);
     for (size_t i = 0; i <= n && r == 0; i++)
         r = checkpoint_add_file(files, pipeline->task->out,
                                 json_string_value(json_array_get(names, i)), failure);
     if (r < 0)
         return r;
-    *ret = json_pack("{s:I,s:O}", "overlap_pixels", overlap, "files", files);
+    *ret = json_pack("{s:I,s:I,s:I,s:O}", "overlap_pixels", (json_int_t)counts.overlap_pixels,
+                     "tiles", (json_int_t)counts.tiles, "tiles_resumed",
+                     (json_int_t)counts.tiles_resumed, "files", files);
     return *ret ? 0 : failure_set(failure, -ENOMEM, "no memory for the warp's result");
 }
 
@@ -222,7 +229,8 @@ static int write_results(const struct pipeline *pipeline, json_t *inputs, struct
  * alone let a later run make the pictures again. */
 static int remove_survey_files(const struct pipeline *pipeline, struct failure *failure) {
     static const char *const names[] = {PIPELINE_PRE_LEVELS, PIPELINE_POST_LEVELS,
-                                        PIPELINE_PRE_SCRATCH, PIPELINE_POST_SCRATCH};
+                                        PIPELINE_PRE_SCRATCH, PIPELINE_POST_SCRATCH,
+                                        PIPELINE_WARP_JOURNAL};
     int r = 0;
     for (size_t i = 0; i < ARRAY_LEN(names) && r == 0; i++)
         r = remove_file(pipeline, names[i], failure);

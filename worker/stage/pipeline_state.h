@@ -19,11 +19,12 @@ enum stage {
     STAGE_COUNT
 };
 
-/* Files of the surveys, below the task's folder. */
+/* Files of the surveys and of a warp that is not finished, below the task's folder. */
 #define PIPELINE_PRE_LEVELS "checkpoints/pre.levels"
 #define PIPELINE_POST_LEVELS "checkpoints/post.levels"
 #define PIPELINE_PRE_SCRATCH "checkpoints/pre.scratch"
 #define PIPELINE_POST_SCRATCH "checkpoints/post.scratch"
+#define PIPELINE_WARP_JOURNAL "checkpoints/warp.journal"
 
 /* An input file as it was when the task began. */
 struct pipeline_input {
@@ -38,6 +39,7 @@ struct pipeline {
     struct align_context context;    /* owns pre, post, progress */
     struct pipeline_input inputs[2]; /* pre, post */
     char *checkpoints;               /* folder; owned */
+    char key[CHECKPOINT_KEY_BYTES];  /* of the stage that runs */
     struct checkpoint done[STAGE_COUNT];
     json_t *stages;                    /* array for result.json */
     bool levels_needed, pixels_needed; /* by a stage that is still to be done */

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <tiffio.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the header is written as it stands");
@@ -200,20 +201,6 @@ static int reserve(struct tiff_writer *writer, struct failure *failure) {
     return 0;
 }
 
-static int begin(struct tiff_writer *writer, const char *path,
-                 const struct tiff_writer_options *options, struct failure *failure) {
-    writer->path = strdup(path);
-    writer->temporary = atomic_file_temporary_name(path);
-    if (!writer->path || !writer->temporary)
-        return failure_set(failure, -ENOMEM, "%s: out of memory", path);
-    (void)unlink(writer->temporary); /* a leftover; if it stays, open says so */
-    writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (writer->fd < 0)
-        return failure_set_errno(failure, -errno, "%s cannot be created", writer->temporary);
-    int r = write_header(writer, options, failure);
-    return r < 0 ? r : reserve(writer, failure);
-}
-
 static bool is_possible(const struct tiff_writer_options *options) {
     bool depth =
         options->is_float ? options->bits == 32 : options->bits == 8 || options->bits == 16;
@@ -221,8 +208,9 @@ static bool is_possible(const struct tiff_writer_options *options) {
            options->samples <= MAX_SAMPLES;
 }
 
-int tiff_writer_open(const char *path, const struct tiff_writer_options *options,
-                     struct tiff_writer **ret, struct failure *failure) {
+/* All but the file. */
+static int make(const char *path, const struct tiff_writer_options *options,
+                struct tiff_writer **ret, struct failure *failure) {
     if (!is_possible(options))
         return failure_set(failure, -EINVAL,
                            "%s cannot be a TIFF of %u x %u px with %u samples of %u bits", path,
@@ -236,12 +224,86 @@ int tiff_writer_open(const char *path, const struct tiff_writer_options *options
     writer->n_tiles = (uint64_t)writer->columns * writer->rows;
     writer->tile_bytes =
         (uint64_t)TIFF_WRITER_TILE_PX * TIFF_WRITER_TILE_PX * options->samples * options->bits / 8;
-    int r = begin(writer, path, options, failure);
-    if (r < 0) {
-        tiff_writer_abandon(writer);
-        return r;
+    writer->path = strdup(path);
+    writer->temporary = atomic_file_temporary_name(path);
+    if (!writer->path || !writer->temporary) {
+        tiff_writer_suspend(writer);
+        return failure_set(failure, -ENOMEM, "%s: out of memory", path);
     }
     *ret = writer;
+    return 0;
+}
+
+static int begin(struct tiff_writer *writer, const struct tiff_writer_options *options,
+                 struct failure *failure) {
+    (void)unlink(writer->temporary); /* a leftover; if it stays, open says so */
+    writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (writer->fd < 0)
+        return failure_set_errno(failure, -errno, "%s cannot be created", writer->temporary);
+    int r = write_header(writer, options, failure);
+    return r < 0 ? r : reserve(writer, failure);
+}
+
+int tiff_writer_open(const char *path, const struct tiff_writer_options *options,
+                     struct tiff_writer **ret, struct failure *failure) {
+    struct tiff_writer *writer = NULL;
+    int r = make(path, options, &writer, failure);
+    if (r == 0)
+        r = begin(writer, options, failure);
+    if (r < 0)
+        tiff_writer_abandon(writer);
+    else
+        *ret = writer;
+    return r;
+}
+
+static bool has_inode(const char *path, uint64_t inode) {
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_ino == inode;
+}
+
+/* The header is written again: the same bytes, and where the tiles begin is known by that. */
+static int go_on(struct tiff_writer *writer, const struct tiff_writer_options *options,
+                 uint64_t inode, struct failure *failure) {
+    if (has_inode(writer->path, inode) && rename(writer->path, writer->temporary) < 0)
+        return failure_set_errno(failure, -errno, "cannot rename %s to %s", writer->path,
+                                 writer->temporary);
+    if (!has_inode(writer->temporary, inode))
+        return failure_set(failure, -ESTALE, "%s is gone or was replaced", writer->temporary);
+    writer->fd = open(writer->temporary, O_WRONLY | O_CLOEXEC);
+    if (writer->fd < 0)
+        return failure_set_errno(failure, -errno, "%s cannot be opened", writer->temporary);
+    int r = write_header(writer, options, failure);
+    uint64_t size = writer->data_offset + writer->n_tiles * writer->tile_bytes;
+    struct stat status;
+    if (r == 0 && (fstat(writer->fd, &status) < 0 || (uint64_t)status.st_size != size))
+        r = failure_set(failure, -ESTALE, "%s is not %llu bytes long any more", writer->temporary,
+                        (unsigned long long)size);
+    return r;
+}
+
+int tiff_writer_reopen(const char *path, const struct tiff_writer_options *options, uint64_t inode,
+                       uint64_t n_written, struct tiff_writer **ret, struct failure *failure) {
+    struct tiff_writer *writer = NULL;
+    int r = make(path, options, &writer, failure);
+    if (r < 0)
+        return r;
+    r = go_on(writer, options, inode, failure);
+    if (r < 0) {
+        tiff_writer_suspend(writer);
+        return r;
+    }
+    atomic_store(&writer->n_written, n_written);
+    *ret = writer;
+    return 0;
+}
+
+int tiff_writer_get_inode(const struct tiff_writer *writer, uint64_t *ret,
+                          struct failure *failure) {
+    struct stat status;
+    if (fstat(writer->fd, &status) < 0)
+        return failure_set_errno(failure, -errno, "%s cannot be examined", writer->temporary);
+    *ret = status.st_ino;
     return 0;
 }
 
@@ -258,10 +320,11 @@ int tiff_writer_put(struct tiff_writer *writer, uint32_t tile_x, uint32_t tile_y
     return r;
 }
 
-static void free_writer(struct tiff_writer *writer) {
-    free(writer->path);
-    free(writer->temporary);
-    free(writer);
+int tiff_writer_sync(struct tiff_writer *writer, struct failure *failure) {
+    if (fdatasync(writer->fd) < 0)
+        return failure_set_errno(failure, -errno, "%s cannot be written to disk",
+                                 writer->temporary);
+    return 0;
 }
 
 int tiff_writer_publish(struct tiff_writer *writer, struct failure *failure) {
@@ -282,16 +345,22 @@ int tiff_writer_publish(struct tiff_writer *writer, struct failure *failure) {
         tiff_writer_abandon(writer);
         return r;
     }
-    free_writer(writer);
+    tiff_writer_suspend(writer);
     return 0;
 }
 
 void tiff_writer_abandon(struct tiff_writer *writer) {
+    if (writer && writer->temporary)
+        (void)unlink(writer->temporary); /* whoever writes it next removes it too */
+    tiff_writer_suspend(writer);
+}
+
+void tiff_writer_suspend(struct tiff_writer *writer) {
     if (!writer)
         return;
     if (writer->fd >= 0)
-        (void)close(writer->fd); /* the file goes away */
-    if (writer->temporary)
-        (void)unlink(writer->temporary); /* whoever writes it next removes it too */
-    free_writer(writer);
+        (void)close(writer->fd); /* what counts was synced */
+    free(writer->path);
+    free(writer->temporary);
+    free(writer);
 }

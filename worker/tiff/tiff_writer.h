@@ -23,13 +23,26 @@ struct tiff_writer;
 
 MUST_USE int tiff_writer_open(const char *path, const struct tiff_writer_options *options,
                               struct tiff_writer **ret, struct failure *failure);
+/* Goes on with a file that was suspended, or left by a kill: the one with this inode, under its
+ * temporary name or, from a publication that was cut short, its final one. n_written of its tiles
+ * are taken as written. -ESTALE when there is no such file. */
+MUST_USE int tiff_writer_reopen(const char *path, const struct tiff_writer_options *options,
+                                uint64_t inode, uint64_t n_written, struct tiff_writer **ret,
+                                struct failure *failure);
+/* Tells the file from one that takes its place later. */
+MUST_USE int tiff_writer_get_inode(const struct tiff_writer *writer, uint64_t *ret,
+                                   struct failure *failure);
 /* pixels: a full TIFF_WRITER_TILE_PX square, interleaved, native byte order; what lies beyond the
  * image's edge must be zero. Each tile exactly once, in any order. Safe from several threads. */
 MUST_USE int tiff_writer_put(struct tiff_writer *writer, uint32_t tile_x, uint32_t tile_y,
                              const void *pixels, struct failure *failure);
+/* What was put before is on disk when this returns. Safe from several threads. */
+MUST_USE int tiff_writer_sync(struct tiff_writer *writer, struct failure *failure);
 /* Syncs, renames, frees. On an error nothing stands under the final name. */
 MUST_USE int tiff_writer_publish(struct tiff_writer *writer, struct failure *failure);
 /* Removes the temporary file and frees. NULL is fine. */
 void tiff_writer_abandon(struct tiff_writer *writer);
+/* Frees, and leaves the temporary file for tiff_writer_reopen. NULL is fine. */
+void tiff_writer_suspend(struct tiff_writer *writer);
 
 #endif
