@@ -359,9 +359,9 @@ static int read_folder(struct scan *scan, char **ret_problem) {
     DIR *folder = opendir(scan->folder);
     if (!folder) {
         *ret_problem =
-            names_format("the folder %s cannot be opened: %s; give yourself the right to "
-                         "read it",
-                         scan->folder, strerror(errno));
+            names_format("the folder %s cannot be opened: %s; %s", scan->folder, strerror(errno),
+                         errno == EACCES ? "give yourself the right to read it"
+                                         : "if it is a link, its target is gone");
         return *ret_problem ? 0 : out_of_memory(scan);
     }
     int r = 0;
