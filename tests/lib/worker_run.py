@@ -1,5 +1,6 @@
 """Generated pairs and worker processes for the tests of registrar-worker align."""
 import atexit
+import os
 import shutil
 import sys
 import tempfile
@@ -69,7 +70,11 @@ class Run:
         self.stderr = self.process.stderr.read()
         self.process.stderr.close()
         self.process.stdout.close()
-        expect(self.process.wait(), status, f"exit status ({self.stderr} {self.reports[-2:]})")
+        _, ended, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(ended)
+        self.peak_bytes = usage.ru_maxrss * 1024
+        expect(self.process.returncode, status,
+               f"exit status ({self.stderr} {self.reports[-2:]})")
         return self
 
     def last(self, event):

@@ -216,8 +216,12 @@ void tiles_free(struct tiles_grid *grid) {
     *grid = (struct tiles_grid){0};
 }
 
+/* What a bench takes besides its two caches, decoded blocks in passing included; and the least that
+ * a cache is good for. */
+static const uint64_t BENCH_BYTES = 8 << 20, LEAST_CACHE_BYTES = 4 << 20;
+
 struct tiles_crew {
-    const struct tile_pair *pair;
+    struct tile_pair pair;
     int threads;
     struct tile_bench *benches[PARALLEL_MAX_THREADS];
 };
@@ -230,15 +234,31 @@ void tiles_crew_close(struct tiles_crew *crew) {
     free(crew);
 }
 
+/* Fewer threads, then smaller caches, where memory is short: neither changes a result. */
+static void fit_to_budget(struct tiles_crew *crew) {
+    crew->threads = parallel_threads(crew->pair.context->threads);
+    uint64_t budget = tracked_budget(), now = tracked_now();
+    if (budget == 0)
+        return;
+    uint64_t left = budget > now ? budget - now : 0;
+    while (crew->threads > 1 &&
+           left < (uint64_t)crew->threads * (BENCH_BYTES + 2 * LEAST_CACHE_BYTES))
+        crew->threads--;
+    uint64_t share = left / (uint64_t)crew->threads;
+    uint64_t cache = share > BENCH_BYTES ? (share - BENCH_BYTES) / 2 : 0;
+    if (cache < crew->pair.cache_bytes)
+        crew->pair.cache_bytes = cache;
+}
+
 int tiles_crew_open(const struct tile_pair *pair, struct tiles_crew **ret,
                     struct failure *failure) {
     struct tiles_crew *crew = calloc(1, sizeof(*crew));
     if (!crew)
         return failure_set(failure, -ENOMEM, "no memory for tiles");
-    crew->pair = pair;
-    crew->threads = parallel_threads(pair->context->threads);
+    crew->pair = *pair;
+    fit_to_budget(crew);
     for (int i = 0; i < crew->threads; i++) {
-        int r = tile_bench_open(pair, &crew->benches[i], failure);
+        int r = tile_bench_open(&crew->pair, &crew->benches[i], failure);
         if (r < 0) {
             tiles_crew_close(crew);
             return r;
@@ -265,7 +285,7 @@ static int measure_one(void *opaque, int thread, size_t item, struct failure *fa
         return r;
     double done = (double)atomic_fetch_add(&measuring->done, 1) / (double)measuring->count;
     const struct tiles_span *span = &measuring->span;
-    return progress_set(measuring->crew->pair->context->progress,
+    return progress_set(measuring->crew->pair.context->progress,
                         span->from + done * (span->to - span->from));
 }
 
