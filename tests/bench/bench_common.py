@@ -32,6 +32,13 @@ def row(what, figure, target, met, command):
     print(f"  {what}: {figure}", flush=True)
 
 
+def row_error(folder, sample, dye, what, command):
+    task = folder / "out" / sample / dye
+    report = map_error.map_error(load(task / "transform.json"),
+                                 load(folder / "truth" / sample / f"{dye}.truth.json"))
+    row(what, f"{report['mean_px']:.3f} px", "< 0.3 px", report["mean_px"] < 0.3, command)
+
+
 def print_table():
     print()
     head = ("what", "figure", "target", "")
