@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -74,11 +75,42 @@ int atomic_file_write(const char *path, const void *bytes, size_t length, struct
     return r;
 }
 
+/* The end of an array of nothing but numbers that begins here, or NULL. */
+static const char *end_of_numbers(const char *text) {
+    size_t length = *text == '[' ? strspn(text + 1, "0123456789+-.eE, \n") : 0;
+    return length > 0 && text[1 + length] == ']' ? text + 1 + length : NULL;
+}
+
+/* Puts each array of numbers, such as a matrix's row, on one line, in place. Strings stay as they
+ * are. Returns the new length. */
+static size_t join_numbers(char *text) {
+    char *to = text;
+    const char *end = NULL; /* of the array of numbers that we are in */
+    bool quoted = false;
+    for (const char *from = text; *from; from++) {
+        if (quoted && *from == '\\')
+            *to++ = *from++;
+        else if (*from == '"')
+            quoted = !quoted;
+        else if (!quoted && !end)
+            end = end_of_numbers(from);
+        if (end && (*from == ' ' || *from == '\n'))
+            continue;
+        *to++ = *from;
+        if (end && *from == ',')
+            *to++ = ' '; /* jansson breaks the line after it, so there is room */
+        if (from == end)
+            end = NULL;
+    }
+    *to = '\0';
+    return (size_t)(to - text);
+}
+
 int atomic_file_write_json(const char *path, const json_t *value, struct failure *failure) {
     CLEANUP_FREE char *text = json_dumps(value, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     if (!text)
         return failure_set_errno(failure, -ENOMEM, "cannot write %s", path);
-    size_t length = strlen(text);
+    size_t length = join_numbers(text);
     text[length++] = '\n'; /* takes the place of the terminator: atomic_file_write counts bytes */
     return atomic_file_write(path, text, length, failure);
 }

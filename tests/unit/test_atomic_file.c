@@ -31,17 +31,17 @@ static void in_folder(const char *name, char path[256]) {
     (void)snprintf(path, 256, "%s/%s", folder, name);
 }
 
-static void read_text(const char *path, char text[64]) {
+static void read_text(const char *path, char text[256]) {
     FILE *file = fopen(path, "re");
     assert_non_null(file);
-    size_t n = fread(text, 1, 63, file);
+    size_t n = fread(text, 1, 255, file);
     text[n] = '\0';
     assert_int_equal(fclose(file), 0);
 }
 
 static void replaces_whole(void **state) {
     (void)state;
-    char path[256], text[64];
+    char path[256], text[256];
     in_folder("a.txt", path);
     struct failure failure = {0};
     assert_int_equal(atomic_file_write(path, "first, longer", 13, &failure), 0);
@@ -52,7 +52,7 @@ static void replaces_whole(void **state) {
 
 static void takes_over_a_stale_temporary(void **state) {
     (void)state;
-    char path[256], text[64];
+    char path[256], text[256];
     in_folder("b.txt", path);
     CLEANUP_FREE char *temporary = atomic_file_temporary_name(path);
     FILE *stale = fopen(temporary, "we");
@@ -69,7 +69,7 @@ static void takes_over_a_stale_temporary(void **state) {
  */
 static void failed_write_keeps_the_old_file(void **state) {
     (void)state;
-    char path[256], text[64];
+    char path[256], text[256];
     static const char big[8192];
     in_folder("c.txt", path);
     assert_int_equal(atomic_file_write(path, "old", 3, NULL), 0);
@@ -92,12 +92,26 @@ static void failed_write_keeps_the_old_file(void **state) {
 
 static void writes_json_with_a_newline(void **state) {
     (void)state;
-    char path[256], text[64];
+    char path[256], text[256];
     in_folder("d.json", path);
     CLEANUP_JSON json_t *value = json_pack("{s:i}", "version", 1);
     assert_int_equal(atomic_file_write_json(path, value, NULL), 0);
     read_text(path, text);
     assert_string_equal(text, "{\n \"version\": 1\n}\n");
+}
+
+static void writes_numbers_on_one_line(void **state) {
+    (void)state;
+    char path[256], text[256];
+    in_folder("e.json", path);
+    CLEANUP_JSON json_t *value =
+        json_pack("{s:[[f,i],[i,f]], s:[s,i], s:[], s:s}", "map", 0.5, -2, 3, 1e-9, "mixed",
+                  "[1,\\ \"2\"]", 1, "none", "quoted", "a [1, 2]");
+    assert_int_equal(atomic_file_write_json(path, value, NULL), 0);
+    read_text(path, text);
+    assert_string_equal(text, "{\n \"map\": [\n  [0.5, -2],\n  [3, 1.0000000000000001e-9]\n ],\n"
+                              " \"mixed\": [\n  \"[1,\\\\ \\\"2\\\"]\",\n  1\n ],\n"
+                              " \"none\": [],\n \"quoted\": \"a [1, 2]\"\n}\n");
 }
 
 static void makes_folders(void **state) {
@@ -119,6 +133,7 @@ int main(void) {
         cmocka_unit_test(takes_over_a_stale_temporary),
         cmocka_unit_test(failed_write_keeps_the_old_file),
         cmocka_unit_test(writes_json_with_a_newline),
+        cmocka_unit_test(writes_numbers_on_one_line),
         cmocka_unit_test(makes_folders),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
