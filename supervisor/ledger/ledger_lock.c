@@ -76,7 +76,9 @@ static int open_file(const char *path, int flags, int *ret_fd, struct failure *f
     CLEANUP_CLOSE int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
     struct stat status;
     if (fd < 0 && errno == ENOENT && !(flags & O_CREAT))
-        return failure_set(failure, -ENOENT, "there is no ledger %s", path);
+        return failure_set(failure, -ENOENT,
+                           "there is no ledger %s; after -o name the folder that a run wrote to",
+                           path);
     if (fd < 0 || fstat(fd, &status) < 0)
         return failure_set_errno(failure, -errno, "cannot open the ledger %s", path);
     if (!S_ISREG(status.st_mode))

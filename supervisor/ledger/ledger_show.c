@@ -37,13 +37,13 @@ static bool is_event(const json_t *record, const char *event) {
     return strcmp(text_of(record, "event"), event) == 0;
 }
 
-/* "2026-11-21 21:00:12 CET" for "2026-11-21T20:00:12.123Z". */
+/* "2026-11-21 21:00:12" east of Greenwich for "2026-11-21T20:00:12.123Z". */
 static void local_time(const char *rfc3339, char *text, size_t size) {
     struct tm utc = {0}, local;
     const char *rest = strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &utc);
     time_t at = rest ? timegm(&utc) : -1;
     if (at < 0 || !localtime_r(&at, &local) ||
-        strftime(text, size, "%Y-%m-%d %H:%M:%S %Z", &local) == 0)
+        strftime(text, size, "%Y-%m-%d %H:%M:%S", &local) == 0)
         (void)snprintf(text, size, "%s", rfc3339); /* as it stands, rather than nothing */
 }
 
@@ -64,17 +64,18 @@ static const char *reason_of(const struct row *row, char *text, size_t size) {
         return *text_of(row->record, "reason") ? text_of(row->record, "reason")
                                                : text_of(row->record, "text");
     const json_t *tasks = json_object_get(row->record, "tasks");
-    (void)snprintf(text, size, "%s%s", text_of(row->record, "state"),
-                   json_is_true(json_object_get(row->record, "interrupted")) ? ", interrupted"
-                                                                             : "");
+    const char *state = text_of(row->record, "state");
     if (json_is_integer(tasks))
-        (void)snprintf(text, size, "%s, %" JSON_INTEGER_FORMAT " task%s",
-                       text_of(row->record, "state"), json_integer_value(tasks),
-                       json_integer_value(tasks) == 1 ? "" : "s");
+        (void)snprintf(text, size, "batch %s, %" JSON_INTEGER_FORMAT " task%s", state,
+                       json_integer_value(tasks), json_integer_value(tasks) == 1 ? "" : "s");
+    else
+        (void)snprintf(text, size, "batch %s%s", state,
+                       json_is_true(json_object_get(row->record, "interrupted")) ? ", interrupted"
+                                                                                 : "");
     return text;
 }
 
-static void print_row(struct table *table, const struct row *row) {
+static void print_row(struct table *table, const struct row *row, bool with_what) {
     const json_t *record = row->record, *attempt = json_object_get(record, "attempt");
     const json_t *wall = json_object_get(record, "wall_s");
     const json_t *peak = json_object_get(record, "peak_rss_bytes");
@@ -83,13 +84,15 @@ static void print_row(struct table *table, const struct row *row) {
         attempt = json_object_get(record, "attempts");
     local_time(text_of(record, "time"), when, sizeof(when));
     table_cell(table, "%s", when);
-    table_cell(table, "%s", row->what);
+    if (with_what)
+        table_cell(table, "%s", row->what);
     table_cell(table, "%s", text_of(record, "task"));
     if (json_is_integer(attempt))
         table_cell(table, "%" JSON_INTEGER_FORMAT, json_integer_value(attempt));
     else
         table_cell(table, "%s", "");
-    table_cell(table, "%s", text_of(record, "verdict"));
+    bool has_end = with_what || !is_event(record, "attempt_start");
+    table_cell(table, "%s", has_end ? text_of(record, "verdict") : row->what);
     table_style(table, verdict_colour(text_of(record, "verdict")));
     double wall_s = json_is_number(wall) ? json_number_value(wall) : 0;
     table_cell(table, "%s",
@@ -112,21 +115,27 @@ static void drop_rows(struct ledger_show *show) {
 }
 
 static int print_block(struct ledger_show *show) {
-    static const struct table_column columns[] = {
+    static const struct table_column all[] = {
         {.title = "WHEN"},
         {.title = "WHAT"},
         {.title = "TASK", .shrinks = true, .cut = TEXT_CUT_MIDDLE},
-        {.title = "ATTEMPT", .right = true},
+        {.title = "TRY", .right = true},
         {.title = "VERDICT"},
-        {.title = "WALL", .right = true},
-        {.title = "PEAK", .right = true},
+        {.title = "TIME", .right = true},
+        {.title = "MEMORY", .right = true},
         {.title = "REASON", .shrinks = true, .cut = TEXT_CUT_END},
     };
+    enum { WHAT_COLUMN = 1 };
+    struct table_column columns[ARRAY_LEN(all)];
+    size_t n_columns = 0;
     if (show->n_rows == 0)
         return 0;
-    struct table *table = table_open(columns, ARRAY_LEN(columns));
+    for (size_t c = 0; c < ARRAY_LEN(all); c++) /* nearly all are attempts: the rest is plain */
+        if (show->options.all || c != WHAT_COLUMN)
+            columns[n_columns++] = all[c];
+    struct table *table = table_open(columns, n_columns);
     for (size_t i = 0; i < show->n_rows; i++)
-        print_row(table, &show->rows[i]);
+        print_row(table, &show->rows[i], show->options.all);
     if (show->printed)
         (void)fputc('\n', show->stream); /* main checks stdout at the end */
     int r = table ? table_print(table, show->stream, show->options.width, show->options.colour)
