@@ -215,8 +215,8 @@ static int explain(const struct complaint *complaint, const struct spawn_request
     }
     if (code == -ENOENT && !strchr(program, '/'))
         return failure_set(failure, code,
-                           "cannot start %s: no program of that name in PATH (%s); give its path",
-                           program, path_of(request->envp));
+                           "cannot start %s: no program of that name in PATH; give its path",
+                           program);
     if (code == -ENOENT)
         return failure_set(failure, code,
                            "cannot start %s: it is not there, or the interpreter that its first "

@@ -119,13 +119,45 @@ static void make_option(enum advice_kind kind, const struct advice_group *group,
     }
 }
 
-/* What is left to do is not to be done along with all the rest once more. */
-static void drop_redo(char *command) {
-    static const char redo[] = " --redo";
-    char *at = strstr(command, redo);
-    char *behind = at ? at + sizeof(redo) - 1 : NULL;
-    if (behind && (*behind == '\0' || *behind == ' '))
-        memmove(at, behind, strlen(behind) + 1);
+/* Whether `at` is inside a quoted word: quotes open and close, but for those behind a backslash. */
+static bool is_quoted(const char *command, const char *at) {
+    bool quoted = false;
+    for (const char *c = command; c < at; c++)
+        if (*c == '\'' && (c == command || c[-1] != '\\'))
+            quoted = !quoted;
+    return quoted;
+}
+
+/* Takes an option out of a quoted command, with its value where it has one. A value that would have
+ * to be quoted (no size, duration or number is) leaves the command as it stands. */
+static void drop_option(char *command, const char *option, bool has_value) {
+    size_t length = strlen(option);
+    for (char *at = strstr(command, option); at;) {
+        char *behind = at + length;
+        if (has_value && (*behind == ' ' || *behind == '='))
+            behind += 1 + strcspn(behind + 1, " '$");
+        bool is_whole = (*behind == '\0' || *behind == ' ') && !is_quoted(command, at);
+        if (is_whole)
+            memmove(at, behind, strlen(behind) + 1);
+        at = strstr(is_whole ? at : at + length, option);
+    }
+}
+
+/* The run's command with the option in place of an earlier one of that name. What is left to do is
+ * not to be done along with all the rest once more, so --redo goes. */
+static char *make_command(const char *command, const char *option) {
+    char *text = NULL;
+    CLEANUP_FREE char *bare = strdup(command);
+    if (!bare)
+        return NULL;
+    drop_option(bare, " --redo", false);
+    if (*option) { /* " --name value" */
+        CLEANUP_FREE char *name = strndup(option, 1 + strcspn(option + 1, " "));
+        if (!name)
+            return NULL;
+        drop_option(bare, name, true);
+    }
+    return asprintf(&text, "%s%s", bare, option) < 0 ? NULL : text;
 }
 
 int advice_make(enum advice_kind kind, const struct advice_group *group, const char *command,
@@ -141,8 +173,9 @@ int advice_make(enum advice_kind kind, const struct advice_group *group, const c
                        "close what else uses memory):",
         [ADVICE_KILLED] = "somebody, or a guard such as earlyoom, sent the signal; the system's "
                           "journal may tell who. Then run again:",
-        [ADVICE_CRASHED] = "look at the end of the log. If it happens again, report it with the "
-                           "log and what kind of file it was:",
+        [ADVICE_CRASHED] =
+            "look at the end of the log. A crash that comes again is worth a report, "
+            "with the log and what kind of file it was. To try again:",
         [ADVICE_DOUBTFUL] = "look before you use it: lay aligned_pre.tiff over the post-stain "
                             "image, and see the residuals in transform.json. In difference.tiff, "
                             "edges that show twice mean a wrong map.",
@@ -158,9 +191,9 @@ int advice_make(enum advice_kind kind, const struct advice_group *group, const c
     if (kind != ADVICE_DOUBTFUL) { /* running it again would change nothing */
         char option[64];
         make_option(kind, group, option, sizeof(option));
-        if (asprintf(&text, "%s%s", command, option) < 0)
+        text = make_command(command, option);
+        if (!text)
             return -ENOMEM;
-        drop_redo(text);
     }
     bool own_limit = kind == ADVICE_TIMEOUT && strstr(command, " --manifest");
     *ret = (struct advice){.words = own_limit ? manifest_timeout : words[kind], .command = text};

@@ -40,6 +40,14 @@ static enum text_style verdict_style(const struct task_result *task) {
     }
 }
 
+/* A reason that begins with a file's path, from the file's name on: in a narrow table the folders,
+ * which the task's id tells, would leave no room for what is wrong. The problems below say all. */
+static const char *short_reason(const char *reason) {
+    const char *end = *reason == '/' ? strstr(reason, ": ") : NULL;
+    const char *name = end ? memrchr(reason, '/', (size_t)(end - reason)) : NULL;
+    return name ? name + 1 : reason;
+}
+
 static void add_row(struct table *table, const struct task_result *task, bool with_tries) {
     char text[UNITS_TEXT_BYTES];
     bool ran = task->finished && task->attempts > 0;
@@ -51,7 +59,7 @@ static void add_row(struct table *table, const struct task_result *task, bool wi
     table_cell(table, "%s", ran ? units_format_duration(task->wall_ms, text) : "-");
     table_cell(table, "%s",
                ran && task->peak_rss_bytes ? units_format_size(task->peak_rss_bytes, text) : "-");
-    table_cell(table, "%s", task->reason ? task->reason : "");
+    table_cell(table, "%s", task->reason ? short_reason(task->reason) : "");
 }
 
 static int print_table(const struct summary *summary, FILE *stream, size_t width, bool colour,

@@ -136,6 +136,36 @@ static void manifest_timeouts(void **state) {
     assert_non_null(strstr(text, "registrar run --manifest m -o o --timeout 2m\n"));
 }
 
+/* An option that is advised takes the place of the one that was not enough. */
+static void advised_options(void **state) {
+    (void)state;
+    struct task_result task = {
+        .id = "a/b", .finished = true, .verdict = VERDICT_TIMEOUT, .attempts = 1, .wall_ms = 60000};
+    struct summary summary = {.tasks = &task,
+                              .n_tasks = 1,
+                              .out = "o",
+                              .command = "registrar run --timeout 1m raw --timeout=60s -o o"};
+    CLEANUP_FREE char *text = print_summary(&summary, 200, false);
+    assert_non_null(strstr(text, "registrar run raw -o o --timeout 2m\n"));
+    summary.command = "registrar run 'a --timeout 1m' --timeout 9 -o o";
+    CLEANUP_FREE char *quoted = print_summary(&summary, 200, false);
+    assert_non_null(strstr(quoted, "registrar run 'a --timeout 1m' -o o --timeout 2m\n"));
+}
+
+/* The table leaves out the folders of a file, the report below says all. */
+static void reasons_with_paths(void **state) {
+    (void)state;
+    struct task_result task = {.id = "a/b",
+                               .finished = true,
+                               .verdict = VERDICT_FAILED,
+                               .attempts = 1,
+                               .reason = "/data/raw/a/a_post_b.tif: it is cut off; copy it"};
+    struct summary summary = {.tasks = &task, .n_tasks = 1, .out = "o", .command = "registrar"};
+    CLEANUP_FREE char *text = print_summary(&summary, 200, false);
+    assert_non_null(strstr(text, "-  a_post_b.tif: it is cut off; copy it\n"));
+    assert_non_null(strstr(text, "      /data/raw/a/a_post_b.tif: it is cut off; copy it\n"));
+}
+
 static size_t count_lines(const char *text) {
     size_t lines = 0;
     for (; *text; text++)
@@ -297,6 +327,8 @@ int main(void) {
         cmocka_unit_test(three_tasks),
         cmocka_unit_test(advices),
         cmocka_unit_test(manifest_timeouts),
+        cmocka_unit_test(advised_options),
+        cmocka_unit_test(reasons_with_paths),
         cmocka_unit_test(many_tasks),
         cmocka_unit_test(resumed_and_interrupted),
         cmocka_unit_test(hostile_text),
