@@ -171,6 +171,19 @@ static int check_dyes(const struct options *options, const struct sample_finding
                        findings->dyes && there ? there : "");
 }
 
+/* What was asked for and is not there: samples and dyes in one message. */
+static int check_request(const struct options *options, const struct raw_listing *listing,
+                         const struct sample_findings *findings, struct failure *failure) {
+    struct failure samples = {0}, dyes = {0};
+    int no_sample = check_samples(options, listing, &samples);
+    int no_dye = check_dyes(options, findings, &dyes);
+    if (no_sample < 0 && no_dye < 0)
+        return failure_set(failure, no_sample, "%s\n  %s", samples.text, dyes.text);
+    if (no_sample < 0)
+        return failure_set(failure, no_sample, "%s", samples.text);
+    return no_dye < 0 ? failure_set(failure, no_dye, "%s", dyes.text) : 0;
+}
+
 /* Nothing can be aligned at all: the first reasons stand for the rest. */
 static int refuse_all_broken(const struct options *options, const struct task_list *tasks,
                              struct failure *failure) {
@@ -243,11 +256,9 @@ static int fill(const struct options *options, struct task_list *tasks, struct f
         return r;
     if (!listing.folders)
         return refuse_without_folders(options, &listing, failure);
-    r = check_samples(options, &listing, failure);
+    r = scan_samples(options, &listing, &findings, failure);
     if (r == 0)
-        r = scan_samples(options, &listing, &findings, failure);
-    if (r == 0)
-        r = check_dyes(options, &findings, failure);
+        r = check_request(options, &listing, &findings, failure);
     if (r == 0 && !options->samples && !options->dyes)
         r = add_stray_images(options, &listing, tasks, failure);
     if (r < 0)

@@ -255,6 +255,12 @@ static void requested_samples(void **state) {
         assert_int_equal(names_append(&raw.options.samples, samples[i]), 0);
     assert_int_equal(discover_tasks(&raw.options, &raw.tasks, &raw.failure), -ENOENT);
     assert_in(": Y, X; there are", raw.failure.text); /* all of them at once */
+    assert_int_equal(names_append(&raw.options.dyes, "E"), 0);
+    assert_int_equal(discover_tasks(&raw.options, &raw.tasks, &raw.failure), -ENOENT);
+    assert_in(": Y, X; there are", raw.failure.text); /* and dyes along with samples */
+    assert_in("--dyes: not in", raw.failure.text);
+    assert_in(": A/E; there are: D (", raw.failure.text);
+    raw.options.dyes[0][0] = 'D';
     raw.options.skip_missing = true;
     assert_int_equal(discover_tasks(&raw.options, &raw.tasks, &raw.failure), 0);
     assert_int_equal(raw.tasks.count, 1);
