@@ -10,7 +10,7 @@ typedef float vec4 __attribute__((vector_size(16)));
 
 #define INLINE static inline __attribute__((always_inline))
 /* A second body for machines with AVX2, chosen at load time; both give the same bytes. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CLONES /* the chooser would run before the sanitizer is ready */
 #else
 #define CLONES __attribute__((target_clones("avx2", "default")))

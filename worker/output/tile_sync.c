@@ -9,7 +9,7 @@
 #include <time.h>
 
 enum {
-    MOST_WAITING = 1024,      /* tiles: what a kill can cost, and what a stop must still sync */
+    MOST_WAITING = 256,       /* tiles: what a kill can cost, and what a stop must still sync */
     PAUSE_NS = 250 * 1000000, /* between two rounds: each costs the disk a flush per file */
 };
 
