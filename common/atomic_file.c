@@ -2,6 +2,8 @@
  * marked the pages clean, so a second success would prove nothing. */
 #include "common/atomic_file.h"
 
+#include "common/whole_write.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -14,19 +16,6 @@ char *atomic_file_temporary_name(const char *path) {
     if (asprintf(&name, "%s.tmp", path) < 0)
         return NULL;
     return name;
-}
-
-static int write_all(int fd, const char *bytes, size_t length) {
-    while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        bytes += n;
-        length -= (size_t)n;
-    }
-    return 0;
 }
 
 int atomic_file_sync_folder(const char *path, struct failure *failure) {
@@ -62,7 +51,7 @@ int atomic_file_write(const char *path, const void *bytes, size_t length, struct
     CLEANUP_CLOSE int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return failure_set_errno(failure, -errno, "cannot create %s", temporary);
-    int r = write_all(fd, bytes, length);
+    int r = whole_write(fd, bytes, length);
     if (r == 0 && close(STEAL_FD(fd)) < 0)
         r = -errno;
     if (r < 0) {

@@ -3,6 +3,7 @@
 #include "supervisor/ledger/ledger_heal.h"
 
 #include "common/atomic_file.h"
+#include "common/whole_write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,20 +36,6 @@ static int create_copy(const char *path, char *name, size_t size, struct failure
     return failure_set_errno(failure, -errno, "cannot create %s", name);
 }
 
-static int write_all_at(int fd, const char *bytes, size_t length, uint64_t offset) {
-    while (length > 0) {
-        ssize_t n = pwrite(fd, bytes, length, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        bytes += n;
-        offset += (uint64_t)n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
 static int copy_bytes(int from_fd, uint64_t from, uint64_t to, int copy_fd) {
     CLEANUP_FREE char *block = malloc(COPY_BYTES);
     CLEANUP_FREE char *zeros = calloc(1, COPY_BYTES);
@@ -63,7 +50,7 @@ static int copy_bytes(int from_fd, uint64_t from, uint64_t to, int copy_fd) {
             return n < 0 ? -errno : -ESTALE; /* it shrank, though we hold its lock */
         int r = 0;
         if (memcmp(block, zeros, (size_t)n) != 0)
-            r = write_all_at(copy_fd, block, (size_t)n, at - from);
+            r = whole_write_at(copy_fd, block, (size_t)n, at - from);
         if (r < 0)
             return r;
         at += (uint64_t)n;

@@ -5,6 +5,7 @@
 #include "supervisor/process/child.h"
 
 #include "common/clock.h"
+#include "common/whole_write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -204,13 +205,9 @@ static int make_stdin(const char *text, struct failure *failure) {
     CLEANUP_CLOSE int fd = memfd_create("registrar-task", MFD_CLOEXEC);
     if (fd < 0)
         return failure_set_errno(failure, -errno, "cannot hand over a task");
-    size_t length = strlen(text);
-    for (size_t at = 0; at < length;) {
-        ssize_t n = write(fd, text + at, length - at);
-        if (n < 0)
-            return failure_set_errno(failure, -errno, "cannot hand over a task");
-        at += (size_t)n;
-    }
+    int r = whole_write(fd, text, strlen(text));
+    if (r < 0)
+        return failure_set_errno(failure, r, "cannot hand over a task");
     if (lseek(fd, 0, SEEK_SET) < 0)
         return failure_set_errno(failure, -errno, "cannot hand over a task");
     return STEAL_FD(fd);

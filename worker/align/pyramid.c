@@ -5,6 +5,7 @@
 
 #include "common/atomic_file.h"
 #include "common/checked.h"
+#include "common/whole_write.h"
 #include "worker/memory/tracked.h"
 
 #include <errno.h>
@@ -103,18 +104,8 @@ static int write_row(struct pyramid_writer *writer, int level, uint32_t y, const
                      struct failure *failure) {
     size_t length = sizeof(*row) * (size_t)pyramid_level_size(&writer->layout, level).width;
     uint64_t offset = level_offset(&writer->layout, level) + (uint64_t)y * length;
-    const char *bytes = (const char *)row;
-    while (length > 0) {
-        ssize_t n = pwrite(writer->fd, bytes, length, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return failure_set_errno(failure, -errno, "cannot write %s", writer->temporary);
-        bytes += n;
-        offset += (uint64_t)n;
-        length -= (size_t)n;
-    }
-    return 0;
+    int r = whole_write_at(writer->fd, row, length, offset);
+    return r < 0 ? failure_set_errno(failure, r, "cannot write %s", writer->temporary) : 0;
 }
 
 /* Means of 2 x 2, rounded to the nearest. */

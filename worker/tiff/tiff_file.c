@@ -5,6 +5,8 @@
  */
 #include "worker/tiff/tiff_file.h"
 
+#include "common/whole_write.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -104,18 +106,8 @@ int tiff_file_read(const struct tiff_file *file, uint64_t offset, void *bytes, s
 
 int tiff_file_write(int fd, const char *path, uint64_t offset, const void *bytes, size_t size,
                     struct failure *failure) {
-    const char *at = bytes;
-    while (size > 0) {
-        ssize_t n = pwrite(fd, at, size, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return failure_set_errno(failure, -errno, "%s cannot be written", path);
-        at += n;
-        offset += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return 0;
+    int r = whole_write_at(fd, bytes, size, offset);
+    return r < 0 ? failure_set_errno(failure, r, "%s cannot be written", path) : 0;
 }
 
 int tiff_file_check_unchanged(const struct tiff_file *file, struct failure *failure) {
