@@ -349,11 +349,14 @@ static json_t *list_of(const json_t *record, const char *key, json_t *ours) {
 
 void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
     const struct rusage *usage = &attempt->end.exit.usage;
+    /* Of a small process, samples from /proc may lie some pages above the peak that the kernel
+     * accounts at its exit: the peak counts. */
+    const uint64_t peak_bytes = (uint64_t)usage->ru_maxrss * 1024;
     *ret = (struct attempt_result){
         .wall_ms = attempt->ended_ms - attempt->started_ms,
         .cpu_ms = milliseconds(&usage->ru_utime) + milliseconds(&usage->ru_stime),
-        .peak_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
-        .min_rss_bytes = attempt->least_bytes,
+        .peak_rss_bytes = peak_bytes,
+        .min_rss_bytes = attempt->least_bytes < peak_bytes ? attempt->least_bytes : peak_bytes,
         .start_code = attempt->child ? 0 : attempt->start_failure.code,
     };
     memcpy(ret->started, attempt->started, sizeof(ret->started));
