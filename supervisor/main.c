@@ -32,9 +32,9 @@ static const char *command_name(size_t n) {
 static int refuse_command(const char *typed) {
     CLEANUP_FREE char *shown = names_escape(typed);
     const char *nearest = nearest_word(typed, command_name);
-    (void)fprintf(stderr, "registrar: unknown command \"%s\"%s%s%s; registrar --help lists all\n",
-                  shown ? shown : "?", nearest ? ", did you mean " : "", nearest ? nearest : "",
-                  nearest ? "?" : "");
+    (void)fprintf(stderr, "registrar: unknown %s \"%s\"%s%s%s; registrar --help lists all\n",
+                  typed[0] == '-' ? "option" : "command", shown ? shown : "?",
+                  nearest ? ", did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     return EXIT_USAGE;
 }
 

@@ -121,9 +121,8 @@ static void on_interrupt(void *context, int level, const char *who) {
     (void)who;
     engine->level = level;
     if (level == 1) {
-        engine_view_notify(
-            engine, "stopping: workers are asked to stop at a checkpoint; press Ctrl-C again to "
-                    "end them at once");
+        engine_view_notify(engine,
+                           "stopping at the next checkpoint; press Ctrl-C again to stop at once");
         cancel_all(engine, TASK_EVENT_CANCEL);
     } else if (level == 2) {
         cancel_all(engine, TASK_EVENT_CANCEL_NOW);

@@ -50,6 +50,7 @@ def _(t):
 def _(t):
     expect_in('unknown command "rnu", did you mean run?', refused(t, "rnu"))
     expect_in('unknown command "frobnicate"; registrar --help lists all', refused(t, "frobnicate"))
+    expect_in('unknown option "--frobnicate"; registrar --help lists all', refused(t, "--frobnicate"))
     expect_in('unknown command "plna", did you mean plan?', refused(t, "help", "plna"))
     for command in ("run", "plan"):
         expect_in("unknown option --stall-timout; did you mean --stall-timeout?",
