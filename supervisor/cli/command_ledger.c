@@ -138,6 +138,9 @@ static int show(struct arguments *arguments) {
     int r = ledger_show_finish(shown); /* what stands before damage is worth seeing too */
     if (r < 0)
         return complain(failure_set_errno(&failure, r, "cannot show the ledger"), &failure);
+    if (r > 0 && arguments->task && status == EXIT_ALL_OK)
+        (void)fprintf(stderr, "registrar: %s: nothing about the task %s\n", arguments->path,
+                      arguments->task);
     return status;
 }
 

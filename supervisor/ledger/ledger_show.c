@@ -227,6 +227,8 @@ int ledger_show_finish(struct ledger_show *show) {
         r = add_row(show, json_object_iter_value(at), "no end");
     if (r == 0)
         r = print_block(show);
+    if (r == 0 && !show->printed)
+        r = 1;
     ledger_show_close(show);
     return r;
 }

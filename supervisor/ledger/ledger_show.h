@@ -26,7 +26,8 @@ struct ledger_show;
 struct ledger_show *ledger_show_open(FILE *stream, const struct ledger_show_options *options);
 /* A ledger_store_replay_cb; context is the struct ledger_show *. */
 int ledger_show_record(void *context, const json_t *record, struct failure *failure);
-/* Prints what is left, attempts that never ended among it, and frees. */
+/* Prints what is left, attempts that never ended among it, and frees. Returns 1 when there was
+ * nothing to show. */
 MUST_USE int ledger_show_finish(struct ledger_show *show);
 /* Frees without printing. NULL is fine. */
 void ledger_show_close(struct ledger_show *show);
