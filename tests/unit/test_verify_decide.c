@@ -53,6 +53,21 @@ static void a_good_map_is_aligned(void **state) {
     expect(&facts, VERIFY_ALIGNED, "93 of 100 test tiles");
 }
 
+/* Half of the tissue is missing in one image: what is left agrees; but a few tiles are not enough,
+ * however silent the others are. */
+static void silent_tiles_do_not_contradict(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.agreeing = facts.confident = 40;
+    facts.silent = 45;
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.silent = 20;
+    expect(&facts, VERIFY_DOUBTFUL, "not their content");
+    facts.agreeing = facts.confident = 28;
+    facts.silent = 72;
+    expect(&facts, VERIFY_DOUBTFUL, "not their content");
+}
+
 static void failures(void **state) {
     (void)state;
     struct verify_facts facts = good();
@@ -140,6 +155,7 @@ static void accidents_are_never_aligned(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_map_is_aligned),
+        cmocka_unit_test(silent_tiles_do_not_contradict),
         cmocka_unit_test(failures),
         cmocka_unit_test(doubts),
         cmocka_unit_test(accidents_are_never_aligned),

@@ -13,8 +13,8 @@ enum {
     TRIED_AGAIN = 4,     /* hypotheses that the referee tries a second time */
     FIRST_REACH_PX = 16, /* of the referee's level */
     SECOND_REACH_PX = 8,
-    LEAST_CELLS = 80, /* per level: half of them are for judging */
-    MOST_TILES = 160, /* fitted per level */
+    LEAST_CELLS = 160, /* per level: half of them are for judging */
+    MOST_TILES = 160,  /* fitted per level */
     CROSS_FOLDS = 5,
     FREE_TILES = 4,        /* a fit brings about so many into agreement by itself */
     MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */

@@ -377,6 +377,28 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
         trust_peak(start, ret);
 }
 
+/* The deviation, in each part of a tile, of means over small blocks: noise is averaged out. */
+static void take_structure(const float *pixels, int size, float ret[TILE_PARTS * TILE_PARTS]) {
+    enum { BLOCK_PX = 4 };
+    int side = size / TILE_PARTS / BLOCK_PX;
+    for (int part = 0; part < TILE_PARTS * TILE_PARTS; part++) {
+        size_t left = (size_t)(part % TILE_PARTS * (size / TILE_PARTS));
+        size_t top = (size_t)(part / TILE_PARTS * (size / TILE_PARTS));
+        double sum = 0, squares = 0, count = (double)side * side;
+        for (int block = 0; block < side * side; block++) {
+            size_t x0 = left + (size_t)(block % side * BLOCK_PX);
+            size_t y0 = top + (size_t)(block / side * BLOCK_PX);
+            double mean = 0;
+            for (size_t i = 0; i < BLOCK_PX * BLOCK_PX; i++)
+                mean += pixels[(y0 + i / BLOCK_PX) * (size_t)size + x0 + i % BLOCK_PX] /
+                        (BLOCK_PX * BLOCK_PX);
+            sum += mean;
+            squares += mean * mean;
+        }
+        ret[part] = (float)sqrt(fmax(squares / count - sum * sum / (count * count), 0));
+    }
+}
+
 int tile_measure(struct tile_bench *bench, const struct tile_request *request,
                  struct tile_shift *ret, struct failure *failure) {
     struct map map = map_at_levels(request->map, request->level, request->level);
@@ -390,6 +412,8 @@ int tile_measure(struct tile_bench *bench, const struct tile_request *request,
         return r;
     if (sample_shifted(bench, request, &map, &block, 0, 0) < LEAST_COVERED)
         return 0;
+    take_structure(bench->fixed, request->size, ret->fixed_structure);
+    take_structure(bench->moving, request->size, ret->moving_structure);
     struct correlation_peak peak = {0};
     bool flat = true;
     r = correlate(bench, request, &peak, &flat, failure);

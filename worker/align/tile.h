@@ -14,7 +14,7 @@
 
 #include "worker/align/survey.h"
 
-enum { TILE_MAX_SIZE = 128 };
+enum { TILE_MAX_SIZE = 128, TILE_PARTS = 4 };
 
 /* One thread's readers and scratch memory. */
 struct tile_bench;
@@ -47,6 +47,9 @@ struct tile_shift {
     double next_dx, next_dy;          /* which lies here */
     double correlation;               /* normalised, after the shift, -1 to 1 */
     double info_xx, info_xy, info_yy; /* inverse covariance of (dx, dy) */
+    /* Deviation of the coarse tone in each of TILE_PARTS x TILE_PARTS parts, where the map puts
+     * them: whether an image shows anything there. Known when measured. */
+    float fixed_structure[TILE_PARTS * TILE_PARTS], moving_structure[TILE_PARTS * TILE_PARTS];
 };
 
 MUST_USE int tile_measure(struct tile_bench *bench, const struct tile_request *request,

@@ -10,7 +10,7 @@
 #include <math.h>
 
 enum {
-    LEAST_CELLS = 80, /* as refine: the same grid, the other cells */
+    LEAST_CELLS = 160, /* as refine: the same grid, the other cells */
     MOST_TILES = 160,
     AMBIGUITY_TILES = 40, /* tested per level */
     LEAST_SECTOR_TILES = 2,
@@ -26,6 +26,9 @@ static const double LEAST_CHANCE = 0.01;
 static const double LEAST_TESTED = 0.5;
 static const double AS_WELL = 0.92; /* of the correlation here: fits there as well */
 static const double SECTOR_AGREES = 1.0 / 3;
+/* Parts with less structure than this share of what the image's richer parts have are empty ground.
+ * A tile with so many parts that are empty in one image cannot contradict the map. */
+static const double EMPTY_SHARE = 0.3, RICH_QUANTILE = 0.75, SILENT_SHARE = 0.75;
 
 struct verifier {
     const struct align_context *context;
@@ -155,9 +158,46 @@ static void judge_null(struct verifier *verifier, struct verify_facts *facts,
     facts->chance = fmin(fmax(fmax(area, seen), LEAST_CHANCE), 0.9);
 }
 
-/* Tiles count from the correlation that hardly any of the null reaches. */
+/* Below which a part of a tile is empty ground: in the fixed image, in the moving one. */
+struct ground {
+    double fixed, moving;
+};
+
+static int find_ground(const struct verifier *verifier, struct ground *ret,
+                       struct failure *failure) {
+    enum { PARTS = TILE_PARTS * TILE_PARTS };
+    size_t count = verifier->grid.count * PARTS, n = 0;
+    CLEANUP_TRACKED double *fixed = tracked_alloc(count + 1, sizeof(*fixed), "structure");
+    CLEANUP_TRACKED double *moving = tracked_alloc(count + 1, sizeof(*moving), "structure");
+    if (!fixed || !moving)
+        return failure_set(failure, -ENOMEM, "no memory for the structure of %zu tiles",
+                           verifier->grid.count);
+    for (size_t i = 0; i < verifier->grid.count; i++)
+        for (size_t part = 0; part < PARTS && verifier->shifts[i].measured; part++, n++) {
+            fixed[n] = verifier->shifts[i].fixed_structure[part];
+            moving[n] = verifier->shifts[i].moving_structure[part];
+        }
+    *ret = (struct ground){0};
+    if (n > 0)
+        *ret = (struct ground){EMPTY_SHARE * fit_quantile(fixed, n, RICH_QUANTILE),
+                               EMPTY_SHARE * fit_quantile(moving, n, RICH_QUANTILE)};
+    return 0;
+}
+
+/* Next to nothing to see in one of the images: no evidence for or against the map. */
+static bool is_silent(const struct tile_shift *shift, const struct ground *ground) {
+    int fixed = 0, moving = 0;
+    for (int i = 0; i < TILE_PARTS * TILE_PARTS; i++) {
+        fixed += shift->fixed_structure[i] < ground->fixed;
+        moving += shift->moving_structure[i] < ground->moving;
+    }
+    return (fixed > moving ? fixed : moving) >= SILENT_SHARE * TILE_PARTS * TILE_PARTS;
+}
+
+/* Residuals count from the correlation that hardly any of the null reaches; where a tile lies
+ * speaks for the map, or against it, in any case: the null's places are as weak. */
 static void judge_tiles(struct verifier *verifier, double confident_from,
-                        struct verify_facts *facts) {
+                        const struct ground *ground, struct verify_facts *facts) {
     enum { N = TILES_SECTORS * TILES_SECTORS };
     int asked[N] = {0}, agreed[N] = {0};
     size_t n = 0;
@@ -167,15 +207,17 @@ static void judge_tiles(struct verifier *verifier, double confident_from,
             continue;
         facts->held_out++;
         int sector = verifier->grid.cells[i].sector;
-        asked[sector]++;
-        if (shift->correlation <= confident_from)
-            continue;
         double residual = residual_px(&verifier->grid, i, shift, &verifier->refine.map);
-        verifier->scratch[n++] = residual;
-        if (residual < agree_px(verifier)) {
-            facts->agreeing++;
-            agreed[sector]++;
+        bool agrees = residual < agree_px(verifier);
+        if (!agrees && is_silent(shift, ground)) {
+            facts->silent++;
+            continue;
         }
+        asked[sector]++;
+        agreed[sector] += agrees;
+        facts->agreeing += agrees;
+        if (shift->correlation > confident_from)
+            verifier->scratch[n++] = residual;
     }
     facts->confident = (int)n;
     facts->median_px = n > 0 ? fit_quantile(verifier->scratch, n, 0.5) : 0;
@@ -303,19 +345,24 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
         return r;
     double confident_from = 0;
     judge_null(verifier, facts, &confident_from);
-    judge_tiles(verifier, confident_from, facts);
+    struct ground ground;
+    r = find_ground(verifier, &ground, failure);
+    if (r < 0)
+        return r;
+    judge_tiles(verifier, confident_from, &ground, facts);
     r = test_ambiguity(verifier, &verifier->grid, verifier->shifts, confident_from, facts, failure);
     return r == 0 ? look_from_afar(verifier, facts, failure) : r;
 }
 
 static json_t *describe_evidence(const struct verify_facts *facts) {
     return json_pack(
-        "{s:i,s:i,s:i,s:i,s:i,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:i,s:i}", "held_out",
-        facts->held_out, "confident", facts->confident, "agreeing", facts->agreeing, "null_tiles",
-        facts->null_tiles, "null_agreeing", facts->null_agreeing, "chance", facts->chance,
-        "sectors", facts->sectors, "sectors_agreeing", facts->sectors_agreeing, "ambiguity_tested",
-        facts->ambiguity_tested, "ambiguous", facts->ambiguous, "repeat_px", facts->repeat_px,
-        "coarse_median_px", facts->coarse_median_px, "overlap", facts->overlap, "search_score",
+        "{s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:i,s:i}",
+        "held_out", facts->held_out, "confident", facts->confident, "agreeing", facts->agreeing,
+        "silent", facts->silent, "null_tiles", facts->null_tiles, "null_agreeing",
+        facts->null_agreeing, "chance", facts->chance, "sectors", facts->sectors,
+        "sectors_agreeing", facts->sectors_agreeing, "ambiguity_tested", facts->ambiguity_tested,
+        "ambiguous", facts->ambiguous, "repeat_px", facts->repeat_px, "coarse_median_px",
+        facts->coarse_median_px, "overlap", facts->overlap, "search_score",
         facts->refine.search_score, "search_runner_up", facts->refine.search_runner_up,
         "search_mirrored", facts->search_mirrored, "votes", facts->refine.votes, "runner_up_votes",
         facts->refine.runner_up_votes, "mirrored_votes", facts->refine.mirrored_votes);

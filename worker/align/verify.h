@@ -16,7 +16,8 @@ enum verify_status { VERIFY_ALIGNED, VERIFY_DOUBTFUL, VERIFY_FAILED, VERIFY_STAT
 struct verify_facts {
     int held_out;  /* tiles asked */
     int confident; /* correlate better than nearly all of the null */
-    int agreeing;  /* confident, and where the map puts them */
+    int agreeing;  /* where the map puts them */
+    int silent;    /* do not agree, but one of the images shows nothing there */
     int null_tiles, null_agreeing;
     double chance;            /* that a tile agrees by accident */
     double median_px, p95_px; /* residual of the confident tiles, px of the pre image */

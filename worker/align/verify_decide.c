@@ -9,8 +9,11 @@
 #include <stdio.h>
 
 static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is real */
-/* Of all tiles asked. Two samples of the same outline agree along it: about a quarter. */
+/* Of the tiles that both images show something of. Two samples of the same outline agree along it:
+ * about a quarter. */
 static const double AGREEING_SHARE = 0.55;
+/* Those that one image shows nothing of are not asked, but they must not be nearly all. */
+static const double LEAST_SHARE = 0.3;
 static const double SECTOR_SHARE = 0.75;
 /* Of the evidence (the logarithm of accident) for the winner. */
 static const double RUNNER_UP_SHARE = 0.6;
@@ -157,7 +160,8 @@ static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct 
                        facts->median_px, facts->confident, params->max_residual_px);
         return true;
     }
-    if (facts->agreeing < AGREEING_SHARE * facts->held_out) {
+    if (facts->agreeing < AGREEING_SHARE * (facts->held_out - facts->silent) ||
+        facts->agreeing < LEAST_SHARE * facts->held_out) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "only %d of %d test tiles agree with the map: the images share an outline "
                        "or a part, but not their content",
