@@ -21,7 +21,8 @@ enum {
     LIVE_VIEW_PERIOD_MS = 220,
     LIVE_VIEW_IDLE_PERIOD_MS = 1000, /* while nothing runs: only the clock moves */
     LIVE_VIEW_EVENTS_LIMIT = 64 * 1024,
-    LIVE_VIEW_CLOSE_WAIT_MS = 1000
+    LIVE_VIEW_CLOSE_WAIT_MS = 1000,
+    EVENT_INDENT = 10 /* where an event goes on in its next line: below the id */
 };
 
 static const char begin_drawing[] = "\033[?25l\033[?7l\r";
@@ -82,7 +83,8 @@ static bool in_background(int fd) {
     return foreground >= 0 && foreground != getpgrp();
 }
 
-/* Events that came since the last drawing stay for good, so they are whole and may wrap. */
+/* Events that came since the last drawing stay for good, so they are whole; words longer than a
+ * line wrap. */
 static void print_events(struct live_view *view, FILE *stream) {
     if (view->n_events == 0 && view->n_lost == 0)
         return;
@@ -229,7 +231,10 @@ void live_view_event(struct live_view *view, const char *format, ...) {
     FILE *stream = open_memstream(&line, &length);
     if (!stream)
         return;
-    (void)text_print(stream, text, TEXT_UNLIMITED, TEXT_CUT_END);
+    if (view->redraws)
+        text_print_broken(stream, text, EVENT_INDENT, terminal_size(view->fd).columns, "\r\n");
+    else
+        (void)text_print(stream, text, TEXT_UNLIMITED, TEXT_CUT_END);
     (void)fputs(view->redraws ? "\r\n" : "\n", stream);
     if (fclose(stream) != 0)
         return;

@@ -169,6 +169,28 @@ void text_wrap(FILE *stream, const char *text, size_t indent, size_t width) {
     (void)fputc('\n', stream);
 }
 
+void text_print_broken(FILE *stream, const char *text, size_t indent, size_t width,
+                       const char *line_break) {
+    CLEANUP_UTF8 struct utf8_scope scope = enter_utf8(text);
+    size_t at = 0;
+    while (*text) {
+        size_t spaces = strspn(text, " "), length = strcspn(text + spaces, " ");
+        CLEANUP_FREE char *word = strndup(text + spaces, length);
+        if (!word)
+            break;
+        size_t columns = measure(word);
+        if (at > 0 && at + spaces + columns > width && indent + columns <= width) {
+            (void)fprintf(stream, "%s%*s", line_break, (int)indent, "");
+            at = indent;
+        } else {
+            (void)fprintf(stream, "%*s", (int)spaces, "");
+            at += spaces;
+        }
+        at += print_fitting(stream, word, TEXT_UNLIMITED);
+        text += spaces + length;
+    }
+}
+
 const char *text_style(enum text_style style, bool colour) {
     static const char *const sequences[TEXT_STYLE_COUNT] = {
         [TEXT_PLAIN] = "\033[0m", [TEXT_GOOD] = "\033[32m", [TEXT_WARN] = "\033[33m",

@@ -38,6 +38,12 @@ size_t text_print(FILE *stream, const char *text, size_t width, enum text_cut cu
  * whole. Ends with a line break. */
 void text_wrap(FILE *stream, const char *text, size_t indent, size_t width);
 
+/* Prints the text as text_print does unlimited, with line_break and indent spaces in place of the
+ * spaces before each word that would cross the edge of a terminal of width columns. Words that fit
+ * no line are left to the terminal. No line break at the end. */
+void text_print_broken(FILE *stream, const char *text, size_t indent, size_t width,
+                       const char *line_break);
+
 /* The escape sequence that begins a style; TEXT_PLAIN ends it. "" without colour. */
 const char *text_style(enum text_style style, bool colour);
 

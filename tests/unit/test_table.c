@@ -81,6 +81,31 @@ static char *wrap_text(const char *text, size_t indent, size_t width) {
     return bytes;
 }
 
+static void broken(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"", ""},
+        {"ok  a/b  12 s", "ok  a/b  12 s"},
+        {"failed  a/b  the file is cut off", "failed  a/b  the file is\r\n    cut off"},
+        {"failed  a/b  0123456789012345678901234567", "failed  a/b  0123456789012345678901234567"},
+        {"exactly 24 columns wide,", "exactly 24 columns wide,"},
+        {"exactly 24 columns wide, no more", "exactly 24 columns wide,\r\n    no more"},
+        {"a\nb\033c", "a b?c"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *bytes = NULL;
+        size_t length = 0;
+        FILE *stream = open_memstream(&bytes, &length);
+        assert_non_null(stream);
+        text_print_broken(stream, cases[i].text, 4, 24, "\r\n");
+        assert_int_equal(fclose(stream), 0);
+        assert_string_equal(bytes, cases[i].shown);
+        free(bytes);
+    }
+}
+
 static void wrapped(void **state) {
     (void)state;
     static const struct {
@@ -172,10 +197,8 @@ static void empty_and_lost(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts),
-        cmocka_unit_test(wrapped),
-        cmocka_unit_test(tables),
-        cmocka_unit_test(empty_and_lost),
+        cmocka_unit_test(texts),  cmocka_unit_test(broken),         cmocka_unit_test(wrapped),
+        cmocka_unit_test(tables), cmocka_unit_test(empty_and_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
