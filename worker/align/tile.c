@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 enum {
@@ -382,16 +383,16 @@ static void take_structure(const float *pixels, int size, float ret[TILE_PARTS *
     enum { BLOCK_PX = 4 };
     int side = size / TILE_PARTS / BLOCK_PX;
     for (int part = 0; part < TILE_PARTS * TILE_PARTS; part++) {
-        size_t left = (size_t)(part % TILE_PARTS * (size / TILE_PARTS));
-        size_t top = (size_t)(part / TILE_PARTS * (size / TILE_PARTS));
+        int left = part % TILE_PARTS * (size / TILE_PARTS);
+        int top = part / TILE_PARTS * (size / TILE_PARTS);
         double sum = 0, squares = 0, count = (double)side * side;
         for (int block = 0; block < side * side; block++) {
-            size_t x0 = left + (size_t)(block % side * BLOCK_PX);
-            size_t y0 = top + (size_t)(block / side * BLOCK_PX);
+            int x0 = left + block % side * BLOCK_PX, y0 = top + block / side * BLOCK_PX;
+            const float *corner = pixels + (ptrdiff_t)y0 * size + x0;
             double mean = 0;
-            for (size_t i = 0; i < BLOCK_PX * BLOCK_PX; i++)
-                mean += pixels[(y0 + i / BLOCK_PX) * (size_t)size + x0 + i % BLOCK_PX] /
-                        (BLOCK_PX * BLOCK_PX);
+            for (int y = 0; y < BLOCK_PX; y++)
+                for (int x = 0; x < BLOCK_PX; x++)
+                    mean += corner[(ptrdiff_t)y * size + x] / (BLOCK_PX * BLOCK_PX);
             sum += mean;
             squares += mean * mean;
         }
