@@ -65,9 +65,10 @@ static int tear_down(void **state) {
     return system(command);
 }
 
-static void check_pixel(const struct tile_render_tile *tile, uint32_t at, const struct map *map,
-                        double post_x, double post_y, uint32_t samples) {
-    struct map_point p = map_apply(map, post_x, post_y);
+static void check_pixel(const struct tile_render_tile *tile, uint32_t at,
+                        const struct transform *transform, double post_x, double post_y,
+                        uint32_t samples) {
+    struct map_point p = transform_apply(transform, post_x, post_y);
     bool in_pre = p.x >= -0.5 && p.x < PRE_WIDTH - 0.5 && p.y >= -0.5 && p.y < PRE_HEIGHT - 0.5;
     bool in_post = post_x >= 0 && post_x < POST_WIDTH && post_y >= 0 && post_y < POST_HEIGHT;
     double edge = fmin(fmin(fabs(p.x + 0.5), fabs(p.x - PRE_WIDTH + 0.5)),
@@ -86,14 +87,14 @@ static void check_pixel(const struct tile_render_tile *tile, uint32_t at, const 
     }
 }
 
-static void check(const struct map *map, uint32_t samples, uint32_t pad) {
+static void check_transform(const struct transform *transform, uint32_t samples, uint32_t pad) {
     struct image *pre = make_image("pre", PRE_WIDTH, PRE_HEIGHT, samples);
     struct image *post = make_image("post", POST_WIDTH, POST_HEIGHT, 1);
     struct signal pre_signal = {.n_channels = 1, .samples = samples, .bits = 8};
     struct signal post_signal = {.n_channels = 1, .samples = 1, .bits = 8};
     struct tile_render_task task = {.pre = pre,
                                     .post = post,
-                                    .post_to_pre = map,
+                                    .post_to_pre = transform,
                                     .pre_signal = &pre_signal,
                                     .post_signal = &post_signal,
                                     .interpolation = PARAMS_INTERPOLATION_CUBIC,
@@ -110,12 +111,17 @@ static void check(const struct map *map, uint32_t samples, uint32_t pad) {
         assert_int_equal(tile_render_run(render, i % columns, i / columns, &tile, &failure), 0);
         for (uint32_t y = 0; y < tile->height; y++)
             for (uint32_t x = 0; x < tile->width; x++)
-                check_pixel(tile, y * TILE_RENDER_PX + x, map, (double)left + x - pad,
+                check_pixel(tile, y * TILE_RENDER_PX + x, transform, (double)left + x - pad,
                             (double)top + y - pad, samples);
     }
     tile_render_close(render);
     image_close(pre);
     image_close(post);
+}
+
+static void check(const struct map *map, uint32_t samples, uint32_t pad) {
+    struct transform transform = {.map = *map};
+    check_transform(&transform, samples, pad);
 }
 
 static const struct map turned = {{0.95, -0.31, 90, 0.31, 0.95, -70, 0, 0, 1}};
@@ -149,10 +155,25 @@ static void pads(void **state) {
     check(&perspective, 3, 300);
 }
 
+/* Bent so far that rows leave the pre image and come back, and that pieces bulge. */
+static void grids(void **state) {
+    (void)state;
+    struct transform bent = {.map = turned, .grid = bspline_over(POST_WIDTH, POST_HEIGHT, 6)};
+    for (int i = 0; i < bent.grid.columns * bent.grid.rows; i++) {
+        bent.grid.dx[i] = i % 3 * 24 - 24;
+        bent.grid.dy[i] = i % 5 * 17 - 34;
+    }
+    check_transform(&bent, 1, 0);
+    check_transform(&bent, 3, 70);
+    bent.map = map_identity;
+    bent.map.h[5] = -20;
+    check_transform(&bent, 1, 0);
+}
+
 static void a_horizon_on_the_canvas_is_refused(void **state) {
     (void)state;
     struct image *pre = make_image("pre", PRE_WIDTH, PRE_HEIGHT, 1);
-    struct map horizon = {{1, 0, 0, 0, 1, 0, -1.0 / 300, 0, 1}};
+    struct transform horizon = {.map = {{1, 0, 0, 0, 1, 0, -1.0 / 300, 0, 1}}};
     struct tile_render_task task = {.pre = pre, .post = pre, .post_to_pre = &horizon};
     struct failure failure = {0};
     assert_int_equal(tile_render_check(&task, &failure), -ERANGE);
@@ -165,6 +186,7 @@ int main(void) {
         cmocka_unit_test(grey_maps),
         cmocka_unit_test(several_samples),
         cmocka_unit_test(pads),
+        cmocka_unit_test(grids),
         cmocka_unit_test(a_horizon_on_the_canvas_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -69,7 +69,7 @@ static void vote(const struct referee *referee, const struct halves *halves, boo
 }
 
 static int collect(const struct tiles_grid *grid, const struct tile_shift *shifts,
-                   const struct map *map, bool mirror, struct halves *ret,
+                   const struct transform *start, bool mirror, struct halves *ret,
                    struct failure *failure) {
     ret->matches = tracked_alloc(grid->count + 1, sizeof(*ret->matches), "matches");
     if (!ret->matches)
@@ -79,7 +79,7 @@ static int collect(const struct tiles_grid *grid, const struct tile_shift *shift
         for (size_t i = 0; i < grid->count; i++) {
             if (!shifts[i].measured || grid->cells[i].parity != parity)
                 continue;
-            ret->matches[n] = tiles_match(grid, &grid->cells[i], &shifts[i], map);
+            ret->matches[n] = tiles_match(grid, &grid->cells[i], &shifts[i], start);
             if (mirror)
                 reflect(&ret->matches[n]);
             n++;
@@ -93,8 +93,9 @@ static int collect(const struct tiles_grid *grid, const struct tile_shift *shift
 
 int referee_try(const struct referee *referee, const struct map *map, int reach_px, bool mirror,
                 struct tiles_span progress, struct referee_verdict *ret, struct failure *failure) {
+    struct transform start = {.map = *map};
     struct tiles_choice choice = {
-        .level = referee->level, .overlap = true, .most_tiles = MOST_TILES, .map = map};
+        .level = referee->level, .overlap = true, .most_tiles = MOST_TILES, .transform = &start};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
     int r = tiles_choose(referee->texture, referee->pre, referee->post, &choice, &grid, failure);
     if (r < 0)
@@ -103,13 +104,13 @@ int referee_try(const struct referee *referee, const struct map *map, int reach_
         tracked_alloc(grid.count + 1, sizeof(*shifts), "tiles");
     if (!shifts)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid.count);
-    struct tile_request how = {.peak_only = true, .map = map};
+    struct tile_request how = {.peak_only = true};
     how.reach_px = reach_px < grid.size / 3 ? reach_px : grid.size / 3;
-    r = tiles_measure_grid(referee->crew, &grid, &how, progress, shifts, failure);
+    r = tiles_measure_grid(referee->crew, &grid, &start, &how, progress, shifts, failure);
     if (r < 0)
         return r;
     CLEANUP(halves_cleanup) struct halves halves = {0};
-    r = collect(&grid, shifts, map, mirror, &halves, failure);
+    r = collect(&grid, shifts, &start, mirror, &halves, failure);
     if (r < 0)
         return r;
     struct referee_verdict verdict = {.tiles = (int)grid.count, .map = *map};

@@ -2,7 +2,6 @@
 #include "worker/align/refine.h"
 
 #include "worker/align/feature.h"
-#include "worker/align/map_json.h"
 #include "worker/align/referee.h"
 #include "worker/memory/tracked.h"
 
@@ -16,6 +15,7 @@ enum {
     LEAST_CELLS = 160, /* per level: half of them are for judging */
     MOST_TILES = 160,  /* fitted per level */
     CROSS_FOLDS = 5,
+    LATTICE_STEPS = 4,     /* per cell of a grid, where folds are looked for */
     FREE_TILES = 4,        /* a fit brings about so many into agreement by itself */
     MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */
 };
@@ -45,10 +45,12 @@ static void refinery_cleanup(struct refinery *refinery) {
     json_decref(refinery->levels);
 }
 
-bool refine_is_plausible(const struct map *map, const struct params *params, double width,
-                         double height) {
-    double least = fmax(LEAST_AREA, params->scale_min * params->scale_min / AREA_MARGIN);
-    double most = fmin(MOST_AREA, params->scale_max * params->scale_max * AREA_MARGIN);
+const char *refine_model_name(const struct transform *transform, enum fit_model model) {
+    return transform_has_grid(transform) ? "grid" : fit_model_name(model);
+}
+
+static bool map_is_plausible(const struct map *map, double least, double most, double width,
+                             double height) {
     for (int corner = 0; corner < 4; corner++) {
         double x = corner & 1 ? width - 1 : 0, y = corner & 2 ? height - 1 : 0;
         double area = map_det(map, x, y);
@@ -60,19 +62,41 @@ bool refine_is_plausible(const struct map *map, const struct params *params, dou
     return true;
 }
 
+/* No fold, and no part magnified far otherwise than the whole: on a lattice finer than the grid. */
+static bool grid_is_plausible(const struct transform *transform, double width, double height) {
+    double whole = map_det(&transform->map, 0, 0);
+    double step = transform->grid.step / LATTICE_STEPS;
+    for (double y = 0; y < height - 1 + step; y += step)
+        for (double x = 0; x < width - 1 + step; x += step) {
+            double part = transform_det(transform, x, y) / whole;
+            if (!(part >= LEAST_AREA && part <= MOST_AREA))
+                return false;
+        }
+    return true;
+}
+
+bool refine_is_plausible(const struct transform *transform, const struct params *params,
+                         double width, double height) {
+    double least = fmax(LEAST_AREA, params->scale_min * params->scale_min / AREA_MARGIN);
+    double most = fmin(MOST_AREA, params->scale_max * params->scale_max * AREA_MARGIN);
+    return map_is_plausible(&transform->map, least, most, width, height) &&
+           (!transform_has_grid(transform) || grid_is_plausible(transform, width, height));
+}
+
 static bool plausible(const struct refinery *refinery, const struct map *map) {
-    return refine_is_plausible(map, refinery->context->params, refinery->post.layout.width,
+    struct transform transform = {.map = *map};
+    return refine_is_plausible(&transform, refinery->context->params, refinery->post.layout.width,
                                refinery->post.layout.height);
 }
 
 /* Matches of the measured cells of one parity (or both). */
 static size_t gather_matches(const struct tiles_grid *grid, const struct tile_shift *shifts,
-                             const struct map *map, enum tiles_parity parity,
+                             const struct transform *transform, enum tiles_parity parity,
                              struct fit_match *ret) {
     size_t n = 0;
     for (size_t i = 0; i < grid->count; i++)
         if (shifts[i].measured && (parity == TILES_BOTH || grid->cells[i].parity == (int)parity))
-            ret[n++] = tiles_match(grid, &grid->cells[i], &shifts[i], map);
+            ret[n++] = tiles_match(grid, &grid->cells[i], &shifts[i], transform);
     return n;
 }
 
@@ -216,7 +240,7 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
                                   .least_cells = LEAST_CELLS,
                                   .overlap = plan->overlap,
                                   .most_tiles = MOST_TILES,
-                                  .map = &result->map};
+                                  .transform = &result->transform};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
     int r =
         tiles_choose(&refinery->texture, &refinery->pre, &refinery->post, &choice, &grid, failure);
@@ -235,11 +259,12 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
         tracked_alloc(grid.count + 1, sizeof(*matches), "matches");
     if (!shifts || !matches)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid.count);
-    struct tile_request how = {.reach_px = grid.size / 4, .map = &result->map};
-    r = tiles_measure_grid(refinery->crew, &grid, &how, plan->progress, shifts, failure);
+    struct tile_request how = {.reach_px = grid.size / 4};
+    r = tiles_measure_grid(refinery->crew, &grid, &result->transform, &how, plan->progress, shifts,
+                           failure);
     if (r < 0)
         return r;
-    size_t count = gather_matches(&grid, shifts, &result->map, plan->parity, matches);
+    size_t count = gather_matches(&grid, shifts, &result->transform, plan->parity, matches);
     struct level_search search = {plan->level, how.reach_px};
     struct level_fit fit = {0};
     r = fit_level(refinery, matches, count, &search, &fit, failure);
@@ -248,7 +273,7 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
     if (plan->level == 0 && !plan->overlap)
         result->tile_px = grid.size;
     if (fit.credible) {
-        result->map = fit.map;
+        result->transform = (struct transform){.map = fit.map};
         result->model = fit.model;
     }
     *ret_credible = fit.credible;
@@ -357,7 +382,7 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
     int r = try_hypotheses(refinery, &referee, verdicts, failure);
     if (r < 0)
         return r;
-    result->map = verdicts[0].map;
+    result->transform = (struct transform){.map = verdicts[0].map};
     result->votes = verdicts[0].votes;
     result->tiles = verdicts[0].tiles;
     note_rivals(refinery, &referee, verdicts, result);
@@ -398,14 +423,15 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
 static int describe(struct refinery *refinery, const struct refine_result *result,
                     json_t **ret_refine, struct failure *failure) {
     *ret_refine = json_pack(
-        "{s:s,s:o,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O}", "model",
-        fit_model_name(result->model), "post_to_pre", map_json_write(&result->map), "reason",
-        result->reason, "tile_px", result->tile_px, "referee", "votes", result->votes, "tiles",
-        result->tiles, "search_score", result->search_score, "runner_up", "votes",
-        result->runner_up_votes, "tiles", result->runner_up_tiles, "search_score",
-        result->search_runner_up, "mirrored", "votes", result->mirrored_votes, "tiles",
-        result->mirrored_tiles, "levels", refinery->levels);
-    return *ret_refine ? 0 : failure_set(failure, -ENOMEM, "no memory for the refinement's result");
+        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O}", "model",
+        refine_model_name(&result->transform, result->model), "reason", result->reason, "tile_px",
+        result->tile_px, "referee", "votes", result->votes, "tiles", result->tiles, "search_score",
+        result->search_score, "runner_up", "votes", result->runner_up_votes, "tiles",
+        result->runner_up_tiles, "search_score", result->search_runner_up, "mirrored", "votes",
+        result->mirrored_votes, "tiles", result->mirrored_tiles, "levels", refinery->levels);
+    if (!*ret_refine)
+        return failure_set(failure, -ENOMEM, "no memory for the refinement's result");
+    return transform_write(&result->transform, *ret_refine, failure);
 }
 
 static int open_refinery(struct refinery *refinery, struct tile_pair *pair,
@@ -431,7 +457,7 @@ int align_refine(const struct align_context *context, const json_t *pre_survey,
                  const json_t *post_survey, const json_t *search, json_t **ret_refine,
                  struct failure *failure) {
     CLEANUP(refinery_cleanup) struct refinery refinery = {.context = context};
-    struct refine_result result = {.map = map_identity};
+    struct refine_result result = {.transform = {.map = map_identity}};
     struct tile_pair pair;
     int r = survey_read(pre_survey, "the pre survey", &refinery.pre, failure);
     if (r == 0)

@@ -9,14 +9,14 @@
 #define WORKER_ALIGN_REFINE_H
 
 #include "worker/align/align.h"
-#include "worker/align/fit.h"
+#include "worker/align/transform.h"
 
 struct refine_result {
     char reason[256]; /* why there is no map at all; else "" */
-    struct map map;
-    enum fit_model model;
-    int tile_px;      /* cell size at full resolution; 0: refinement did not get there */
-    int votes, tiles; /* the referee's, for the winner */
+    struct transform transform;
+    enum fit_model model; /* of transform.map when there is no grid */
+    int tile_px;          /* cell size at full resolution; 0: refinement did not get there */
+    int votes, tiles;     /* the referee's, for the winner */
     int runner_up_votes, runner_up_tiles; /* the best different hypothesis's */
     int mirrored_votes, mirrored_tiles;
     double search_score, search_runner_up; /* of the winner and of the best different one */
@@ -28,7 +28,10 @@ MUST_USE int refine_read(const json_t *checkpoint, struct refine_result *ret,
 
 /* Whether the map is one that a microscope and a slide can produce: its local magnification of
  * areas is positive, within [0.5, 2], and near what scale_min and scale_max allow, all over. */
-bool refine_is_plausible(const struct map *map, const struct params *params, double width,
-                         double height);
+bool refine_is_plausible(const struct transform *transform, const struct params *params,
+                         double width, double height);
+
+/* As transform.json has it: "similarity", ... "grid". */
+const char *refine_model_name(const struct transform *transform, enum fit_model model);
 
 #endif

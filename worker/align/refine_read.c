@@ -3,7 +3,6 @@
 #include "worker/align/refine.h"
 
 #include "common/json_read.h"
-#include "worker/align/map_json.h"
 
 #include <errno.h>
 #include <string.h>
@@ -44,14 +43,15 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
     if (r == 0)
         r = json_read_string(checkpoint, "model", "refine", &model, failure);
     if (r == 0)
-        r = map_json_read(json_object_get(checkpoint, "post_to_pre"), "refine", &result.map,
-                          failure);
+        r = transform_read(checkpoint, "refine", &result.transform, failure);
     if (r == 0)
         r = read_count(checkpoint, "tile_px", &result.tile_px, failure);
     if (r == 0)
         r = read_votes(checkpoint, &result, failure);
     if (r < 0)
         return r;
+    if (transform_has_grid(&result.transform))
+        model = fit_model_name(FIT_AFFINE);
     while (result.model < FIT_MODEL_COUNT && strcmp(fit_model_name(result.model), model) != 0)
         result.model++;
     if (result.model == FIT_MODEL_COUNT)

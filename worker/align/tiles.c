@@ -39,12 +39,12 @@ static double texture_of(const struct thumbnail *tone, double x, double y, doubl
     return ((xx + yy) / 2 - sqrt((xx - yy) * (xx - yy) / 4 + xy * xy)) / area;
 }
 
-/* Whether the map takes the cell's corners and centre inside the pre image. */
-static bool lands_inside(const struct survey *pre, const struct map *map, double x, double y,
-                         double side) {
+/* Whether the transform takes the cell's corners and centre inside the pre image. */
+static bool lands_inside(const struct survey *pre, const struct transform *transform, double x,
+                         double y, double side) {
     const double at[5][2] = {{0, 0}, {1, 0}, {0, 1}, {1, 1}, {0.5, 0.5}};
     for (int i = 0; i < 5; i++) {
-        struct map_point p = map_apply(map, x + at[i][0] * side, y + at[i][1] * side);
+        struct map_point p = transform_apply(transform, x + at[i][0] * side, y + at[i][1] * side);
         if (!(p.x >= 0 && p.y >= 0 && p.x < pre->layout.width && p.y < pre->layout.height))
             return false;
     }
@@ -83,7 +83,7 @@ static size_t list_cells(const struct thumbnail *texture, const struct survey *p
     for (int row = 0; row < lattice->rows; row++)
         for (int column = 0; column < lattice->columns; column++) {
             int x = lattice->left + column * lattice->step, y = lattice->top + row * lattice->step;
-            if (!lands_inside(pre, choice->map, x * factor, y * factor, side))
+            if (!lands_inside(pre, choice->transform, x * factor, y * factor, side))
                 continue;
             grid->cells[n++] = (struct tiles_cell){
                 .x = x,
@@ -296,11 +296,13 @@ int tiles_measure(struct tiles_crew *crew, const struct tile_request *requests, 
 }
 
 int tiles_measure_grid(struct tiles_crew *crew, const struct tiles_grid *grid,
-                       const struct tile_request *how, struct tiles_span progress,
-                       struct tile_shift *ret, struct failure *failure) {
+                       const struct transform *transform, const struct tile_request *how,
+                       struct tiles_span progress, struct tile_shift *ret,
+                       struct failure *failure) {
     CLEANUP_TRACKED struct tile_request *requests =
         tracked_alloc(grid->count + 1, sizeof(*requests), "tiles");
-    if (!requests)
+    CLEANUP_TRACKED struct map *maps = tracked_alloc(grid->count + 1, sizeof(*maps), "maps");
+    if (!requests || !maps)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid->count);
     for (size_t i = 0; i < grid->count; i++) {
         requests[i] = *how;
@@ -308,20 +310,38 @@ int tiles_measure_grid(struct tiles_crew *crew, const struct tiles_grid *grid,
         requests[i].x = grid->cells[i].x;
         requests[i].y = grid->cells[i].y;
         requests[i].size = grid->size;
+        maps[i] = tiles_local_map(grid, &grid->cells[i], transform, 0, 0);
+        requests[i].map = &maps[i];
     }
     return tiles_measure(crew, requests, grid->count, progress, ret, failure);
 }
 
-struct fit_match tiles_match(const struct tiles_grid *grid, const struct tiles_cell *cell,
-                             const struct tile_shift *shift, const struct map *map) {
+/* The cell's centre in full-resolution pixels. */
+static struct map_point centre_of(const struct tiles_grid *grid, const struct tiles_cell *cell) {
     double factor = ldexp(1, grid->level), half = (grid->size - 1) / 2.0;
-    double x = (cell->x + half + 0.5) * factor - 0.5, y = (cell->y + half + 0.5) * factor - 0.5;
-    double from_x = x + shift->dx * factor, from_y = y + shift->dy * factor;
-    struct map_point to = map_apply(map, from_x, from_y);
-    struct fit_match match = {.x = x, .y = y, .u = to.x, .v = to.y};
+    return (struct map_point){(cell->x + half + 0.5) * factor - 0.5,
+                              (cell->y + half + 0.5) * factor - 0.5};
+}
+
+struct map tiles_local_map(const struct tiles_grid *grid, const struct tiles_cell *cell,
+                           const struct transform *transform, double dx, double dy) {
+    struct map_point centre = centre_of(grid, cell);
+    struct map shift = {{1, 0, dx, 0, 1, dy, 0, 0, 1}};
+    struct map local =
+        transform_local(transform, centre.x + dx, centre.y + dy, ldexp(grid->size, grid->level));
+    return dx == 0 && dy == 0 ? local : map_compose(&shift, &local);
+}
+
+struct fit_match tiles_match(const struct tiles_grid *grid, const struct tiles_cell *cell,
+                             const struct tile_shift *shift, const struct transform *transform) {
+    double factor = ldexp(1, grid->level);
+    struct map_point centre = centre_of(grid, cell);
+    double from_x = centre.x + shift->dx * factor, from_y = centre.y + shift->dy * factor;
+    struct map_point to = transform_apply(transform, from_x, from_y);
+    struct fit_match match = {.x = centre.x, .y = centre.y, .u = to.x, .v = to.y};
     /* one level pixel's step in the pre image: columns of the Jacobian */
-    struct map_point right = map_apply(map, from_x + factor, from_y);
-    struct map_point down = map_apply(map, from_x, from_y + factor);
+    struct map_point right = transform_apply(transform, from_x + factor, from_y);
+    struct map_point down = transform_apply(transform, from_x, from_y + factor);
     double a = right.x - to.x, b = down.x - to.x, c = right.y - to.y, d = down.y - to.y;
     double det = a * d - b * c;
     if (fabs(det) < 1e-12)

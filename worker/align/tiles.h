@@ -8,9 +8,9 @@
 #ifndef WORKER_ALIGN_TILES_H
 #define WORKER_ALIGN_TILES_H
 
-#include "worker/align/fit.h"
 #include "worker/align/thumbnail.h"
 #include "worker/align/tile.h"
+#include "worker/align/transform.h"
 
 enum { TILES_TEXTURE_SIDE_PX = 1024, TILES_SECTORS = 3 };
 
@@ -35,7 +35,7 @@ struct tiles_choice {
     size_t least_cells;
     bool overlap;      /* cells of 64 px every 32 px in place of that: for small coarse levels */
     size_t most_tiles; /* of one parity: the most textured ones of each neighbourhood */
-    const struct map *map; /* full resolution */
+    const struct transform *transform;
 };
 
 /* texture: the post image's tone (thumbnail + feature_tone). Release with tiles_free. */
@@ -58,13 +58,20 @@ MUST_USE int tiles_measure(struct tiles_crew *crew, const struct tile_request *r
                            size_t count, struct tiles_span progress, struct tile_shift *ret,
                            struct failure *failure);
 
-/* The whole grid, cell by cell, against one map. how: reach_px, peak_only and map are taken. */
+/* The whole grid, cell by cell, against one transform: each cell is sampled through the transform's
+ * local map there. how: reach_px and peak_only are taken. */
 MUST_USE int tiles_measure_grid(struct tiles_crew *crew, const struct tiles_grid *grid,
-                                const struct tile_request *how, struct tiles_span progress,
-                                struct tile_shift *ret, struct failure *failure);
+                                const struct transform *transform, const struct tile_request *how,
+                                struct tiles_span progress, struct tile_shift *ret,
+                                struct failure *failure);
+
+/* The map that a cell is sampled through, when its contents are looked for (dx, dy) full-resolution
+ * pixels away. */
+struct map tiles_local_map(const struct tiles_grid *grid, const struct tiles_cell *cell,
+                           const struct transform *transform, double dx, double dy);
 
 /* A measured shift as a match in full-resolution pixels. */
 struct fit_match tiles_match(const struct tiles_grid *grid, const struct tiles_cell *cell,
-                             const struct tile_shift *shift, const struct map *map);
+                             const struct tile_shift *shift, const struct transform *transform);
 
 #endif

@@ -2,7 +2,6 @@
 #include "worker/align/verify.h"
 
 #include "worker/align/feature.h"
-#include "worker/align/map_json.h"
 #include "worker/align/referee.h"
 #include "worker/memory/tracked.h"
 
@@ -73,7 +72,7 @@ static int choose_held_out(struct verifier *verifier, struct failure *failure) {
                                   .size = verifier->refine.tile_px,
                                   .least_cells = LEAST_CELLS,
                                   .most_tiles = MOST_TILES,
-                                  .map = &verifier->refine.map};
+                                  .transform = &verifier->refine.transform};
     struct tiles_grid *grid = &verifier->grid;
     int r =
         tiles_choose(&verifier->texture, &verifier->pre, &verifier->post, &choice, grid, failure);
@@ -90,11 +89,6 @@ static int choose_held_out(struct verifier *verifier, struct failure *failure) {
     if (!verifier->shifts || !verifier->null_shifts || !verifier->scratch)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", n);
     return 0;
-}
-
-static struct map shifted_map(const struct map *map, double dx, double dy) {
-    struct map shift = {{1, 0, dx, 0, 1, dy, 0, 0, 1}};
-    return map_compose(&shift, map);
 }
 
 static int reach_of(const struct tiles_grid *grid) { return grid->size / 4; }
@@ -116,7 +110,8 @@ static int measure_null(struct verifier *verifier, struct failure *failure) {
                 abs(other->y - cell->y) > 2 * grid->size)
                 break;
         }
-        maps[i] = shifted_map(&verifier->refine.map, other->x - cell->x, other->y - cell->y);
+        maps[i] = tiles_local_map(grid, cell, &verifier->refine.transform, other->x - cell->x,
+                                  other->y - cell->y);
         requests[i] = (struct tile_request){.level = 0,
                                             .x = cell->x,
                                             .y = cell->y,
@@ -130,9 +125,9 @@ static int measure_null(struct verifier *verifier, struct failure *failure) {
 
 /* How far the tile lies from where the map puts it, px of the pre image. */
 static double residual_px(const struct tiles_grid *grid, size_t i, const struct tile_shift *shift,
-                          const struct map *map) {
-    struct fit_match match = tiles_match(grid, &grid->cells[i], shift, map);
-    return fit_residual(&match, map);
+                          const struct transform *transform) {
+    struct fit_match match = tiles_match(grid, &grid->cells[i], shift, transform);
+    return transform_residual(transform, &match);
 }
 
 static double agree_px(const struct verifier *verifier) {
@@ -207,7 +202,7 @@ static void judge_tiles(struct verifier *verifier, double confident_from,
             continue;
         facts->held_out++;
         int sector = verifier->grid.cells[i].sector;
-        double residual = residual_px(&verifier->grid, i, shift, &verifier->refine.map);
+        double residual = residual_px(&verifier->grid, i, shift, &verifier->refine.transform);
         bool agrees = residual < agree_px(verifier);
         if (!agrees && is_silent(shift, ground)) {
             facts->silent++;
@@ -243,8 +238,8 @@ static int test_ambiguity(struct verifier *verifier, const struct tiles_grid *gr
         if (!shifts[i].measured || shifts[i].correlation <= fmax(confident_from, LEAST_TESTED) ||
             (shifts[i].next_dx == 0 && shifts[i].next_dy == 0))
             continue;
-        maps[n] = shifted_map(&verifier->refine.map, factor * shifts[i].next_dx,
-                              factor * shifts[i].next_dy);
+        maps[n] = tiles_local_map(grid, &grid->cells[i], &verifier->refine.transform,
+                                  factor * shifts[i].next_dx, factor * shifts[i].next_dy);
         requests[n] = (struct tile_request){.level = grid->level,
                                             .x = grid->cells[i].x,
                                             .y = grid->cells[i].y,
@@ -282,7 +277,7 @@ static int look_from_afar(struct verifier *verifier, struct verify_facts *facts,
     struct tiles_choice choice = {.level = referee_level(&verifier->post),
                                   .overlap = true,
                                   .most_tiles = AMBIGUITY_TILES,
-                                  .map = &verifier->refine.map};
+                                  .transform = &verifier->refine.transform};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
     int r =
         tiles_choose(&verifier->texture, &verifier->pre, &verifier->post, &choice, &grid, failure);
@@ -292,9 +287,9 @@ static int look_from_afar(struct verifier *verifier, struct verify_facts *facts,
         tracked_alloc(grid.count + 1, sizeof(*shifts), "tiles");
     if (!shifts)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid.count);
-    struct tile_request how = {.reach_px = grid.size / 3, .map = &verifier->refine.map};
-    r = tiles_measure_grid(verifier->crew, &grid, &how, (struct tiles_span){0.8, 0.9}, shifts,
-                           failure);
+    struct tile_request how = {.reach_px = grid.size / 3};
+    r = tiles_measure_grid(verifier->crew, &grid, &verifier->refine.transform, &how,
+                           (struct tiles_span){0.8, 0.9}, shifts, failure);
     if (r < 0)
         return r;
     size_t n = 0;
@@ -304,7 +299,7 @@ static int look_from_afar(struct verifier *verifier, struct verify_facts *facts,
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid.count);
     for (size_t i = 0; i < grid.count; i++)
         if (shifts[i].measured)
-            residuals[n++] = residual_px(&grid, i, &shifts[i], &verifier->refine.map);
+            residuals[n++] = residual_px(&grid, i, &shifts[i], &verifier->refine.transform);
     facts->coarse_median_px = n > 0 ? fit_quantile(residuals, n, 0.5) : 0;
     return test_ambiguity(verifier, &grid, shifts, 0, facts, failure);
 }
@@ -314,8 +309,9 @@ static double overlap_of(const struct verifier *verifier) {
     double width = verifier->post.layout.width, height = verifier->post.layout.height;
     for (int y = 0; y < OVERLAP_STEPS; y++)
         for (int x = 0; x < OVERLAP_STEPS; x++) {
-            struct map_point p = map_apply(&verifier->refine.map, (x + 0.5) * width / OVERLAP_STEPS,
-                                           (y + 0.5) * height / OVERLAP_STEPS);
+            struct map_point p =
+                transform_apply(&verifier->refine.transform, (x + 0.5) * width / OVERLAP_STEPS,
+                                (y + 0.5) * height / OVERLAP_STEPS);
             inside += p.x >= 0 && p.y >= 0 && p.x < verifier->pre.layout.width &&
                       p.y < verifier->pre.layout.height;
         }
@@ -326,8 +322,9 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
                         struct failure *failure) {
     const struct params *params = verifier->context->params;
     facts->refine = verifier->refine;
-    facts->plausible = refine_is_plausible(
-        &verifier->refine.map, params, verifier->post.layout.width, verifier->post.layout.height);
+    facts->plausible =
+        refine_is_plausible(&verifier->refine.transform, params, verifier->post.layout.width,
+                            verifier->post.layout.height);
     facts->overlap = overlap_of(verifier);
     if (verifier->search.count > 0)
         facts->search_mirrored = verifier->search.mirrored.score;
@@ -336,9 +333,9 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
     int r = choose_held_out(verifier, failure);
     if (r < 0)
         return r;
-    struct tile_request how = {.reach_px = reach_of(&verifier->grid), .map = &verifier->refine.map};
-    r = tiles_measure_grid(verifier->crew, &verifier->grid, &how, (struct tiles_span){0, 0.4},
-                           verifier->shifts, failure);
+    struct tile_request how = {.reach_px = reach_of(&verifier->grid)};
+    r = tiles_measure_grid(verifier->crew, &verifier->grid, &verifier->refine.transform, &how,
+                           (struct tiles_span){0, 0.4}, verifier->shifts, failure);
     if (r == 0)
         r = measure_null(verifier, failure);
     if (r < 0)
@@ -373,16 +370,16 @@ static int describe(const struct verifier *verifier, const struct verify_facts *
     char reason[VERIFY_REASON_BYTES];
     enum verify_status status = verify_decide(facts, verifier->context->params, reason);
     *ret_verify = json_pack(
-        "{s:i,s:s,s:s,s:s,s:o,s:[I,I],s:[I,I],s:{s:f,s:f,s:i},s:o}", "version", 1, "status",
+        "{s:i,s:s,s:s,s:s,s:[I,I],s:[I,I],s:{s:f,s:f,s:i},s:o}", "version", 1, "status",
         verify_status_name(status), "reason", reason, "model",
-        fit_model_name(verifier->refine.model), "post_to_pre",
-        map_json_write(&verifier->refine.map), "pre_size", (json_int_t)verifier->pre.layout.width,
-        (json_int_t)verifier->pre.layout.height, "post_size",
-        (json_int_t)verifier->post.layout.width, (json_int_t)verifier->post.layout.height,
-        "residual_px", "median", facts->median_px, "p95", facts->p95_px, "tiles", facts->confident,
-        "evidence", describe_evidence(facts));
-    return *ret_verify ? 0
-                       : failure_set(failure, -ENOMEM, "no memory for the verification's result");
+        refine_model_name(&verifier->refine.transform, verifier->refine.model), "pre_size",
+        (json_int_t)verifier->pre.layout.width, (json_int_t)verifier->pre.layout.height,
+        "post_size", (json_int_t)verifier->post.layout.width,
+        (json_int_t)verifier->post.layout.height, "residual_px", "median", facts->median_px, "p95",
+        facts->p95_px, "tiles", facts->confident, "evidence", describe_evidence(facts));
+    if (!*ret_verify)
+        return failure_set(failure, -ENOMEM, "no memory for the verification's result");
+    return transform_write(&verifier->refine.transform, *ret_verify, failure);
 }
 
 int align_verify(const struct align_context *context, const json_t *pre_survey,

@@ -12,7 +12,7 @@ static json_t *size_json(const struct image_info *info) {
 
 json_t *result_file_transform(const json_t *verify, const struct image_info *pre,
                               const struct image_info *post) {
-    static const char *const first[] = {"status", "reason", "model", "post_to_pre"};
+    static const char *const first[] = {"status", "reason", "model", "post_to_pre", "grid"};
     CLEANUP_JSON json_t *transform = json_pack("{s:i}", "version", VERSION);
     for (size_t i = 0; i < ARRAY_LEN(first); i++) {
         json_t *value = json_object_get(verify, first[i]);

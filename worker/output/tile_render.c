@@ -3,6 +3,7 @@
 #include "worker/output/tile_render.h"
 
 #include "worker/memory/tracked.h"
+#include "worker/output/placement.h"
 #include "worker/output/sampler.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@ enum {
 
 struct tile_render {
     struct tile_render_task task;
-    struct map canvas_to_pre;
+    struct placement placement;
     struct image_info pre, post;
     struct image_reader *pre_reader, *post_reader;
     struct tile_render_tile tile;
@@ -30,11 +31,6 @@ struct tile_render {
     uint8_t *post_pixels; /* post's part of the tile, native */
     float *row;           /* one row of sampled lanes */
     double *positions;    /* x of one row, then y */
-};
-
-/* A rectangle of canvas pixels, [x, x + width) x [y, y + height). */
-struct piece {
-    uint32_t x, y, width, height;
 };
 
 /* Pre pixels that a piece touches: [x0, x1) x [y0, y1), margins included, perhaps off the image. */
@@ -81,36 +77,15 @@ struct tile_render_plan tile_render_plan(const struct tile_render_task *task, in
                                      .cache_bytes = cache < wanted ? cache : wanted};
 }
 
-static struct map canvas_to_pre(const struct tile_render_task *task) {
-    struct map to_post = map_identity;
-    to_post.h[2] = -(double)task->pad;
-    to_post.h[5] = -(double)task->pad;
-    return map_compose(&to_post, task->post_to_pre);
+static struct placement place(const struct tile_render_task *task) {
+    const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
+    return placement_make(task->post_to_pre, task->pad, pre->width, pre->height, post->width,
+                          post->height);
 }
 
 int tile_render_check(const struct tile_render_task *task, struct failure *failure) {
-    struct map map = canvas_to_pre(task);
-    double right = tile_render_canvas_width(task) - 1.0;
-    double bottom = tile_render_canvas_height(task) - 1.0;
-    const double corners[4][2] = {{0, 0}, {right, 0}, {0, bottom}, {right, bottom}};
-    int positive = 0;
-    for (int i = 0; i < 4; i++) {
-        double x = corners[i][0], y = corners[i][1];
-        double w = map.h[6] * x + map.h[7] * y + map.h[8];
-        struct map_point p = map_apply(&map, x, y);
-        if (!isfinite(p.x) || !isfinite(p.y) || fabs(p.x) > 1e9 || fabs(p.y) > 1e9)
-            return failure_set(failure, -ERANGE,
-                               "the map takes the canvas's corner %.0f,%.0f to infinity; "
-                               "lower pad (%u)",
-                               x, y, task->pad);
-        positive += w > 0;
-    }
-    if (positive % 4 != 0)
-        return failure_set(failure, -ERANGE,
-                           "the homography's horizon crosses the canvas; lower pad (%u) or use "
-                           "model=affine",
-                           task->pad);
-    return 0;
+    struct placement placement = place(task);
+    return placement_check(&placement, failure);
 }
 
 static int out_of_memory(struct failure *failure) {
@@ -125,7 +100,7 @@ int tile_render_open(const struct tile_render_task *task, uint64_t cache_bytes,
     if (!render)
         return out_of_memory(failure);
     render->task = *task;
-    render->canvas_to_pre = canvas_to_pre(task);
+    render->placement = place(task);
     render->pre = *image_get_info(task->pre);
     render->post = *image_get_info(task->post);
     size_t lanes = (size_t)lanes_of(&render->pre);
@@ -173,27 +148,17 @@ void tile_render_close(struct tile_render *render) {
     free(render);
 }
 
-/* A projective map without a horizon on the canvas takes a rectangle to a convex quadrangle, so the
- * corners bound it. False when nothing of the piece is covered. */
-static bool box_of(const struct tile_render *render, const struct piece *piece, struct box *ret) {
-    double low_x = INFINITY, low_y = INFINITY, high_x = -INFINITY, high_y = -INFINITY;
-    for (uint32_t corner = 0; corner < 4; corner++) {
-        double x = piece->x + (corner & 1 ? piece->width - 1.0 : 0.0);
-        double y = piece->y + (corner & 2 ? piece->height - 1.0 : 0.0);
-        struct map_point p = map_apply(&render->canvas_to_pre, x, y);
-        low_x = fmin(low_x, p.x);
-        high_x = fmax(high_x, p.x);
-        low_y = fmin(low_y, p.y);
-        high_y = fmax(high_y, p.y);
-    }
-    double right = render->pre.width - 0.5, bottom = render->pre.height - 0.5;
-    if (high_x < -0.5 || high_y < -0.5 || low_x >= right || low_y >= bottom)
+/* False when nothing of the piece is covered. */
+static bool box_of(const struct tile_render *render, const struct placement_piece *piece,
+                   struct box *ret) {
+    struct placement_extent extent;
+    if (!placement_extent(&render->placement, piece, &extent))
         return false;
     *ret = (struct box){
-        .x0 = (int64_t)floor(fmax(low_x, -0.5)) - SAMPLER_BEFORE,
-        .y0 = (int64_t)floor(fmax(low_y, -0.5)) - SAMPLER_BEFORE,
-        .x1 = (int64_t)floor(fmin(high_x, right)) + 2 + SAMPLER_AFTER,
-        .y1 = (int64_t)floor(fmin(high_y, bottom)) + 2 + SAMPLER_AFTER,
+        .x0 = (int64_t)floor(extent.low_x) - SAMPLER_BEFORE,
+        .y0 = (int64_t)floor(extent.low_y) - SAMPLER_BEFORE,
+        .x1 = (int64_t)floor(extent.high_x) + 2 + SAMPLER_AFTER,
+        .y1 = (int64_t)floor(extent.high_y) + 2 + SAMPLER_AFTER,
     };
     return true;
 }
@@ -276,36 +241,6 @@ static void fill_block(struct tile_render *render, const struct box *box, const 
     }
 }
 
-/* Positions of a piece's row in pre, and which of them are covered: a run, since the image is
- * convex and so is what the map sends into it. */
-static void locate_row(const struct tile_render *render, uint32_t x, uint32_t y, uint32_t count,
-                       uint32_t *ret_first, uint32_t *ret_end) {
-    const double *h = render->canvas_to_pre.h;
-    double *xs = render->positions, *ys = render->positions + TILE_RENDER_PX;
-    double row_x = h[1] * y + h[2], row_y = h[4] * y + h[5], row_w = h[7] * y + h[8];
-    for (uint32_t i = 0; i < count; i++) {
-        int at = (int)(x + i); /* signed: only that converts to double in vectors */
-        xs[i] = h[0] * at + row_x;
-        ys[i] = h[3] * at + row_y;
-    }
-    if (h[6] != 0 || h[7] != 0 || h[8] != 1)
-        for (uint32_t i = 0; i < count; i++) {
-            double w = h[6] * (int)(x + i) + row_w;
-            xs[i] /= w;
-            ys[i] /= w;
-        }
-    double right = render->pre.width - 0.5, bottom = render->pre.height - 0.5;
-    uint32_t first = 0, end = count;
-    while (first < end &&
-           !(xs[first] >= -0.5 && xs[first] < right && ys[first] >= -0.5 && ys[first] < bottom))
-        first++;
-    while (end > first && !(xs[end - 1] >= -0.5 && xs[end - 1] < right && ys[end - 1] >= -0.5 &&
-                            ys[end - 1] < bottom))
-        end--;
-    *ret_first = first;
-    *ret_end = end;
-}
-
 /* Rounded to nearest and clamped: a kernel with negative lobes overshoots. */
 #define DEFINE_NARROW(name, type, limit)                                                           \
     static void name(const float *from, size_t count, size_t lanes, size_t n, size_t samples,      \
@@ -333,7 +268,7 @@ static void narrow(const struct image_info *pre, const float *from, size_t count
         narrow_u8(from, count, lanes, n, samples, pixels + first);
 }
 
-static void sample_rows(struct tile_render *render, const struct piece *piece,
+static void sample_rows(struct tile_render *render, const struct placement_piece *piece,
                         const struct box *box, size_t first_channel, size_t n_channels) {
     int lanes = lanes_of(&render->pre);
     struct sampler_source source = {
@@ -346,28 +281,29 @@ static void sample_rows(struct tile_render *render, const struct piece *piece,
         .height = (int)(box->y1 - box->y0),
     };
     for (uint32_t row = 0; row < piece->height; row++) {
-        uint32_t first, end;
-        locate_row(render, piece->x, piece->y + row, piece->width, &first, &end);
-        if (first == end)
-            continue;
-        const double *xs = render->positions + first, *ys = xs + TILE_RENDER_PX;
-        sampler_run(render->task.interpolation, &source, xs, ys, end - first, render->row);
-        size_t at =
-            (size_t)(piece->y - render->y + row) * TILE_RENDER_PX + (piece->x - render->x) + first;
-        narrow(&render->pre, render->row, end - first, first_channel, n_channels,
-               (uint8_t *)render->tile.aligned + at * pixel_bytes(&render->pre));
-        memset(render->tile.covered + at, 1, end - first);
+        double *xs = render->positions, *ys = xs + TILE_RENDER_PX;
+        uint32_t first, end = 0;
+        placement_row(&render->placement, piece->x, piece->y + row, piece->width, xs, ys);
+        while (placement_next_run(&render->placement, xs, ys, end, piece->width, &first, &end)) {
+            sampler_run(render->task.interpolation, &source, xs + first, ys + first, end - first,
+                        render->row);
+            size_t at = (size_t)(piece->y - render->y + row) * TILE_RENDER_PX +
+                        (piece->x - render->x) + first;
+            narrow(&render->pre, render->row, end - first, first_channel, n_channels,
+                   (uint8_t *)render->tile.aligned + at * pixel_bytes(&render->pre));
+            memset(render->tile.covered + at, 1, end - first);
+        }
     }
 }
 
-static int render_piece(struct tile_render *render, const struct piece *piece,
+static int render_piece(struct tile_render *render, const struct placement_piece *piece,
                         struct failure *failure) {
     struct box box, inside;
     if (!box_of(render, piece, &box))
         return 0;
     if ((box.x1 - box.x0) * (box.y1 - box.y0) > BLOCK_PX &&
         (piece->width > 1 || piece->height > 1)) {
-        struct piece halves[2] = {*piece, *piece};
+        struct placement_piece halves[2] = {*piece, *piece};
         if (piece->width >= piece->height) {
             halves[0].width = piece->width / 2;
             halves[1].x += halves[0].width;
@@ -451,8 +387,9 @@ int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y
     memset(tile->covered, 0, TILE_PIXELS);
     for (uint32_t y = 0; y < tile->height; y += PIECE_PX)
         for (uint32_t x = 0; x < tile->width; x += PIECE_PX) {
-            struct piece piece = {render->x + x, render->y + y, min_u32(PIECE_PX, tile->width - x),
-                                  min_u32(PIECE_PX, tile->height - y)};
+            struct placement_piece piece = {render->x + x, render->y + y,
+                                            min_u32(PIECE_PX, tile->width - x),
+                                            min_u32(PIECE_PX, tile->height - y)};
             int r = render_piece(render, &piece, failure);
             if (r < 0)
                 return r;

@@ -10,8 +10,8 @@
 #ifndef WORKER_OUTPUT_TILE_RENDER_H
 #define WORKER_OUTPUT_TILE_RENDER_H
 
-#include "worker/align/map.h"
 #include "worker/align/signal.h"
+#include "worker/align/transform.h"
 #include "worker/tiff/image.h"
 
 #include <stdbool.h>
@@ -21,7 +21,7 @@ enum { TILE_RENDER_PX = 256 };
 /* What is rendered. Borrows everything. */
 struct tile_render_task {
     struct image *pre, *post;
-    const struct map *post_to_pre;
+    const struct transform *post_to_pre;
     const struct signal *pre_signal, *post_signal;
     enum params_interpolation interpolation;
     uint32_t pad;

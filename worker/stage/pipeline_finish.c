@@ -5,7 +5,7 @@
 
 #include "common/atomic_file.h"
 #include "common/footprint.h"
-#include "worker/align/map_json.h"
+#include "worker/align/transform.h"
 #include "worker/output/result_file.h"
 #include "worker/output/warp.h"
 
@@ -80,7 +80,7 @@ static json_t *describe_inputs(const struct pipeline *pipeline) {
 
 /* The map and the signals in the form the renderer takes; `task` points into this. */
 struct render_inputs {
-    struct map map;
+    struct transform transform;
     struct signal pre, post;
     struct tile_render_task task;
 };
@@ -88,8 +88,7 @@ struct render_inputs {
 static int read_render_inputs(const struct pipeline *pipeline, struct render_inputs *ret,
                               struct failure *failure) {
     const json_t *verify = pipeline->done[STAGE_VERIFY].object;
-    int r =
-        map_json_read(json_object_get(verify, "post_to_pre"), "post_to_pre", &ret->map, failure);
+    int r = transform_read(verify, "the verification's result", &ret->transform, failure);
     if (r == 0)
         r = signal_from_json(json_object_get(pipeline->done[STAGE_SURVEY_PRE].object, "signal"),
                              &ret->pre, failure);
@@ -101,7 +100,7 @@ static int read_render_inputs(const struct pipeline *pipeline, struct render_inp
     ret->task = (struct tile_render_task){
         .pre = pipeline->context.pre,
         .post = pipeline->context.post,
-        .post_to_pre = &ret->map,
+        .post_to_pre = &ret->transform,
         .pre_signal = &ret->pre,
         .post_signal = &ret->post,
         .interpolation = pipeline->task->params.interpolation,

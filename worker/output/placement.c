@@ -1,0 +1,137 @@
+/* See placement.h. Plain arithmetic, no allocation. */
+#include "worker/output/placement.h"
+
+#include <errno.h>
+#include <math.h>
+
+static const struct placement_extent nowhere = {INFINITY, INFINITY, -INFINITY, -INFINITY};
+
+struct placement placement_make(const struct transform *post_to_pre, uint32_t pad,
+                                uint32_t pre_width, uint32_t pre_height, uint32_t post_width,
+                                uint32_t post_height) {
+    struct map to_post = {{1, 0, -(double)pad, 0, 1, -(double)pad, 0, 0, 1}};
+    return (struct placement){.canvas_to_pre = map_compose(&to_post, &post_to_pre->map),
+                              .post = post_to_pre,
+                              .pad = pad,
+                              .pre_width = pre_width,
+                              .pre_height = pre_height,
+                              .post_width = post_width,
+                              .post_height = post_height};
+}
+
+int placement_check(const struct placement *placement, struct failure *failure) {
+    const struct map *map = &placement->canvas_to_pre;
+    double right = placement->post_width + 2 * placement->pad - 1;
+    double bottom = placement->post_height + 2 * placement->pad - 1;
+    const double corners[4][2] = {{0, 0}, {right, 0}, {0, bottom}, {right, bottom}};
+    int positive = 0;
+    for (int i = 0; i < 4; i++) {
+        double x = corners[i][0], y = corners[i][1];
+        double w = map->h[6] * x + map->h[7] * y + map->h[8];
+        struct map_point p = map_apply(map, x, y);
+        if (!isfinite(p.x) || !isfinite(p.y) || fabs(p.x) > 1e9 || fabs(p.y) > 1e9)
+            return failure_set(failure, -ERANGE,
+                               "the map takes the canvas's corner %.0f,%.0f to infinity; "
+                               "lower pad (%.0f)",
+                               x, y, placement->pad);
+        positive += w > 0;
+    }
+    if (positive % 4 != 0)
+        return failure_set(failure, -ERANGE,
+                           "the homography's horizon crosses the canvas; lower pad (%.0f) or use "
+                           "model=affine",
+                           placement->pad);
+    return 0;
+}
+
+static void take_in(struct placement_extent *extent, struct map_point p) {
+    extent->low_x = fmin(extent->low_x, p.x);
+    extent->high_x = fmax(extent->high_x, p.x);
+    extent->low_y = fmin(extent->low_y, p.y);
+    extent->high_y = fmax(extent->high_y, p.y);
+}
+
+static double limit(double value, double most) { return fmin(fmax(value, 0), most); }
+
+/* What the grid's displacements add to a piece: those of its corners, and how far the field can
+ * bulge between them. Beyond the frame they are those of its edge. */
+static void add_displacements(const struct placement *placement,
+                              const struct placement_piece *piece,
+                              struct placement_extent *extent) {
+    const struct bspline *grid = &placement->post->grid;
+    double pad = placement->pad, x[2], y[2];
+    struct placement_extent added = nowhere;
+    for (int end = 0; end < 2; end++) {
+        x[end] = limit(piece->x + end * (piece->width - 1.0) - pad, placement->post_width - 1.0);
+        y[end] = limit(piece->y + end * (piece->height - 1.0) - pad, placement->post_height - 1.0);
+    }
+    for (int corner = 0; corner < 4; corner++)
+        take_in(&added, bspline_at(grid, x[corner & 1], y[corner >> 1]));
+    double bulge = bspline_bulge(grid, x[1] - x[0], y[1] - y[0]);
+    extent->low_x += added.low_x - bulge;
+    extent->high_x += added.high_x + bulge;
+    extent->low_y += added.low_y - bulge;
+    extent->high_y += added.high_y + bulge;
+}
+
+/* A projective map without a horizon on the canvas takes a rectangle to a convex quadrangle, so the
+ * corners bound it. */
+bool placement_extent(const struct placement *placement, const struct placement_piece *piece,
+                      struct placement_extent *ret) {
+    struct placement_extent extent = nowhere;
+    for (uint32_t corner = 0; corner < 4; corner++)
+        take_in(&extent, map_apply(&placement->canvas_to_pre,
+                                   piece->x + (corner & 1 ? piece->width - 1.0 : 0.0),
+                                   piece->y + (corner & 2 ? piece->height - 1.0 : 0.0)));
+    if (transform_has_grid(placement->post))
+        add_displacements(placement, piece, &extent);
+    double right = placement->pre_width - 0.5, bottom = placement->pre_height - 0.5;
+    if (extent.high_x < -0.5 || extent.high_y < -0.5 || extent.low_x >= right ||
+        extent.low_y >= bottom)
+        return false;
+    *ret = (struct placement_extent){fmax(extent.low_x, -0.5), fmax(extent.low_y, -0.5),
+                                     fmin(extent.high_x, right), fmin(extent.high_y, bottom)};
+    return true;
+}
+
+void placement_row(const struct placement *placement, uint32_t x, uint32_t y, uint32_t count,
+                   double *ret_xs, double *ret_ys) {
+    const double *h = placement->canvas_to_pre.h;
+    double row_x = h[1] * y + h[2], row_y = h[4] * y + h[5], row_w = h[7] * y + h[8];
+    for (uint32_t i = 0; i < count; i++) {
+        int at = (int)(x + i); /* signed: only that converts to double in vectors */
+        ret_xs[i] = h[0] * at + row_x;
+        ret_ys[i] = h[3] * at + row_y;
+    }
+    if (h[6] != 0 || h[7] != 0 || h[8] != 1)
+        for (uint32_t i = 0; i < count; i++) {
+            double w = h[6] * (int)(x + i) + row_w;
+            ret_xs[i] /= w;
+            ret_ys[i] /= w;
+        }
+    if (transform_has_grid(placement->post))
+        bspline_add_row(&placement->post->grid, x - placement->pad, y - placement->pad, count,
+                        ret_xs, ret_ys);
+}
+
+static bool is_covered(const struct placement *placement, double x, double y) {
+    return x >= -0.5 && x < placement->pre_width - 0.5 && y >= -0.5 &&
+           y < placement->pre_height - 0.5;
+}
+
+/* The image is convex and so is what a projective map sends into it: one run, found from both ends.
+ * A grid can leave the image and come back. */
+bool placement_next_run(const struct placement *placement, const double *xs, const double *ys,
+                        uint32_t from, uint32_t count, uint32_t *ret_first, uint32_t *ret_end) {
+    uint32_t first = from, end = count;
+    while (first < count && !is_covered(placement, xs[first], ys[first]))
+        first++;
+    if (transform_has_grid(placement->post))
+        for (end = first; end < count && is_covered(placement, xs[end], ys[end]);)
+            end++;
+    while (end > first && !is_covered(placement, xs[end - 1], ys[end - 1]))
+        end--;
+    *ret_first = first;
+    *ret_end = end;
+    return first < end;
+}
