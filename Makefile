@@ -141,10 +141,11 @@ check-asan:
 	TIMEOUT_FACTOR=5 $(MAKE) check BUILD=build-asan OPT=-O1 \
 		SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer'
 
-# Each figure that is claimed, measured here (tests/bench). Smaller: make bench QUICK=1
+# Each figure that is claimed, measured here (tests/bench), or some: make bench PARTS="kills scale".
+# Smaller: make bench QUICK=1
 bench: deps-bench
 	$(MAKE) -j$(JOBS) all $(TOOLS) $(BENCH_PROGRAMS)
-	BUILD=$(BUILD) QUICK=$(QUICK) tests/bench/bench
+	BUILD=$(BUILD) QUICK=$(QUICK) tests/bench/bench $(PARTS)
 
 C_FILES = $(shell find common supervisor worker tests -name '*.[ch]' -o -name '*.cpp')
 MAN_PAGES := $(wildcard man/*.[1-9])

@@ -1,4 +1,4 @@
-"""What the benches share: programs, a scratch folder, measured runs and the closing table."""
+"""What the benches share: programs, a scratch folder, generated pairs and measured runs."""
 import importlib.machinery
 import importlib.util
 import json
@@ -13,41 +13,16 @@ BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
 REGISTRAR = BUILD / "registrar"
 GENERATE = BUILD / "tools" / "generate"
 FLOOR = BUILD / "bench" / "floor"
-DATA = ROOT.parent / "shared"
+SHARED = ROOT.parent / "shared"  # real images, where they are at hand
 SCRATCH = Path(os.environ.get("BENCH_DIR") or BUILD / "bench" / "scratch")
 QUICK = os.environ.get("QUICK", "") not in ("", "0")
 
 _loader = importlib.machinery.SourceFileLoader("map_error", str(ROOT / "tests/tools/map_error"))
 _spec = importlib.util.spec_from_loader("map_error", _loader)
-map_error = importlib.util.module_from_spec(_spec)
+_map_error = importlib.util.module_from_spec(_spec)
 sys.dont_write_bytecode = True
-_loader.exec_module(map_error)
-
-ROWS = []
-
-
-def row(what, figure, target, met, command):
-    """One line of the closing table; met is None where there is no target."""
-    ROWS.append((what, figure, target, {True: "met", False: "MISSED", None: ""}[met], command))
-    print(f"  {what}: {figure}", flush=True)
-
-
-def row_error(folder, sample, dye, what, command):
-    task = folder / "out" / sample / dye
-    report = map_error.map_error(load(task / "transform.json"),
-                                 load(folder / "truth" / sample / f"{dye}.truth.json"))
-    row(what, f"{report['mean_px']:.3f} px", "< 0.3 px", report["mean_px"] < 0.3, command)
-
-
-def print_table():
-    print()
-    head = ("what", "figure", "target", "")
-    widths = [max(len(entry[i]) for entry in ROWS + [head]) for i in range(4)]
-    for entry in [head] + ROWS:
-        print("  ".join(text.ljust(width) for text, width in zip(entry, widths)).rstrip())
-    print("\nmeasured with:")
-    for command in dict.fromkeys(entry[4] for entry in ROWS):
-        print(f"  {command}")
+_loader.exec_module(_map_error)
+map_error = _map_error.map_error
 
 
 def fresh(name):
@@ -55,6 +30,14 @@ def fresh(name):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def load(path):
+    return json.loads(Path(path).read_text())
+
+
+def mib(kib):
+    return f"{kib / 1024:.0f} MiB"
 
 
 def timed(*command):
@@ -67,20 +50,38 @@ def timed(*command):
 
 
 def generate(raw, sample, dye, *options):
+    """Draws a pair; returns the truth."""
     subprocess.run([GENERATE, *map(str, options), raw, sample, dye], check=True)
     return load(raw / ".." / "truth" / sample / f"{dye}.truth.json")
 
 
-def load(path):
-    return json.loads(Path(path).read_text())
+def run_quietly(raw, out, *options):
+    """registrar run to its end, whatever becomes of the tasks. Returns the exit status."""
+    ran = subprocess.run([REGISTRAR, "run", raw, "-o", out, "--force", "--quiet",
+                          *map(str, options)],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode in (0, 1), ran.stderr.strip()
+    return ran.returncode
 
 
-def attempts(out):
-    """The ledger's attempt_end records."""
+def align_all(folder, pairs, *options):
+    """Generates pairs (name: options), aligns them; returns name: (report, reason)."""
+    truths = {name: generate(folder / "raw", name, "D", *words) for name, words in pairs.items()}
+    run_quietly(folder / "raw", folder / "out", *options)
+    reports = {}
+    for name, truth in truths.items():
+        task = folder / "out" / name / "D"
+        if not (task / "transform.json").exists():
+            reports[name] = ({"status": "none"}, "no transform.json")
+            continue
+        transform = load(task / "transform.json")
+        result = load(task / "result.json") if (task / "result.json").exists() else None
+        reports[name] = (map_error(transform, truth, result), transform["reason"])
+    return reports
+
+
+def ledger(out, event):
+    """The ledger's records of one event."""
     records = (json.loads(line) for line in
                (out / "ledger.jsonl").read_bytes().rstrip(b"\0").splitlines())
-    return [record for record in records if record["event"] == "attempt_end"]
-
-
-def mib(kib):
-    return f"{kib / 1024:.0f} MiB"
+    return [record for record in records if record["event"] == event]

@@ -5,17 +5,16 @@ same bytes and does nothing twice."""
 import os
 import random
 import shutil
-import struct
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
+from warp_journal import HEAD_BYTES, RECORD_BYTES, journal
 from worker_run import *
 
 LARGE = (4000, 3000)
 TILES = 16 * 12
 TILE_BYTES = 256 * 256 * 3  # of aligned_pre
 WARP_BEGINS = 0.68          # fraction of the task
-HEAD_BYTES, RECORD_BYTES = 88, 16
 
 
 class Warp:
@@ -57,16 +56,6 @@ def stop_at(run, fraction, number):
     while run.read():
         pass
     return run.process.wait() != 0
-
-
-def journal(out):
-    """The tiles that the journal names."""
-    path = out / "checkpoints" / "warp.journal"
-    if not path.exists():
-        return []
-    records = path.read_bytes()[HEAD_BYTES:]
-    return [struct.unpack_from("<I", records, at)[0]
-            for at in range(0, len(records) - RECORD_BYTES + 1, RECORD_BYTES)]
 
 
 def interrupted(warp, out, fraction=0.85):
