@@ -40,11 +40,11 @@ class Table:
         return all(row["met"] is not False for row in self.rows)
 
     def value_of(self, part, what):
-        """The value of a row, from this run or an earlier one; KeyError when there is none."""
-        for row in self.parts[part]["rows"]:
+        """The value of a row, from this run or an earlier one; LookupError when there is none."""
+        for row in self.parts.get(part, {"rows": []})["rows"]:
             if row["what"] == what:
                 return row["value"]
-        raise KeyError(f"{part} has not measured {what}")
+        raise LookupError(f"{part} has not measured {what}")
 
     def _measured_parts(self):
         return [(name, self.parts[name]) for name in self.order if name in self.parts]
