@@ -32,20 +32,25 @@ def _pictures(task):
     return [(task / name).read_bytes() for name in BYTES]
 
 
+def _ends_within(process, seconds):
+    try:
+        process.wait(seconds)
+        return True
+    except subprocess.TimeoutExpired:
+        return False
+
+
 def _kill_after(raw, out, seconds, in_warp):
     """Starts a run, waits (for the warp, if so), then that long, and kills. False: it was over."""
     process = _start(raw, out)
     begun = out / "S" / "D" / "checkpoints" / BEFORE_WARP
-    while in_warp and process.poll() is None and not begun.exists():
-        time.sleep(0.001)
-    try:
-        process.wait(seconds)
-        process.stderr.close()
-        return False
-    except subprocess.TimeoutExpired:
+    while in_warp and not begun.exists() and not _ends_within(process, 0.001):
+        pass
+    over = _ends_within(process, seconds)
+    if not over:
         process.kill()
-        process.communicate()
-        return True
+    process.communicate()
+    return not over
 
 
 class Toll:
