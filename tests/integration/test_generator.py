@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The generator is what the aligner is judged by, so first of all it is judged itself."""
+import math
 import os
 import sys
 
@@ -56,6 +57,36 @@ def _(t):
     expect(changed(), 0, "nothing asked for")
     assert 0.02 < changed("--objects", 0.05) < 0.2
     assert 0.1 < changed("--missing", 0.3) < 0.5
+    assert 0.1 < changed("--missing-pre", 0.3) < 0.5
+    assert 0.2 < changed("--missing", 0.3, "--torn") < 0.4
+
+
+@test("every kind of scene is exact under a map, and unlike the others")
+def _(t):
+    means = set()
+    for scene in ("tissue", "nuclei", "islands", "fibres", "blobs", "rock"):
+        truth = t.generate("S", scene, "--grey", "--bits", 16, "--size", "600x450", "--rotation",
+                           141, "--scale", 0.9, "--shift", "8%,5%", "--noise", 0, "--scene", scene)
+        pre, post = load_pair(t, "S", scene)
+        right = relative_difference(pre, post, truth)
+        assert right < 0.01, f"{scene} differs by {right}"
+        means.add(sum(post.pixel(x, 225) for x in range(600)))
+    expect(len(means), 6, "scenes")
+
+
+@test("shot noise has the variance of counted photons")
+def _(t):
+    t.generate("S", "D", "--grey", "--bits", 16, "--size", "300x300", "--kind", "blank", "--gain",
+               0.5, "--noise", 0, "--photons", 400)
+    post = load_pair(t, "S", "D")[1]
+    values = [post.pixel(x, y) / 65535 for y in range(300) for x in range(300)]
+    mean = sum(values) / len(values)
+    differences = [a - b for a, b in zip(values, values[1:])]
+    # dust and the slide's glow change slowly; half the spread of neighbours is the noise
+    differences.sort()
+    half = len(differences) // 4
+    spread = (differences[-half] - differences[half]) / 1.349 / math.sqrt(2)
+    assert 0.75 < spread ** 2 / (mean / 400) < 1.3, f"{spread ** 2} at mean {mean}"
 
 
 @test("every layout holds the same pixels")
@@ -102,7 +133,8 @@ def _(t):
 
 @test("pairs that cannot align say so in the truth")
 def _(t):
-    for kind in ("unrelated", "replaced", "mirrored", "periodic", "blank", "noise"):
+    for kind in ("unrelated", "replaced", "mirrored", "periodic", "blank", "noise", "defects",
+                 "empty", "static"):
         truth = t.generate("S", kind, "--grey", "--size", "400x300", "--kind", kind)
         expect((truth["kind"], truth["alignable"]), (kind, False), "truth")
 

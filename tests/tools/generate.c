@@ -47,23 +47,37 @@ static struct matrix true_map(const struct request *request) {
 }
 
 static bool build_scenes(const struct request *request, struct drawing *pre, struct drawing *post) {
+    const double defects = 0.15;
+    enum pair_kind kind = request->kind;
     struct scene_options options = {
+        .kind = request->scene,
         .seed = (uint64_t)request->seed,
         .content_seed = (uint64_t)request->seed,
         .width = request->layout.width,
         .height = request->layout.height,
-        .is_lattice = request->kind == PAIR_PERIODIC,
+        .missing = request->missing_pre_share,
+        .torn = request->torn,
+        .no_tissue = kind == PAIR_EMPTY,
+        .is_lattice = kind == PAIR_PERIODIC || kind == PAIR_DEFECTS,
+        .defects = kind == PAIR_DEFECTS ? defects : 0.0,
     };
     if (!scene_build(&options, &pre->scene))
         return false;
     options.objects = request->objects_share;
-    options.holes = request->missing_share;
-    options.no_tissue = request->kind == PAIR_BLANK;
-    if (request->kind == PAIR_UNRELATED)
+    options.missing = request->missing_share;
+    options.no_tissue = kind == PAIR_BLANK;
+    if (kind == PAIR_UNRELATED)
         options.seed += 1ULL << 40;
-    if (request->kind == PAIR_UNRELATED || request->kind == PAIR_REPLACED)
+    if (kind == PAIR_UNRELATED || kind == PAIR_REPLACED || kind == PAIR_DEFECTS)
         options.content_seed += 1ULL << 40;
     return scene_build(&options, &post->scene);
+}
+
+static struct image_noise noise_of(const struct request *request, bool alone, uint64_t *seed) {
+    return (struct image_noise){.level = alone ? fmax(request->noise, 0.2) : request->noise,
+                                .read = request->read_noise,
+                                .photons = request->photons,
+                                .seed = scene_random(seed)};
 }
 
 /* The brighter image uses the range of the pixels, the other one as much as the gain leaves it. */
@@ -75,20 +89,22 @@ static void set_up_views(const struct request *request, const struct matrix *map
     pre->layout = post->layout = request->layout;
     pre->layout.width = request->pre_width;
     pre->layout.height = request->pre_height;
-    pre->noise = (struct image_noise){request->noise, scene_random(&seed)};
-    post->noise = (struct image_noise){request->noise, scene_random(&seed)};
-    pre->view = (struct view){
-        .scene = &pre->scene, .to_scene = matrix_inverse(*map), .exposure = exposure, .gamma = 1.0};
-    post->view = (struct view){.scene = &post->scene,
-                               .to_scene = {{1, 0, 0, 0, 1, 0, 0, 0, 1}},
-                               .exposure = exposure * request->gain,
-                               .gamma = request->gamma,
-                               .offset = request->offset,
-                               .blur = request->blur_px,
-                               .changed = true,
-                               .pure_noise = request->kind == PAIR_NOISE};
-    if (request->kind == PAIR_NOISE)
-        post->noise.level = fmax(request->noise, 0.2);
+    pre->view = (struct view){.scene = &pre->scene,
+                              .to_scene = matrix_inverse(*map),
+                              .exposure = exposure,
+                              .gamma = 1.0,
+                              .blur = request->blur_pre_px,
+                              .pure_noise = request->kind == PAIR_STATIC};
+    post->view =
+        (struct view){.scene = &post->scene,
+                      .to_scene = {{1, 0, 0, 0, 1, 0, 0, 0, 1}},
+                      .exposure = exposure * request->gain,
+                      .gamma = request->gamma,
+                      .offset = request->offset,
+                      .blur = request->blur_px,
+                      .pure_noise = request->kind == PAIR_NOISE || request->kind == PAIR_STATIC};
+    pre->noise = noise_of(request, pre->view.pure_noise, &seed);
+    post->noise = noise_of(request, post->view.pure_noise, &seed);
 }
 
 static void *draw(void *context) {

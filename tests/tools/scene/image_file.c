@@ -54,6 +54,34 @@ static double pixel_noise(uint64_t seed, uint32_t x, uint32_t y, int sample) {
     return (sum / 65535.0 - 2.0) * 1.7320508;
 }
 
+/* Poisson's distribution: by multiplication (Knuth 1969) where it is skewed, else the normal one.
+ */
+static double count_photons(double mean, uint64_t *state, double normal) {
+    enum { MANY = 60 };
+    if (mean > MANY)
+        return fmax(floor(mean + sqrt(mean) * normal + 0.5), 0.0);
+    double limit = exp(-mean), product = scene_uniform(state);
+    int count = 0;
+    for (; product > limit; count++)
+        product *= scene_uniform(state);
+    return count;
+}
+
+static double add_noise(const struct image_noise *noise, double value, uint32_t x, uint32_t y,
+                        int sample) {
+    double normal = pixel_noise(noise->seed, x, y, sample);
+    double ret = value;
+    if (noise->photons > 0.0 && value > 0.0) {
+        uint64_t state = noise->seed ^ ((uint64_t)x << 34) ^ ((uint64_t)y << 2) ^ (uint64_t)sample;
+        ret = count_photons(value * noise->photons, &state, normal) / noise->photons;
+    }
+    if (value > 0.0)
+        ret += noise->level * sqrt(value) * normal;
+    if (noise->read > 0.0)
+        ret += noise->read * pixel_noise(~noise->seed, x, y, sample);
+    return ret;
+}
+
 /* Bright field: white light less what the stain takes; the weights' Rec. 601 luminance is 1, so
  * that the inverted luminance is the signal again. */
 static double sample_value(const struct image_layout *layout, double signal, int sample) {
@@ -81,9 +109,7 @@ static void quantise_band(struct image_writer *writer, uint32_t y0, uint32_t row
             for (int sample = from; sample < to; sample++, at++) {
                 double signal = (double)writer->signal[(size_t)y * writer->width + x];
                 double value = sample_value(layout, signal, sample);
-                if (value > 0.0)
-                    value += writer->noise->level * sqrt(value) *
-                             pixel_noise(writer->noise->seed, x, y0 + y, sample);
+                value = add_noise(writer->noise, value, x, y0 + y, sample);
                 value = fmin(fmax(value, 0.0), 1.0) * full + 0.5;
                 if (layout->bits == 8)
                     writer->pixels[at] = (unsigned char)value;

@@ -22,7 +22,9 @@ struct image_layout {
 };
 
 struct image_noise {
-    double level; /* standard deviation at full brightness; falls with the root of it */
+    double level;   /* standard deviation at full brightness; falls with the root of it */
+    double read;    /* standard deviation everywhere */
+    double photons; /* at full brightness: their number is Poisson's; 0: no such noise */
     uint64_t seed;
 };
 

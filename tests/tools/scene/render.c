@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK_AREA = RENDER_BLOCK_PX * RENDER_BLOCK_PX };
+enum { BLOCK_AREA = RENDER_BLOCK_PX * RENDER_BLOCK_PX, TEAR_EDGE_PX = 6 };
 
 struct block {
     int width, height;
@@ -202,6 +202,21 @@ static bool fill_mask(struct block *block, const struct view *view) {
     return true;
 }
 
+/* The holes, and what lies beyond the tear. */
+static void take_away(struct block *block, const struct view *view) {
+    const struct scene *scene = view->scene;
+    float gone[BLOCK_AREA] = {0};
+    paint_layer(block, &scene->holes, view->blur, gone);
+    for (int y = 0; y < block->height; y++)
+        for (int x = 0; x < block->width; x++) {
+            int i = y * RENDER_BLOCK_PX + x;
+            double torn = scene_torn(scene, block->origin_x + (double)block->u[i],
+                                     block->origin_y + (double)block->v[i]);
+            float share = (float)fmin(fmax(torn / TEAR_EDGE_PX + 0.5, 0.0), 1.0);
+            block->mask[i] *= 1.0F - fminf(gone[i] + share, 1.0F);
+        }
+}
+
 /* Above a half the response flattens out, as no camera is allowed to saturate. */
 static double soften(double s) { return s <= 0.5 ? s : 0.5 + 0.45 * (s - 0.5) / (s - 0.05); }
 
@@ -252,12 +267,7 @@ void render_block(const struct view *view, int x0, int y0, int w, int h, float *
         if (layer->beyond_tissue || tissue)
             paint_layer(&block, layer, view->blur, layer->beyond_tissue ? bare : block.sum);
     }
-    if (view->changed) {
-        float gone[BLOCK_AREA] = {0};
-        paint_layer(&block, &scene->objects, view->blur, objects);
-        paint_layer(&block, &scene->holes, view->blur, gone);
-        for (int i = 0; i < BLOCK_AREA; i++)
-            block.mask[i] *= 1.0F - fminf(gone[i], 1.0F);
-    }
+    paint_layer(&block, &scene->objects, view->blur, objects);
+    take_away(&block, view);
     expose(&block, view, bare, objects, tissue, ret, stride);
 }

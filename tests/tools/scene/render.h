@@ -14,7 +14,6 @@ struct view {
     double exposure;        /* brightness is multiplied by it */
     double gamma, offset;   /* then raised to gamma, and offset added */
     double blur;            /* px: standard deviation of the optics' blur */
-    bool changed;           /* with the objects and holes of the post image */
     bool pure_noise;        /* no specimen at all */
 };
 

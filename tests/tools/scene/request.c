@@ -8,7 +8,10 @@
 #include <tiffio.h>
 
 static const char *const kinds[PAIR_KIND_COUNT] = {"pair",     "unrelated", "replaced", "mirrored",
-                                                   "periodic", "blank",     "noise"};
+                                                   "periodic", "blank",     "noise",    "defects",
+                                                   "empty",    "static"};
+static const char *const scenes[SCENE_KIND_COUNT] = {"tissue", "nuclei", "islands",
+                                                     "fibres", "blobs",  "rock"};
 static const char *const tilings[] = {"strips", "tiles", "onestrip"};
 static const char *const compressions[] = {"none", "lzw", "deflate", "packbits", "jpeg", "zstd"};
 static const uint16_t compression_numbers[] = {COMPRESSION_NONE,          COMPRESSION_LZW,
@@ -32,11 +35,18 @@ static const struct {
      -0.5, 0.5},
     {"noise", "deviation at full brightness, share of full scale", offsetof(struct request, noise),
      0, 1},
+    {"read-noise", "deviation everywhere, share of full scale",
+     offsetof(struct request, read_noise), 0, 1},
+    {"photons", "at full brightness: shot noise; 0: none", offsetof(struct request, photons), 0,
+     1e6},
     {"blur", "of the post image, px", offsetof(struct request, blur_px), 0, 100},
+    {"blur-pre", "of the pre image, px", offsetof(struct request, blur_pre_px), 0, 100},
     {"objects", "share of the image below post-only objects",
      offsetof(struct request, objects_share), 0, 0.5},
     {"missing", "share of the tissue that post lacks", offsetof(struct request, missing_share), 0,
      0.9},
+    {"missing-pre", "share of the tissue that pre lacks",
+     offsetof(struct request, missing_pre_share), 0, 0.9},
     {"bits", "8 or 16", offsetof(struct request, bits), 8, 16},
     {"rows-per-strip", "of layout strips", offsetof(struct request, rows_per_strip), 1, 1e6},
     {"orientation", "the TIFF tag, 1 to 8", offsetof(struct request, orientation), 1, 8},
@@ -45,18 +55,21 @@ static const struct {
 const char *request_kind_name(enum pair_kind kind) { return kinds[kind]; }
 
 void request_print_usage(FILE *stream) {
-    (void)fputs("usage: generate [OPTIONS] RAW SAMPLE DYE\n"
-                "Writes RAW/SAMPLE/SAMPLE_{pre,post}_DYE.tif and the truth.\n"
-                "  --size WxH            of post (and pre)\n"
-                "  --pre-size WxH        of pre alone\n"
-                "  --shift X,Y           px, or with %: of post's width, height\n"
-                "  --grey | --rgb | --bright-field\n"
-                "  --colour R,G,B        what share of the signal each channel of --rgb gets\n"
-                "  --layout strips|tiles|onestrip   --planar --predictor --big-endian --bigtiff\n"
-                "  --compression none|lzw|deflate|packbits|jpeg|zstd\n"
-                "  --kind pair|unrelated|replaced|mirrored|periodic|blank|noise\n"
-                "  --truth FILE          (truth/SAMPLE/DYE.truth.json beside RAW)\n",
-                stream);
+    (void)fputs(
+        "usage: generate [OPTIONS] RAW SAMPLE DYE\n"
+        "Writes RAW/SAMPLE/SAMPLE_{pre,post}_DYE.tif and the truth.\n"
+        "  --size WxH            of post (and pre)\n"
+        "  --pre-size WxH        of pre alone\n"
+        "  --shift X,Y           px, or with %: of post's width, height\n"
+        "  --grey | --rgb | --bright-field\n"
+        "  --colour R,G,B        what share of the signal each channel of --rgb gets\n"
+        "  --layout strips|tiles|onestrip   --planar --predictor --big-endian --bigtiff\n"
+        "  --compression none|lzw|deflate|packbits|jpeg|zstd\n"
+        "  --kind pair|unrelated|replaced|mirrored|periodic|blank|noise|defects|empty|static\n"
+        "  --scene tissue|nuclei|islands|fibres|blobs|rock\n"
+        "  --torn                what is missing is one piece\n"
+        "  --truth FILE          (truth/SAMPLE/DYE.truth.json beside RAW)\n",
+        stream);
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         (void)fprintf(stream, "  --%-19s %s\n", numbers[i].name, numbers[i].meaning);
 }
@@ -69,6 +82,8 @@ static bool parse_flag(struct request *request, const char *name) {
         layout->colour = IMAGE_RGB;
     else if (strcmp(name, "bright-field") == 0)
         layout->colour = IMAGE_BRIGHT_FIELD;
+    else if (strcmp(name, "torn") == 0)
+        request->torn = true;
     else if (strcmp(name, "planar") == 0)
         layout->planar = true;
     else if (strcmp(name, "predictor") == 0)
@@ -161,6 +176,10 @@ static bool parse_valued(struct request *request, const char *name, const char *
     }
     if (strcmp(name, "kind") == 0 && find_word(kinds, PAIR_KIND_COUNT, text, &index)) {
         request->kind = (enum pair_kind)index;
+        return true;
+    }
+    if (strcmp(name, "scene") == 0 && find_word(scenes, SCENE_KIND_COUNT, text, &index)) {
+        request->scene = (enum scene_kind)index;
         return true;
     }
     if (strcmp(name, "layout") == 0 && find_word(tilings, ARRAY_LEN(tilings), text, &index)) {

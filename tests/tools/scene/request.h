@@ -14,15 +14,21 @@ enum pair_kind {
     PAIR_PERIODIC,  /* a lattice of identical cells: every step of it fits as well */
     PAIR_BLANK,     /* a bare slide in the post image */
     PAIR_NOISE,     /* nothing but noise in the post image */
+    PAIR_DEFECTS,   /* a lattice that lacks some cells, others in each image */
+    PAIR_EMPTY,     /* a bare slide in the pre image */
+    PAIR_STATIC,    /* nothing but noise in both */
     PAIR_KIND_COUNT
 };
 
 struct request {
     /* shares are 0 to 1 */
-    double seed, rotation_deg, scale, shear, perspective, gain, gamma, offset, noise, blur_px,
-        objects_share, missing_share, bits, rows_per_strip, orientation;
+    double seed, rotation_deg, scale, shear, perspective, gain, gamma, offset, noise, read_noise,
+        photons, blur_px, blur_pre_px, objects_share, missing_share, missing_pre_share, bits,
+        rows_per_strip, orientation;
     double shift_x, shift_y; /* px */
     enum pair_kind kind;
+    enum scene_kind scene;
+    bool torn;                      /* what is missing is one piece, not holes */
     struct image_layout layout;     /* its size is the post image's */
     uint32_t pre_width, pre_height; /* 0: as the post image */
     const char *raw, *sample, *dye;

@@ -44,7 +44,26 @@ struct scene_wave {
     float kx, ky, phase, amplitude; /* cycles per px, turns */
 };
 
+enum scene_kind {
+    SCENE_TISSUE,  /* one piece with a ragged outline */
+    SCENE_NUCLEI,  /* a dense field, wider than the image, like those below */
+    SCENE_ISLANDS, /* small pieces of tissue on empty ground */
+    SCENE_FIBRES,
+    SCENE_BLOBS,
+    SCENE_ROCK,
+    SCENE_KIND_COUNT
+};
+
+/* A straight cut, wavy in detail: what lies beyond it is gone. */
+struct scene_tear {
+    bool present;
+    double nx, ny, at; /* normal; where along it, px */
+    struct scene_wave wave;
+};
+
 struct scene {
+    enum scene_kind kind;
+    double base; /* of the outline: waves are added, and for SCENE_TISSUE an ellipse */
     double center_x, center_y, half_width, half_height; /* of the tissue's ellipse */
     double edge;                                        /* of the outline, in outline units */
     double slope; /* the outline changes by at most this per px */
@@ -54,16 +73,21 @@ struct scene {
     struct splat_layer layers[SCENE_MAX_LAYERS];
     size_t n_layers;
     struct splat_layer objects; /* in the post image only */
-    struct splat_layer holes;   /* tissue that the post image lacks */
+    struct splat_layer holes;   /* tissue that the image lacks */
+    struct scene_tear tear;
 };
 
 struct scene_options {
     uint64_t seed;
     uint64_t content_seed; /* of what lies inside the outline */
     double width, height;  /* of the post image, px */
-    double objects, holes; /* share of the image's and of the tissue's area */
-    bool no_tissue;        /* a bare slide */
-    bool is_lattice;       /* identical cells at regular places: nothing to tell them apart */
+    enum scene_kind kind;
+    double objects;  /* share of the image's area below them */
+    double missing;  /* share of the tissue that is gone: */
+    bool torn;       /* in one piece; else in holes */
+    bool no_tissue;  /* a bare slide */
+    bool is_lattice; /* identical cells at regular places: nothing to tell them apart */
+    double defects;  /* share of the lattice's cells that are not there */
 };
 
 /* false when out of memory. */
@@ -72,6 +96,8 @@ void scene_free(struct scene *scene);
 
 /* Above 0 inside the tissue, below outside. */
 double scene_outline(const struct scene *scene, double x, double y);
+/* Above 0 beyond the tear, px. */
+double scene_torn(const struct scene *scene, double x, double y);
 
 /* splitmix64 (Steele, Lea, Flood 2014): the next number, and one in [0, 1). */
 static inline uint64_t scene_random(uint64_t *state) {
