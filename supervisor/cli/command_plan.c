@@ -6,6 +6,7 @@
 #include "supervisor/batch/manifest.h"
 #include "supervisor/batch/resume.h"
 #include "supervisor/cli/commands.h"
+#include "supervisor/cli/complaint.h"
 #include "supervisor/cli/options.h"
 #include "supervisor/ledger/ledger_store.h"
 #include "supervisor/memory/preflight.h"
@@ -135,6 +136,11 @@ static int read_ledger(const struct plan *plan, struct resume *resume, struct fa
     return ledger_store_read(path, resume_replay, resume, failure);
 }
 
+/* Of a step that may have asked a worker about files. */
+static int worker_status(const struct failure *failure) {
+    return failure->code == -EPROTO ? complaint_worker_status() : EXIT_INTERNAL;
+}
+
 /* Returns the exit status. */
 static int leave_out_finished(struct plan *plan, struct failure *failure) {
     const size_t n = plan->tasks.count;
@@ -150,7 +156,7 @@ static int leave_out_finished(struct plan *plan, struct failure *failure) {
     if (read_ledger(plan, resume, failure) < 0)
         return EXIT_LEDGER;
     if (resume_decide(resume, &plan->tasks, plan->options.out, plan->worker, finished, failure) < 0)
-        return EXIT_INTERNAL;
+        return worker_status(failure);
     for (size_t i = 0; i < n; i++) {
         plan->wanted[i] = !finished[i];
         plan->n_finished += finished[i] && !plan->tasks.items[i].broken;
@@ -166,27 +172,29 @@ static int predict(struct plan *plan, struct failure *failure) {
     return r;
 }
 
-static int fail(const struct failure *failure, int status) {
-    (void)fprintf(stderr, "registrar: %s\n", failure->text);
-    return status;
+/* Returns the exit status; where it is not one of a plan, the failure says why. */
+static int make_plan(int argc, char **argv, struct plan *plan, struct failure *failure) {
+    if (find_tasks(argc, argv, plan, failure) < 0)
+        return EXIT_USAGE;
+    if (probe_find_worker(&plan->worker, failure) < 0)
+        return complaint_worker_status();
+    const int status = leave_out_finished(plan, failure);
+    if (status != EXIT_ALL_OK)
+        return status;
+    return predict(plan, failure) < 0 ? worker_status(failure) : EXIT_ALL_OK;
 }
 
 int command_plan(int argc, char **argv) {
     CLEANUP(plan_free) struct plan plan = {0};
     struct failure failure = {0};
-    if (find_tasks(argc, argv, &plan, &failure) < 0)
-        return fail(&failure, EXIT_USAGE);
-    if (probe_find_worker(&plan.worker, &failure) < 0)
-        return fail(&failure, EXIT_INTERNAL);
-    const int status = leave_out_finished(&plan, &failure);
+    const int status = make_plan(argc, argv, &plan, &failure);
     if (status != EXIT_ALL_OK)
-        return fail(&failure, status);
-    if (predict(&plan, &failure) < 0)
-        return fail(&failure, EXIT_INTERNAL);
+        return complaint_tell(complaint_wants_json(argc, argv), status, &failure);
     const int r = plan.options.json ? print_json(&plan) : print_plan(&plan);
-    if (r < 0)
-        return fail(&(struct failure){.text = "out of memory while printing the plan"},
-                    EXIT_INTERNAL);
+    if (r < 0) {
+        (void)failure_set(&failure, r, "out of memory while printing the plan");
+        return complaint_tell(false, EXIT_INTERNAL, &failure);
+    }
     if (preflight_level(&plan.preflight) == PREFLIGHT_REFUSED && !plan.options.force)
         return EXIT_REFUSED;
     return plan.n_problems > 0 ? EXIT_SOME_FAILED : EXIT_ALL_OK;

@@ -4,6 +4,7 @@
 #include "supervisor/batch/discover.h"
 #include "supervisor/batch/manifest.h"
 #include "supervisor/cli/commands.h"
+#include "supervisor/cli/complaint.h"
 #include "supervisor/engine/engine.h"
 #include "supervisor/engine/launch.h"
 #include "supervisor/engine/leftovers.h"
@@ -15,6 +16,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+
+#define INTERRUPTED "interrupted; run the same command again to continue"
 
 struct run {
     struct options options;
@@ -45,8 +48,12 @@ static void run_free(struct run *run) {
 /* The steps below return 0 or the exit status, and then have said why. */
 
 static int fail(const struct run *run, int status) {
-    (void)fprintf(stderr, "registrar: %s\n", run->failure.text);
-    return status;
+    return complaint_tell(run->options.json, status, &run->failure);
+}
+
+/* Of a step that may have asked a worker about files. */
+static int fail_worker(const struct run *run) {
+    return fail(run, run->failure.code == -EPROTO ? complaint_worker_status() : EXIT_INTERNAL);
 }
 
 static int find_tasks(struct run *run) {
@@ -58,7 +65,7 @@ static int find_tasks(struct run *run) {
     for (size_t i = 0; i < run->tasks.count; i++)
         needs_worker |= run->tasks.items[i].kind == TASK_ALIGN;
     if (probe_find_worker(&run->worker, &run->failure) < 0 && needs_worker)
-        return fail(run, EXIT_INTERNAL);
+        return fail(run, complaint_worker_status());
     run->finished = calloc(run->tasks.count + 1, sizeof(bool));
     run->wanted = calloc(run->tasks.count + 1, sizeof(bool));
     if (!run->finished || !run->wanted) {
@@ -111,7 +118,7 @@ static bool is_known_broken(const struct run *run, const struct task *task) {
 static int choose_tasks(struct run *run) {
     if (!run->options.redo && resume_decide(run->resume, &run->tasks, run->options.out, run->worker,
                                             run->finished, &run->failure) < 0)
-        return fail(run, EXIT_INTERNAL);
+        return fail_worker(run);
     for (size_t i = 0; i < run->tasks.count; i++) {
         const struct task *task = &run->tasks.items[i];
         if (task->broken)
@@ -126,10 +133,15 @@ static int check_preflight(struct run *run) {
     const struct options *options = &run->options;
     if (preflight_run(options, &run->tasks, run->wanted, run->worker, &run->preflight,
                       &run->failure) < 0)
-        return fail(run, EXIT_INTERNAL);
+        return fail_worker(run);
     bool refused = preflight_level(&run->preflight) == PREFLIGHT_REFUSED && !options->force;
     if (!options->quiet || refused)
         preflight_print(&run->preflight, options, stderr);
+    if (refused && options->json) {
+        CLEANUP_JSON json_t *plan = preflight_to_json(&run->preflight, &run->tasks);
+        preflight_describe_refusal(&run->preflight, &run->failure);
+        complaint_print_json(EXIT_REFUSED, run->failure.text, "plan", plan);
+    }
     return refused ? EXIT_REFUSED : 0;
 }
 
@@ -246,8 +258,7 @@ static int exit_status(const struct run *run, const struct results *results) {
         return EXIT_LEDGER;
     if (outcome->interrupted) {
         if (run->options.json) /* the summary for people has said so */
-            (void)fprintf(stderr,
-                          "registrar: interrupted; run the same command again to continue\n");
+            (void)fprintf(stderr, "registrar: " INTERRUPTED "\n");
         return EXIT_INTERRUPTED;
     }
     for (size_t i = 0; i < results->count; i++)
@@ -273,8 +284,8 @@ static int sum_up(struct run *run, const char *command) {
     };
     /* the ledger has it all the same */
     bool untold = print_summary(run, &summary) < 0 && run->failure.code != -EPIPE;
-    if (untold)
-        (void)fail(run, EXIT_INTERNAL);
+    if (untold) /* stdout has had its JSON, or cannot take any */
+        (void)complaint_tell(false, EXIT_INTERNAL, &run->failure);
     int status = exit_status(run, &results);
     return untold && status == EXIT_ALL_OK ? EXIT_INTERNAL : status;
 }
@@ -282,15 +293,22 @@ static int sum_up(struct run *run, const char *command) {
 /* Async-signal-safe calls only. A probe that runs dies with us. */
 static void leave(int number) {
     (void)number;
-    static const char text[] = "registrar: interrupted; run the same command again to continue\n";
+    static const char text[] = "registrar: " INTERRUPTED "\n";
     (void)!write(STDERR_FILENO, text, sizeof(text) - 1); /* nobody left to tell */
     _exit(EXIT_INTERRUPTED);
 }
 
+static void leave_with_json(int number) {
+    static const char text[] =
+        "{\"version\": 1, \"error\": {\"exit\": 4, \"sentence\": \"" INTERRUPTED "\"}}\n";
+    (void)!write(STDOUT_FILENO, text, sizeof(text) - 1);
+    leave(number);
+}
+
 /* Until the engine takes over, nothing has started and a half-written record heals by itself. */
-static void leave_on_signals(void) {
+static void leave_on_signals(bool as_json) {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    const struct sigaction action = {.sa_handler = leave};
+    const struct sigaction action = {.sa_handler = as_json ? leave_with_json : leave};
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         struct sigaction before;
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
@@ -303,8 +321,8 @@ int command_run(int argc, char **argv) {
     /* before the parser reorders the words */
     CLEANUP_FREE char *command = quote_command(argc, argv);
     if (options_parse(argc, argv, &run.options, &run.failure) < 0)
-        return fail(&run, EXIT_USAGE);
-    leave_on_signals();
+        return complaint_tell(complaint_wants_json(argc, argv), EXIT_USAGE, &run.failure);
+    leave_on_signals(run.options.json);
     int status = find_tasks(&run);
     if (status == 0)
         status = open_ledger(&run);

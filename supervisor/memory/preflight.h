@@ -54,6 +54,8 @@ enum preflight_level preflight_level(const struct preflight *preflight); /* the 
  * nothing when no task is wanted. */
 void preflight_print(const struct preflight *preflight, const struct options *options,
                      FILE *stream);
+/* One sentence on what was refused and what would help. */
+void preflight_describe_refusal(const struct preflight *preflight, struct failure *failure);
 json_t *preflight_to_json(const struct preflight *preflight, const struct task_list *tasks);
 void preflight_free(struct preflight *preflight);
 

@@ -8,6 +8,7 @@
 #include "supervisor/report/terminal.h"
 #include "supervisor/report/text.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -138,6 +139,20 @@ void preflight_print(const struct preflight *preflight, const struct options *op
                     ? "\n--force was given: workers may be killed, or find the disk full.\n"
                     : "\nOr --force: run as it is, at the risk of a kill or a full disk.\n",
                 stream);
+}
+
+void preflight_describe_refusal(const struct preflight *preflight, struct failure *failure) {
+    const bool is_memory = preflight->memory_level == PREFLIGHT_REFUSED;
+    char *const *advice = is_memory ? preflight->memory_advice : preflight->disk_advice;
+    char needed[UNITS_TEXT_BYTES], limit[UNITS_TEXT_BYTES];
+    (void)units_format_size(
+        is_memory ? preflight->memory_needed_bytes : preflight->disk_needed_bytes, needed);
+    (void)units_format_size(is_memory ? preflight->memory_limit_bytes : preflight->disk_free_bytes,
+                            limit);
+    (void)failure_set(failure, is_memory ? -ENOMEM : -ENOSPC,
+                      "the pre-flight refused: too little %s, %s are needed of %s; %s%sor --force",
+                      is_memory ? "memory" : "disk", needed, limit,
+                      advice && *advice ? *advice : "", advice && *advice ? "; " : "");
 }
 
 /* ---- JSON ---- */

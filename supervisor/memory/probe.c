@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 enum {
     OOM_SCORE_ADJ = 800, /* when memory runs out, the probe goes before anything of value */
@@ -181,6 +182,20 @@ static bool end_worker(struct round *round, struct spawn_exit *ret) {
            spawn_reap(round->child.pidfd, ret) == 0;
 }
 
+static bool is_given(const char *worker) {
+    const char *given = getenv("REGISTRAR_WORKER");
+    return given && strcmp(given, worker) == 0;
+}
+
+/* What cannot be executed at all is as little a worker as what cannot answer. */
+static int blame_given(int code, struct failure *failure) {
+    if (code != -ENOENT && code != -EACCES && code != -ENOEXEC)
+        return code;
+    const struct failure why = *failure;
+    return failure_set(failure, -EPROTO, "REGISTRAR_WORKER: %.900s; unset it, or name a worker",
+                       why.text);
+}
+
 /* The list as the worker reads it, on a descriptor. */
 static int write_list(const struct round *round, int *ret_fd, struct failure *failure) {
     CLEANUP_JSON json_t *list = json_pack("{s:i, s:[]}", "v", PROTOCOL_VERSION, "files");
@@ -220,7 +235,7 @@ static int start_worker(struct round *round, struct failure *failure) {
     (void)close(pipe_fds[1]); /* the child has its own */
     if (r < 0) {
         (void)close(pipe_fds[0]);
-        return r;
+        return is_given(round->worker) ? blame_given(r, failure) : r;
     }
     round->report_fd = pipe_fds[0];
     return 0;
@@ -247,18 +262,25 @@ static char *describe_end(const struct round *round, const struct spawn_exit *en
 
 static int fail_unstarted(const struct round *round, const struct spawn_exit *end,
                           struct failure *failure) {
-    if (end->code == CLD_EXITED && !round->late && !round->nonsense)
-        return failure_set(failure, -EPROTO,
-                           "%s %s ended with exit status %d before it looked at a file; is it the "
-                           "registrar-worker of this version?",
-                           round->worker, mode_words[round->mode], end->status);
-    return failure_set(failure, -EPROTO,
-                       "%s %s %s before it looked at a file; is it the registrar-worker of this "
-                       "version?",
-                       round->worker, mode_words[round->mode],
+    char how[64];
+    const bool exited = end->code == CLD_EXITED && !round->late && !round->nonsense;
+    if (exited)
+        (void)snprintf(how, sizeof(how), "ended with exit status %d", end->status);
+    else
+        (void)snprintf(how, sizeof(how), "%s",
                        round->late       ? "said nothing"
                        : round->nonsense ? "made no sense"
                                          : "was killed");
+    if (is_given(round->worker))
+        return failure_set(failure, -EPROTO,
+                           "REGISTRAR_WORKER names %s, which is no registrar-worker of this "
+                           "version: as \"%s %s\" it %s before it looked at a file; unset "
+                           "REGISTRAR_WORKER, or name the right program",
+                           round->worker, round->worker, mode_words[round->mode], how);
+    return failure_set(failure, -EPROTO,
+                       "%s %s %s before it looked at a file; is it the registrar-worker of this "
+                       "version?",
+                       round->worker, mode_words[round->mode], how);
 }
 
 /* Settles one file at least, or fails. */
@@ -345,9 +367,13 @@ static char *find_in_path(void) {
 int probe_find_worker(char **ret_path, struct failure *failure) {
     const char *given = getenv("REGISTRAR_WORKER");
     if (given && *given) {
-        if (access(given, X_OK) < 0)
-            return failure_set_errno(failure, -errno,
-                                     "REGISTRAR_WORKER names %s, which cannot be run", given);
+        struct stat status;
+        const bool is_folder = stat(given, &status) == 0 && S_ISDIR(status.st_mode);
+        if (is_folder || access(given, X_OK) < 0)
+            return failure_set_errno(failure, is_folder ? -EISDIR : -errno,
+                                     "REGISTRAR_WORKER names %s, which cannot be run; unset it, or "
+                                     "name a registrar-worker",
+                                     given);
         *ret_path = strdup(given);
         return *ret_path ? 0 : failure_set(failure, -ENOMEM, "out of memory");
     }

@@ -105,6 +105,53 @@ def _(t):
     expect(marker.exists(), False, "what the good task makes")
 
 
+def told_as_json(t, status, *arguments):
+    """The error's sentence on stdout, which is also on stderr."""
+    ran = t.run(*arguments, "--json")
+    expect(ran.returncode, status, f"exit status of {arguments}")
+    told = json.loads(ran.stdout)
+    expect((told["version"], told["error"]["exit"]), (1, status), "the object")
+    return told, ran.stderr
+
+
+@test("--json tells on stdout why nothing was done")
+def _(t):
+    t.pair("S1", "DAPI")
+    for command in ("run", "plan"):
+        told, stderr = told_as_json(t, 2, command, t.raw, "-o", t.out, "--jobs", "none")
+        expect_in('--jobs: "none" is not allowed', told["error"]["sentence"])
+        expect_in(told["error"]["sentence"], stderr)
+        told, _ = told_as_json(t, 2, command, t.raw / b"caf\xe9".decode(errors="surrogateescape"),
+                               "-o", t.out)
+        expect_in(r"caf\xe9", told["error"]["sentence"])
+    told, _ = told_as_json(t, 3, "run", t.raw, "-o", t.out, "--memory", "1M")
+    expect_in("the pre-flight refused: too little memory, ", told["error"]["sentence"])
+    expect_in("; --memory ", told["error"]["sentence"])
+    expect(told["plan"]["memory"]["level"], "refused", "the plan's level")
+    (t.out / "ledger.jsonl").write_text("no ledger\n")
+    for command in ("run", "plan"):
+        told, _ = told_as_json(t, 5, command, t.raw, "-o", t.out)
+        expect_in("ledger.jsonl", told["error"]["sentence"])
+
+
+@test("a program that is no worker is wrong usage when REGISTRAR_WORKER names it")
+def _(t):
+    t.pair("S1", "DAPI")
+    for program, sentence in (("/bin/false", "/bin/false, which is no registrar-worker of this"),
+                              ("/nowhere/worker", "/nowhere/worker, which cannot be run; unset it"),
+                              (str(t.raw), "which cannot be run; unset it, or name a"),
+                              (str(t.manifest()), "which cannot be run; unset it, or name a")):
+        t.env["REGISTRAR_WORKER"] = program
+        for command in ("run", "plan"):
+            ran = t.run(command, t.raw, "-o", t.out)
+            expect(ran.returncode, 2, f"exit status with {program}")
+            expect_in("registrar: REGISTRAR_WORKER names ", ran.stderr)
+            expect_in(sentence, ran.stderr)
+            expect(ran.stderr.count("\n"), 1, "lines on stderr")
+    ran = t.run("run", "--manifest", t.manifest({"id": "a", "command": ["true"]}), "-o", t.out)
+    expect(ran.returncode, 0, "exit status when no pair is to be aligned")
+
+
 @test("names that no terminal should see are shown escaped")
 def _(t):
     t.pair("S1", "DAPI")

@@ -135,6 +135,31 @@ static void workers_that_are_none(void **state) {
     assert_int_equal(probe_headers("/nowhere/worker", paths, 0, 300, results, &failure), 0);
 }
 
+/* A worker that the user named is the user's to put right. */
+static void a_given_worker_that_is_none(void **state) {
+    static const struct {
+        const char *text, *sentence;
+    } cases[] = {
+        {"#!/bin/sh\nexit 2\n", "which is no registrar-worker of this version: as \""},
+        {"#!/bin/sh\nexit 2\n", "it ended with exit status 2 before it looked at a file; unset "},
+        {"no program", "REGISTRAR_WORKER: cannot start "},
+    };
+    static const char *const paths[] = {"/a"};
+    struct probe_result results[1];
+    struct failure failure = {0};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_FREE char *worker = make_worker(*state, cases[i].text);
+        assert_int_equal(setenv("REGISTRAR_WORKER", worker, 1), 0);
+        assert_int_equal(probe_headers(worker, paths, 1, 300, results, &failure), -EPROTO);
+        assert_in(cases[i].sentence, failure.text);
+    }
+    CLEANUP_FREE char *found = NULL;
+    assert_int_equal(setenv("REGISTRAR_WORKER", *state, 1), 0);
+    assert_int_equal(probe_find_worker(&found, &failure), -EISDIR);
+    assert_in("which cannot be run; unset it, or name a registrar-worker", failure.text);
+    assert_int_equal(unsetenv("REGISTRAR_WORKER"), 0);
+}
+
 static void long_lists(void **state) {
     enum { MANY = 3000 };
     CLEANUP_FREE char *worker = make_worker(*state, script);
@@ -173,11 +198,9 @@ static void finding_the_worker(void **state) {
 int main(void) {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(one_bad_file_costs_itself),
-        WITH_FOLDER(hashes),
-        WITH_FOLDER(a_worker_that_tires),
-        WITH_FOLDER(workers_that_are_none),
-        WITH_FOLDER(long_lists),
+        WITH_FOLDER(one_bad_file_costs_itself),   WITH_FOLDER(hashes),
+        WITH_FOLDER(a_worker_that_tires),         WITH_FOLDER(workers_that_are_none),
+        WITH_FOLDER(a_given_worker_that_is_none), WITH_FOLDER(long_lists),
         WITH_FOLDER(finding_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
