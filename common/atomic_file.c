@@ -70,9 +70,31 @@ static const char *end_of_numbers(const char *text) {
     return length > 0 && text[1 + length] == ']' ? text + 1 + length : NULL;
 }
 
-/* Puts each array of numbers, such as a matrix's row, on one line, in place. Strings stay as they
- * are. Returns the new length. */
-static size_t join_numbers(char *text) {
+/* Copies the number at *from to `to`, with as few digits as still make the same number: 0.1, where
+ * jansson prints 0.10000000000000001. Moves *from to its last character. Returns the new end. */
+static char *copy_number(const char **from, char *to) {
+    enum { ALWAYS_EXACT = 15, ALL = 17 };
+    const size_t length = strspn(*from, "0123456789+-.eE");
+    char shorter[64];
+    const char *best = *from;
+    size_t best_length = length;
+    const double value = memchr(*from, '.', length) ? strtod(*from, NULL) : 0;
+    for (int digits = ALWAYS_EXACT; length > ALWAYS_EXACT && digits < ALL; digits++) {
+        (void)snprintf(shorter, sizeof(shorter), "%.*g", digits, value);
+        if (strlen(shorter) >= length || strtod(shorter, NULL) != value)
+            continue;
+        best = shorter;
+        best_length = strlen(shorter);
+        break;
+    }
+    memmove(to, best, best_length);
+    *from += length - 1;
+    return to + best_length;
+}
+
+/* Makes jansson's text fit for people, in place: each array of numbers, such as a matrix's row, is
+ * on one line, and no number has idle digits. Strings stay as they are. Returns the new length. */
+static size_t tidy_numbers(char *text) {
     char *to = text;
     const char *end = NULL; /* of the array of numbers that we are in */
     bool quoted = false;
@@ -85,7 +107,10 @@ static size_t join_numbers(char *text) {
             end = end_of_numbers(from);
         if (end && (*from == ' ' || *from == '\n'))
             continue;
-        *to++ = *from;
+        if (!quoted && (*from == '-' || (*from >= '0' && *from <= '9')))
+            to = copy_number(&from, to);
+        else
+            *to++ = *from;
         if (end && *from == ',')
             *to++ = ' '; /* jansson breaks the line after it, so there is room */
         if (from == end)
@@ -99,7 +124,7 @@ int atomic_file_write_json(const char *path, const json_t *value, struct failure
     CLEANUP_FREE char *text = json_dumps(value, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     if (!text)
         return failure_set_errno(failure, -ENOMEM, "cannot write %s", path);
-    size_t length = join_numbers(text);
+    size_t length = tidy_numbers(text);
     text[length++] = '\n'; /* takes the place of the terminator: atomic_file_write counts bytes */
     return atomic_file_write(path, text, length, failure);
 }

@@ -19,7 +19,8 @@ char *atomic_file_temporary_name(const char *path);
 MUST_USE int atomic_file_write(const char *path, const void *bytes, size_t length,
                                struct failure *failure);
 
-/* Writes the value as indented JSON with a final newline. Borrows value. */
+/* Writes the value as indented JSON with a final newline. Reals have as few digits as read back as
+ * the same number. Borrows value. */
 MUST_USE int atomic_file_write_json(const char *path, const json_t *value, struct failure *failure);
 
 /* Gives a finished, closed temporary file its final name: fsync of the file, rename, fsync of the

@@ -214,8 +214,8 @@ int params_merge(json_t *params, const json_t *changes, const char *where,
         const struct row *row = find_row(name, strlen(name));
         if (!row)
             return unknown(name, (int)strlen(name), where, failure);
-        CLEANUP_FREE char *shown =
-            json_dumps(json_object_iter_value(at), JSON_ENCODE_ANY | JSON_COMPACT);
+        CLEANUP_FREE char *shown = json_dumps(
+            json_object_iter_value(at), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
         int r = set_checked(params, row, json_object_iter_value(at), shown ? shown : "?", where,
                             failure);
         if (r < 0)

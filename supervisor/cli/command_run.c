@@ -191,6 +191,7 @@ static void fill_from_run(const struct engine_result *result, struct task_result
     ret->finished = result->finished;
     ret->verdict = result->verdict;
     ret->attempts = result->attempts;
+    ret->tries = result->tries;
     ret->wall_ms = result->wall_ms;
     ret->peak_rss_bytes = result->peak_rss_bytes;
     ret->reason = result->reason ? result->reason : "";

@@ -30,6 +30,7 @@ struct engine_result {
     bool finished;
     enum verdict verdict; /* when finished */
     int attempts;         /* in all runs */
+    int tries;            /* of them, in this one */
     int64_t wall_ms;      /* of the last attempt */
     uint64_t peak_rss_bytes;
     char *reason;     /* owned; NULL: nothing to say */

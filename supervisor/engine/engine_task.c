@@ -39,6 +39,8 @@ static void remember(struct engine_slot *slot, struct attempt_result *result) {
     *kept = (struct engine_result){
         .verdict = judgement->verdict,
         .attempts = slot->attempts,
+        .tries = slot->attempts -
+                 resume_attempts(slot->engine->request->resume, engine_state_task(slot)->id),
         .wall_ms = result->wall_ms,
         .peak_rss_bytes = result->peak_rss_bytes,
         .reason = judgement->reason[0] ? strdup(judgement->reason) : NULL,

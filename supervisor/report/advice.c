@@ -58,8 +58,8 @@ char *advice_evidence(const struct task_result *task) {
     const char *left = json_string_value(json_object_get(task->evidence, "left_behind"));
     if (left && *left)
         (void)fprintf(stream, "; could not be ended and may still run: %s", left);
-    if (task->attempts > 1)
-        (void)fprintf(stream, " (after %d tries)", task->attempts);
+    if (task->tries > 1)
+        (void)fprintf(stream, " (after %d tries)", task->tries);
     if (fclose(stream) != 0) {
         free(text);
         return NULL;

@@ -54,8 +54,10 @@ static void add_row(struct table *table, const struct task_result *task, bool wi
     table_cell(table, "%s", task->id);
     table_cell(table, "%s", task->finished ? verdict_name(task->verdict) : "waiting");
     table_style(table, verdict_style(task));
-    if (with_tries)
-        table_cell(table, "%d", task->attempts);
+    if (with_tries && task->tries > 0)
+        table_cell(table, "%d", task->tries);
+    else if (with_tries)
+        table_cell(table, "-");
     table_cell(table, "%s", ran ? units_format_duration(task->wall_ms, text) : "-");
     table_cell(table, "%s",
                ran && task->peak_rss_bytes ? units_format_size(task->peak_rss_bytes, text) : "-");
@@ -77,7 +79,7 @@ static int print_table(const struct summary *summary, FILE *stream, size_t width
     size_t n_columns = 0;
     bool with_tries = false; /* one try each is no news */
     for (size_t i = 0; i < summary->n_tasks; i++)
-        with_tries = with_tries || summary->tasks[i].attempts > 1;
+        with_tries = with_tries || summary->tasks[i].tries > 1;
     for (size_t c = 0; c < ARRAY_LEN(all); c++)
         if (with_tries || c != TRIES_COLUMN)
             columns[n_columns++] = all[c];

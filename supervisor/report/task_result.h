@@ -10,8 +10,9 @@ struct task_result {
     bool finished;        /* false: interrupted before it had a verdict */
     bool resumed;         /* true: stood finished in the ledger before this run */
     enum verdict verdict; /* when finished */
-    int attempts;
-    int64_t wall_ms; /* of the last attempt */
+    int attempts;         /* in all runs */
+    int tries;            /* of them, in this run */
+    int64_t wall_ms;      /* of the last attempt */
     uint64_t peak_rss_bytes;
     const char *reason;     /* a sentence; "" when there is nothing to say. Borrowed */
     const json_t *evidence; /* the raw facts of the last attempt; NULL: none. Borrowed */

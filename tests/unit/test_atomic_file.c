@@ -109,9 +109,34 @@ static void writes_numbers_on_one_line(void **state) {
                   "[1,\\ \"2\"]", 1, "none", "quoted", "a [1, 2]");
     assert_int_equal(atomic_file_write_json(path, value, NULL), 0);
     read_text(path, text);
-    assert_string_equal(text, "{\n \"map\": [\n  [0.5, -2],\n  [3, 1.0000000000000001e-9]\n ],\n"
+    assert_string_equal(text, "{\n \"map\": [\n  [0.5, -2],\n  [3, 1e-09]\n ],\n"
                               " \"mixed\": [\n  \"[1,\\\\ \\\"2\\\"]\",\n  1\n ],\n"
                               " \"none\": [],\n \"quoted\": \"a [1, 2]\"\n}\n");
+}
+
+/* Shortest, yet the same: a checkpoint must not change what it keeps. */
+static void writes_reals_short_and_exact(void **state) {
+    (void)state;
+    static const double values[] = {
+        0.1, 1.0 / 3, 0.1 + 0.2, -29999.123456789, 1e22, 5e-324, 1.23e300, -0.0, 1e16, 3.0};
+    char path[256], text[256];
+    in_folder("r.json", path);
+    CLEANUP_JSON json_t *value = json_pack("{s:[], s:s}", "r", "s", "0.10000000000000001");
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        assert_int_equal(json_array_append_new(json_object_get(value, "r"), json_real(values[i])),
+                         0);
+    assert_int_equal(atomic_file_write_json(path, value, NULL), 0);
+    read_text(path, text);
+    assert_non_null(strstr(text, "[0.1, 0.333333333333333"));
+    assert_non_null(strstr(text, "0.30000000000000004, -29999.123456789, "));
+    assert_non_null(strstr(text, "\"0.10000000000000001\""));
+    CLEANUP_JSON json_t *back = json_load_file(path, 0, NULL);
+    assert_non_null(back);
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        const json_t *element = json_array_get(json_object_get(back, "r"), i);
+        assert_true(json_is_real(element));
+        assert_true(json_real_value(element) == values[i]);
+    }
 }
 
 static void makes_folders(void **state) {
@@ -134,6 +159,7 @@ int main(void) {
         cmocka_unit_test(failed_write_keeps_the_old_file),
         cmocka_unit_test(writes_json_with_a_newline),
         cmocka_unit_test(writes_numbers_on_one_line),
+        cmocka_unit_test(writes_reals_short_and_exact),
         cmocka_unit_test(makes_folders),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
