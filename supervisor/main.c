@@ -24,14 +24,12 @@ static const struct command commands[] = {
     {"plan", command_plan},
 };
 
-static const char *command_name(size_t n) {
-    const struct help_page *page = help_page(n);
-    return page ? page->command : NULL;
-}
-
 static int refuse_command(const char *typed) {
     CLEANUP_FREE char *shown = names_escape(typed);
-    const char *nearest = nearest_word(typed, command_name);
+    const char *names[ARRAY_LEN(commands) + 1] = {NULL};
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        names[i] = commands[i].name;
+    const char *nearest = nearest_word(typed, names);
     (void)fprintf(stderr, "registrar: unknown %s \"%s\"%s%s%s; registrar --help lists all\n",
                   typed[0] == '-' ? "option" : "command", shown ? shown : "?",
                   nearest ? ", did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");

@@ -1,5 +1,7 @@
 /* registrar ledger show|verify|csv: reads the ledger of a run, while that run goes on too. */
 #include "supervisor/cli/commands.h"
+#include "supervisor/cli/complaint.h"
+#include "supervisor/cli/option_words.h"
 #include "supervisor/ledger/ledger_csv.h"
 #include "supervisor/ledger/ledger_lock.h"
 #include "supervisor/ledger/ledger_replay.h"
@@ -8,67 +10,81 @@
 #include "supervisor/report/text.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
 
 struct arguments {
     const char *action;
-    char path[4096]; /* of the ledger's file */
-    const char *task;
+    const char *out, *file, *task; /* borrowed; NULL: not given */
+    char path[4096];               /* of the ledger's file */
     bool json, all, wide;
 };
 
-static int wrong_usage(const char *text, const char *word) {
-    (void)fprintf(stderr, "registrar ledger: %s%s; see registrar ledger --help\n", text, word);
-    return EXIT_USAGE;
+enum { OPTION_OUT, OPTION_TASK, OPTION_ALL, OPTION_JSON, OPTION_WIDE };
+
+#define GROUP "Options"
+
+static const struct option_row rows[] = {
+    [OPTION_OUT] = {"out", "OUT", NULL, "the ledger of the run that wrote to OUT", GROUP, 'o',
+                    "show, verify, csv"},
+    [OPTION_TASK] = {"task", "ID", NULL, "only the records of this task", GROUP, 0, "show, csv"},
+    [OPTION_ALL] = {"all", NULL, NULL, "every record, starts and ends of tasks too", GROUP, 0,
+                    "show"},
+    [OPTION_JSON] = {"json", NULL, NULL, "the records as they stand, a JSON line each", GROUP, 0,
+                     "show"},
+    [OPTION_WIDE] = {"wide", NULL, NULL, "all that is recorded of an attempt", GROUP, 0, "csv"},
+};
+
+const struct option_row *command_ledger_row(size_t n) {
+    return n < ARRAY_LEN(rows) ? &rows[n] : NULL;
+}
+
+static int set_option(void *context, size_t n, const char *value, struct failure *failure) {
+    struct arguments *arguments = context;
+    if (n == OPTION_OUT)
+        arguments->out = value;
+    else if (n == OPTION_TASK)
+        arguments->task = value;
+    else if (n == OPTION_ALL)
+        arguments->all = true;
+    else if (n == OPTION_JSON)
+        arguments->json = true;
+    else
+        arguments->wide = true;
+    (void)failure; /* any value will do */
+    return 0;
+}
+
+static int set_word(void *context, const char *word, struct failure *failure) {
+    struct arguments *arguments = context;
+    if (!arguments->action)
+        arguments->action = word;
+    else if (!arguments->file)
+        arguments->file = word;
+    else
+        return failure_set(failure, -EINVAL, "one ledger at a time: \"%.200s\" is one too many",
+                           word);
+    return 0;
 }
 
 /* FILE may be the output folder too: it is what people have at hand. */
-static int set_path(struct arguments *arguments, const char *out, const char *file) {
+static int set_path(struct arguments *arguments, struct failure *failure) {
+    const char *out = arguments->out, *file = arguments->file;
     struct stat status;
     if (out && file)
-        return wrong_usage("give -o OUT or a ledger file, not both: ", file);
+        return failure_set(failure, -EINVAL, "give -o OUT or a ledger file, not both: %.200s",
+                           file);
     if (!out && !file)
-        return wrong_usage("say which ledger: -o OUT for the run that wrote to OUT, or a ledger ",
+        return failure_set(failure, -EINVAL,
+                           "say which ledger: -o OUT for the run that wrote to OUT, or a ledger "
                            "file");
     bool is_folder = out || (stat(file, &status) == 0 && S_ISDIR(status.st_mode));
     const int n = snprintf(arguments->path, sizeof(arguments->path), "%s%s", out ? out : file,
                            is_folder ? "/ledger.jsonl" : "");
     if (n < 0 || (size_t)n >= sizeof(arguments->path))
-        return wrong_usage("the path is too long: ", out ? out : file);
+        return failure_set(failure, -ENAMETOOLONG, "the path is too long: %.200s...",
+                           out ? out : file);
     return 0;
-}
-
-/* 0, or the exit status. */
-static int parse(int argc, char **argv, struct arguments *arguments) {
-    static const struct option long_options[] = {
-        {"output", required_argument, NULL, 'o'}, {"task", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},         {"all", no_argument, NULL, 'a'},
-        {"wide", no_argument, NULL, 'w'},         {NULL, 0, NULL, 0},
-    };
-    const char *out = NULL;
-    optind = 0; /* glibc: begin anew, whatever was parsed before */
-    for (int c; (c = getopt_long(argc, argv, "o:", long_options, NULL)) != -1;) {
-        if (c == 'o')
-            out = optarg;
-        else if (c == 't')
-            arguments->task = optarg;
-        else if (c == 'j')
-            arguments->json = true;
-        else if (c == 'a')
-            arguments->all = true;
-        else if (c == 'w')
-            arguments->wide = true;
-        else
-            return EXIT_USAGE; /* getopt has said what is wrong */
-    }
-    arguments->action = argv[optind];
-    if (!arguments->action)
-        return wrong_usage("say what to do: show, verify or csv", "");
-    if (argc - optind > 2)
-        return wrong_usage("one ledger at a time; not wanted: ", argv[optind + 2]);
-    return set_path(arguments, out, argv[optind + 1]);
 }
 
 static int complain(int r, const struct failure *failure) {
@@ -167,17 +183,44 @@ static int verify(struct arguments *arguments) {
     return status;
 }
 
+static const struct {
+    const char *name;
+    int (*run)(struct arguments *arguments);
+} actions[] = {{"show", show}, {"verify", verify}, {"csv", csv}};
+
+/* The action's place in the list goes to *ret_action. */
+static int parse(int argc, char **argv, struct arguments *arguments, size_t *ret_action,
+                 struct failure *failure) {
+    const struct option_words words = {
+        .row = command_ledger_row, .set = set_option, .word = set_word, .context = arguments};
+    uint32_t given;
+    int r = option_words_parse(argc, argv, &words, &given, failure);
+    if (r < 0)
+        return r;
+    if (!arguments->action)
+        return failure_set(failure, -EINVAL,
+                           "say what to do: registrar ledger show, verify or csv");
+    size_t i = 0;
+    while (i < ARRAY_LEN(actions) && strcmp(actions[i].name, arguments->action) != 0)
+        i++;
+    if (i == ARRAY_LEN(actions))
+        return failure_set(failure, -EINVAL,
+                           "registrar ledger can show, verify or csv, not \"%.100s\"",
+                           arguments->action);
+    r = option_words_check(&words, given, "ledger ", arguments->action, failure);
+    if (r == 0)
+        r = set_path(arguments, failure);
+    if (r == 0)
+        *ret_action = i;
+    return r;
+}
+
 int command_ledger(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        int (*run)(struct arguments *arguments);
-    } actions[] = {{"show", show}, {"verify", verify}, {"csv", csv}};
     struct arguments arguments = {0};
-    int status = parse(argc, argv, &arguments);
-    if (status != 0)
-        return status;
-    for (size_t i = 0; i < ARRAY_LEN(actions); i++)
-        if (strcmp(actions[i].name, arguments.action) == 0)
-            return actions[i].run(&arguments);
-    return wrong_usage("there is no such action: ", arguments.action);
+    struct failure failure = {0};
+    size_t action = 0;
+    int r = parse(argc, argv, &arguments, &action, &failure);
+    if (r < 0)
+        return complaint_tell(false, EXIT_USAGE, &failure);
+    return actions[action].run(&arguments);
 }

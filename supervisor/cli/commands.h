@@ -3,6 +3,8 @@
 #ifndef SUPERVISOR_CLI_COMMANDS_H
 #define SUPERVISOR_CLI_COMMANDS_H
 
+#include "supervisor/cli/option_words.h"
+
 /* Exit statuses (contract). */
 enum {
     EXIT_ALL_OK = 0,
@@ -17,5 +19,8 @@ enum {
 int command_run(int argc, char **argv);
 int command_plan(int argc, char **argv);
 int command_ledger(int argc, char **argv);
+
+/* The options of ledger; NULL past the end. */
+const struct option_row *command_ledger_row(size_t n);
 
 #endif

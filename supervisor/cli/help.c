@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/params.h"
+#include "supervisor/cli/commands.h"
 #include "supervisor/cli/options.h"
 #include "supervisor/report/text.h"
 
@@ -29,7 +30,8 @@ static const struct help_page pages[] = {
             "Each pair is aligned by a fresh process; one that fails never stops the others.\n"
             "Results are in OUT/<sample>/<dye>/. Run the same command again after an\n"
             "interruption, a crash or a power cut: finished tasks are not repeated.\n",
-        .has_batch_options = true,
+        .row = options_row,
+        .is_batch = true,
         .more = "Examples:\n"
                 "  registrar run /data/raw -o /data/aligned\n"
                 "  registrar run /data/raw -o /data/aligned --samples CD070,CD071 --dyes DAPI\n"
@@ -56,7 +58,8 @@ static const struct help_page pages[] = {
                 "tasks, what each is predicted to need, how many fit at once, and the pre-flight.\n"
                 "Pairs that cannot be aligned are listed with the reason. Nothing is written, and\n"
                 "OUT need not exist.\n",
-        .has_batch_options = true,
+        .row = options_row,
+        .is_batch = true,
         .more = "Examples:\n"
                 "  registrar plan /data/raw -o /data/aligned\n"
                 "  registrar plan /data/raw -o /data/aligned --memory 4G --json\n"
@@ -78,13 +81,8 @@ static const struct help_page pages[] = {
                 "  csv      memory per attempt: task_key,min_memory_mb,max_memory_mb\n"
                 "\n"
                 "-o OUT takes OUT/ledger.jsonl, the record of the run that wrote to OUT. Reading\n"
-                "disturbs no run that is going on. registrar-ledger(5) describes the file.\n"
-                "\n"
-                "Options:\n"
-                "      --task ID              only the records of this task (show, csv)\n"
-                "      --all                  show every record, starts and ends of tasks too\n"
-                "      --json                 show the records as they stand, a JSON line each\n"
-                "      --wide                 csv: all that is recorded of an attempt\n",
+                "disturbs no run that is going on. registrar-ledger(5) describes the file.\n",
+        .row = command_ledger_row,
         .more = "Exit status:\n"
                 "  0   fine; a torn tail, which the next run sets aside, is fine too\n"
                 "  2   wrong usage, or no such file\n"
@@ -118,30 +116,38 @@ static void print_meaning(FILE *stream, const char *text, int at) {
     text_wrap(stream, text, MEANING_COLUMN, LINE_WIDTH);
 }
 
-static void print_option(FILE *stream, const struct option_row *row) {
+/* lead stands before the meaning. */
+static void print_option(FILE *stream, const struct option_row *row, const char *lead) {
     char left[64], right[256];
     const char letter[] = {'-', row->letter, ',', ' ', '\0'};
     const int at =
         snprintf(left, sizeof(left), "  %s--%s%s%s", row->letter ? letter : "    ", row->name,
                  row->argument ? " " : "", row->argument ? row->argument : "");
-    (void)snprintf(right, sizeof(right), "%s%s%s%s", row->meaning,
-                   row->fallback ? " (default: " : "", row->fallback ? row->fallback : "",
-                   row->fallback ? ")" : "");
+    if (row->fallback)
+        (void)snprintf(right, sizeof(right), "%s (default: %s)", row->meaning, row->fallback);
+    else
+        (void)snprintf(right, sizeof(right), "%s%s", lead, row->meaning);
     (void)fputs(left, stream);
     print_meaning(stream, right, at);
 }
 
-static void print_options(FILE *stream) {
-    static const struct option_row help = {"help", NULL, NULL, "this text", NULL, 'h'};
+static void print_options(FILE *stream, const struct help_page *page) {
+    static const struct option_row help = {"help", NULL, NULL, "this text", NULL, 'h', NULL};
     const char *group = "";
     const struct option_row *row = NULL;
-    for (size_t i = 0; (row = options_row(i)); i++) {
+    for (size_t i = 0; (row = page->row(i)); i++) {
         if (strcmp(group, row->group) != 0)
             (void)fprintf(stream, "%s%s:\n", i ? "\n" : "", row->group);
         group = row->group;
-        print_option(stream, row);
+        char lead[64] = "";
+        if (!page->is_batch)
+            (void)snprintf(lead, sizeof(lead), "%s: ", row->commands);
+        print_option(stream, row, lead);
     }
-    print_option(stream, &help);
+    print_option(stream, &help, "");
+}
+
+static void print_parameters(FILE *stream) {
     (void)fputs("\nSizes are binary: 512M, 4G. Durations: 90s, 30m, 2h.\n"
                 "\nAlignment parameters, for --set:\n",
                 stream);
@@ -161,10 +167,10 @@ static void print_options(FILE *stream) {
 void help_print_page(const struct help_page *page, FILE *stream) {
     (void)fprintf(stream, "registrar %s: %s\n\nUsage:\n%s\n%s\n", page->command, page->meaning,
                   page->usage, page->text);
-    if (page->has_batch_options) {
-        print_options(stream);
-        (void)fputc('\n', stream);
-    }
+    print_options(stream, page);
+    if (page->is_batch)
+        print_parameters(stream);
+    (void)fputc('\n', stream);
     (void)fputs(page->more, stream);
 }
 

@@ -3,16 +3,19 @@
 #ifndef SUPERVISOR_CLI_HELP_H
 #define SUPERVISOR_CLI_HELP_H
 
+#include "supervisor/cli/option_words.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 
 struct help_page {
     const char *command;
-    const char *meaning;    /* one line, for the list of commands */
-    const char *usage;      /* lines */
-    const char *text;       /* paragraphs */
-    bool has_batch_options; /* the options of run and plan are listed */
-    const char *more;       /* sections behind the options, as they are printed */
+    const char *meaning;     /* one line, for the list of commands */
+    const char *usage;       /* lines */
+    const char *text;        /* paragraphs */
+    option_words_row_cb row; /* its options */
+    bool is_batch;           /* run and plan: sizes and alignment parameters belong to it */
+    const char *more;        /* sections behind the options, as they are printed */
 };
 
 /* NULL past the end. */

@@ -29,10 +29,10 @@ static size_t distance(const char *a, const char *b) {
     return rows[n % 3][m];
 }
 
-const char *nearest_word(const char *typed, nearest_word_cb known) {
+const char *nearest_word(const char *typed, const char *const *known) {
     const char *best = NULL, *word = NULL;
     size_t best_distance = FAR;
-    for (size_t i = 0; (word = known(i)); i++) {
+    for (; (word = *known); known++) {
         const size_t d = strlen(typed) >= 2 && strncmp(word, typed, strlen(typed)) == 0
                              ? 1
                              : distance(typed, word);

@@ -2,14 +2,9 @@
 #ifndef SUPERVISOR_CLI_NEAREST_H
 #define SUPERVISOR_CLI_NEAREST_H
 
-#include <stddef.h>
-
-/* The nth of the known words; NULL past the end. */
-typedef const char *(*nearest_word_cb)(size_t n);
-
-/* The nearest known word, or NULL when none is near enough to be meant. Distance: insertions,
- * deletions, replacements and swaps of neighbours (Damerau 1964), at most a third of the word. A
- * word that begins with what was typed counts as near. */
-const char *nearest_word(const char *typed, nearest_word_cb known);
+/* The nearest of the known words (NULL-terminated), or NULL when none is near enough to be meant.
+ * Distance: insertions, deletions, replacements and swaps of neighbours (Damerau 1964), at most a
+ * third of the word. A word that begins with what was typed counts as near. */
+const char *nearest_word(const char *typed, const char *const *known);
 
 #endif

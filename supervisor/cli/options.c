@@ -1,16 +1,14 @@
-/* See options.h. getopt_long takes the words apart; each row of the table below says how one value
- * is checked and where it goes, and --help prints the same rows. */
+/* See options.h. Each row of the table below says how one value is checked and where it goes, and
+ * --help prints the same rows. */
 #include "supervisor/cli/options.h"
 
 #include "common/footprint.h"
 #include "common/names.h"
 #include "common/params.h"
 #include "common/units.h"
-#include "supervisor/cli/nearest.h"
 #include "supervisor/memory/space.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,7 +16,6 @@ enum {
     MAX_JOBS = 1024,
     MAX_THREADS = 256,
     MAX_RETRIES = 100,
-    FIRST_VALUE = 256, /* getopt's code of row 0: out of the way of every letter */
 };
 
 typedef int (*set_cb)(struct options *options, const char *name, const char *text,
@@ -250,123 +247,65 @@ static int set_quiet(struct options *options, const char *name, const char *text
 #define MACHINE "How much of the machine"
 #define PATIENCE "How long to wait"
 #define SHOWN "What is printed"
+#define BOTH "run, plan"
 
 static const struct row rows[] = {
-    {{"out", "OUT", NULL, "folder for the results; made when it is not there", WHAT, 'o'}, set_out},
-    {{"samples", "A,B", "all", "only these sample folders", WHAT, 0}, set_samples},
-    {{"dyes", "X,Y", "all", "only these dyes", WHAT, 0}, set_dyes},
+    {{"out", "OUT", NULL, "folder for the results; made when it is not there", WHAT, 'o', BOTH},
+     set_out},
+    {{"samples", "A,B", "all", "only these sample folders", WHAT, 0, BOTH}, set_samples},
+    {{"dyes", "X,Y", "all", "only these dyes", WHAT, 0, BOTH}, set_dyes},
     {{"skip-missing", NULL, NULL, "go on without requested samples or dyes that are not there",
-      WHAT, 0},
+      WHAT, 0, BOTH},
      set_skip_missing},
     {{"manifest", "FILE", NULL,
-      "a JSON list of pairs and commands in place of RAW; see registrar-manifest(5)", WHAT, 0},
+      "a JSON list of pairs and commands in place of RAW; see registrar-manifest(5)", WHAT, 0,
+      BOTH},
      set_manifest},
     {{"set", "NAME=VALUE", NULL, "an alignment parameter, see below; may be given many times", WHAT,
-      0},
+      0, BOTH},
      set_param},
-    {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0}, set_redo},
-    {{"jobs", "N|auto", "auto", "workers at once", MACHINE, 0}, set_jobs},
-    {{"threads", "N|auto", "auto", "threads of each worker", MACHINE, 0}, set_threads},
+    {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0, BOTH}, set_redo},
+    {{"jobs", "N|auto", "auto", "workers at once", MACHINE, 0, BOTH}, set_jobs},
+    {{"threads", "N|auto", "auto", "threads of each worker", MACHINE, 0, BOTH}, set_threads},
     {{"memory", "SIZE|PERCENT", "all that is available",
-      "for the whole batch; auto keeps to 80 % of it", MACHINE, 0},
+      "for the whole batch; auto keeps to 80 % of it", MACHINE, 0, BOTH},
      set_memory},
-    {{"worker-memory", "SIZE", "512M", "cap that each worker obeys", MACHINE, 0},
+    {{"worker-memory", "SIZE", "512M", "cap that each worker obeys", MACHINE, 0, BOTH},
      set_worker_memory},
-    {{"force", NULL, NULL, "run although the pre-flight refuses", MACHINE, 0}, set_force},
-    {{"timeout", "DURATION", "2h", "for one attempt", PATIENCE, 0}, set_timeout},
-    {{"stall-timeout", "DURATION", "10m", "without any progress", PATIENCE, 0}, set_stall_timeout},
-    {{"retries", "N", "1", "further attempts after a crash, a kill or a stall", PATIENCE, 0},
+    {{"force", NULL, NULL, "run although the pre-flight refuses", MACHINE, 0, BOTH}, set_force},
+    {{"timeout", "DURATION", "2h", "for one attempt", PATIENCE, 0, BOTH}, set_timeout},
+    {{"stall-timeout", "DURATION", "10m", "without any progress", PATIENCE, 0, BOTH},
+     set_stall_timeout},
+    {{"retries", "N", "1", "further attempts after a crash, a kill or a stall", PATIENCE, 0, BOTH},
      set_retries},
-    {{"json", NULL, NULL, "the result as JSON on stdout", SHOWN, 0}, set_json},
-    {{"quiet", NULL, NULL, "no progress on stderr", SHOWN, 'q'}, set_quiet},
+    {{"json", NULL, NULL, "the result as JSON on stdout", SHOWN, 0, BOTH}, set_json},
+    {{"quiet", NULL, NULL, "no progress on stderr", SHOWN, 'q', BOTH}, set_quiet},
 };
 
 const struct option_row *options_row(size_t row) {
     return row < ARRAY_LEN(rows) ? &rows[row].shown : NULL;
 }
 
-static const char *option_name(size_t row) {
-    if (row == ARRAY_LEN(rows))
-        return "help"; /* answered before parsing, but people misspell it like any other */
-    return row < ARRAY_LEN(rows) ? rows[row].shown.name : NULL;
+static int set_option(void *context, size_t n, const char *value, struct failure *failure) {
+    return rows[n].set(context, rows[n].shown.name, value, failure);
 }
 
-static const struct row *find_row(int code) {
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (code == (int)i + FIRST_VALUE || (rows[i].shown.letter && code == rows[i].shown.letter))
-            return &rows[i];
-    return NULL;
-}
-
-/* ---- words ---- */
-
-static void fill_getopt_tables(struct option longs[ARRAY_LEN(rows) + 1],
-                               char shorts[2 * ARRAY_LEN(rows) + 2]) {
-    *shorts++ = ':'; /* tell a missing value from an unknown option */
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const struct option_row *row = &rows[i].shown;
-        longs[i] = (struct option){.name = row->name,
-                                   .has_arg = row->argument ? required_argument : no_argument,
-                                   .val = (int)i + FIRST_VALUE};
-        if (row->letter)
-            *shorts++ = row->letter;
-        if (row->letter && row->argument)
-            *shorts++ = ':';
-    }
-    longs[ARRAY_LEN(rows)] = (struct option){0};
-    *shorts = '\0';
-}
-
-static int refuse_option(const char *command, const char *word, int code, struct failure *failure) {
-    const struct row *row = find_row(code);
-    if (row) /* getopt knows the option: it had a value where none belongs */
-        return failure_set(failure, -EINVAL, "--%s takes no value", row->shown.name);
-    if (code != 0)
+static int set_raw(void *context, const char *word, struct failure *failure) {
+    struct options *options = context;
+    if (options->raw)
         return failure_set(failure, -EINVAL,
-                           "unknown option -%c; registrar %s --help lists all options",
-                           code > ' ' && code < 0x7f ? code : '?', command);
-    CLEANUP_FREE char *typed = names_escape(word);
-    if (!typed)
-        return out_of_memory(failure);
-    typed[strcspn(typed, "=")] = '\0';
-    const char *nearest = nearest_word(typed + 2, option_name);
-    return failure_set(failure, -EINVAL,
-                       "unknown option %.100s;%s%s%s registrar %s --help lists all options", typed,
-                       nearest ? " did you mean --" : "", nearest ? nearest : "",
-                       nearest ? "?" : "", command);
+                           "one raw folder at a time: \"%.200s\" is one too many (a name with "
+                           "spaces needs quotes)",
+                           word);
+    return set_path(&options->raw, "RAW", word, failure);
 }
 
 static int parse_words(int argc, char **argv, struct options *options, struct failure *failure) {
-    struct option longs[ARRAY_LEN(rows) + 1];
-    char shorts[2 * ARRAY_LEN(rows) + 2];
-    fill_getopt_tables(longs, shorts);
-    opterr = 0; /* we speak for ourselves */
-    optind = 0; /* glibc: start anew */
-    int code;
-    while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        if (code == ':') {
-            const struct row *row = find_row(optopt);
-            return failure_set(failure, -EINVAL, "--%s needs a value: --%s %s", row->shown.name,
-                               row->shown.name, row->shown.argument);
-        }
-        const struct row *row = code == '?' ? NULL : find_row(code);
-        if (!row)
-            return refuse_option(argv[0], argv[optind - 1], optopt, failure);
-        int r = row->set(options, row->shown.name, optarg, failure);
-        if (r < 0)
-            return r;
-    }
-    for (; optind < argc; optind++) {
-        if (options->raw)
-            return failure_set(failure, -EINVAL,
-                               "one raw folder at a time: \"%.200s\" is one too many (a name with "
-                               "spaces needs quotes)",
-                               argv[optind]);
-        int r = set_path(&options->raw, "RAW", argv[optind], failure);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    const struct option_words words = {
+        .row = options_row, .set = set_option, .word = set_raw, .context = options};
+    uint32_t given;
+    int r = option_words_parse(argc, argv, &words, &given, failure);
+    return r < 0 ? r : option_words_check(&words, given, "", argv[0], failure);
 }
 
 /* ---- the whole ---- */

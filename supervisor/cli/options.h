@@ -3,6 +3,7 @@
 #define SUPERVISOR_CLI_OPTIONS_H
 
 #include "common/failure.h"
+#include "supervisor/cli/option_words.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,17 +38,7 @@ struct options {
 MUST_USE int options_parse(int argc, char **argv, struct options *ret, struct failure *failure);
 void options_free(struct options *options);
 
-/* One row of the table that parsing, --help and the man page's test share. */
-struct option_row {
-    const char *name;     /* without the dashes */
-    const char *argument; /* "N|auto"; NULL: it takes none */
-    const char *fallback; /* the default in words; NULL: none */
-    const char *meaning;
-    const char *group; /* the heading it stands under */
-    char letter;       /* the short form; 0: none */
-};
-
-/* NULL past the end. Rows of one group are neighbours. */
+/* The options; NULL past the end. */
 const struct option_row *options_row(size_t row);
 
 #endif

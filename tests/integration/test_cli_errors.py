@@ -105,6 +105,40 @@ def _(t):
     expect(marker.exists(), False, "what the good task makes")
 
 
+@test("no option is left unheard: each command takes its own and refuses all others")
+def _(t):
+    t.pair("S1", "DAPI")
+    expect(t.run("run", t.raw, "-o", t.out, "--quiet").returncode, 0, "a run")
+    values = {"ID": "S1/DAPI", "A,B": "S1", "X,Y": "DAPI", "OUT": t.out, "FILE": t.manifest(),
+              "NAME=VALUE": "pad=1", "SIZE|PERCENT": "50%", "SIZE": "1G", "DURATION": "1h",
+              "N|auto": "1", "N": "1"}
+    taken = {}  # (command, ...): {option: its argument}
+    for words in (("run",), ("plan",), ("ledger",)):
+        page = t.run(*words, "--help").stdout.partition("Alignment parameters")[0]
+        taken[words] = dict(re.findall(r"^ +(?:-\w, )?--([a-z-]+) ?(\S*)", page, re.M))
+        del taken[words]["help"]
+    page = t.run("ledger", "--help").stdout
+    for action in ("show", "verify", "csv"):
+        belongs = re.findall(r"--([a-z-]+) ?\S* +((?:\w+, )*\w+): ", page)
+        taken["ledger", action] = {name: taken["ledger",][name] for name, actions in belongs
+                                   if action in actions.split(", ")}
+    del taken["ledger",]
+    options = {name: argument for own in taken.values() for name, argument in own.items()}
+    assert len(options) >= 20, options
+    for words, own in taken.items():
+        for name, argument in sorted(options.items()):
+            value = [values[argument]] if argument else []
+            where = [] if name == "out" else ["-o", t.out]
+            raw = [t.raw] if words[0] != "ledger" and name != "manifest" else []
+            ran = t.run(*words, *raw, *where, f"--{name}", *value)
+            if name in own:
+                assert f"--{name}" not in ran.stderr, ran.stderr
+                continue
+            expect((ran.returncode, ran.stdout), (2, ""), f"{words} --{name}")
+            assert re.search(f"^registrar: (unknown option --{name};|--{name} does not go with )",
+                             ran.stderr), ran.stderr
+
+
 def told_as_json(t, status, *arguments):
     """The error's sentence on stdout, which is also on stderr."""
     ran = t.run(*arguments, "--json")

@@ -54,7 +54,7 @@ def write(t, content):
 @test("verify counts the records of a sound ledger")
 def _(t):
     path = write(t, lines())
-    for arguments in (["-o", t.out], [path], [t.out], ["--output", t.out]):
+    for arguments in (["-o", t.out], [path], [t.out], ["--out", t.out]):
         ran = t.run("ledger", "verify", *arguments)
         expect(ran.returncode, 0, "exit status")
         expect(ran.stdout, f"{path}: 10 records, seq 1 to 10, no damage\n", "stdout")
@@ -213,10 +213,13 @@ def _(t):
     for arguments, said in (
             ([], "show, verify or csv"),
             (["show"], "-o OUT for the run"),
-            (["count", path], "no such action: count"),
+            (["count", path], 'registrar ledger can show, verify or csv, not "count"'),
             (["show", "-o", t.out, path], "not both"),
             (["show", path, path], "one ledger at a time"),
-            (["show", "--frob", path], "--frob"),
+            (["show", "--frob", path], "unknown option --frob; registrar ledger --help lists all"),
+            (["show", "--tsak", "x", path], "did you mean --task?"),
+            (["show", path, "--task"], "--task needs a value: --task ID"),
+            (["csv", path, "--all"], "--all does not go with registrar ledger csv; it is for show"),
             (["show", t.folder / "nowhere.jsonl"], "there is no ledger"),
             (["verify", "-o", t.folder / "nowhere"], "there is no ledger")):
         ran = t.run("ledger", *arguments)

@@ -208,11 +208,6 @@ static void out_without_right(void **state) {
     assert_in("/locked: Permission denied", failure.text);
 }
 
-static const char *word(size_t n) {
-    static const char *const words[] = {"run", "plan", "ledger", "stall-timeout", "timeout"};
-    return n < ARRAY_LEN(words) ? words[n] : NULL;
-}
-
 static void near_words(void **state) {
     (void)state;
     static const struct {
@@ -231,7 +226,9 @@ static void near_words(void **state) {
         {"a-very-long-word-that-nobody-would-ever-type-here", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        const char *nearest = nearest_word(cases[i].typed, word);
+        static const char *const words[] = {"run",           "plan",    "ledger",
+                                            "stall-timeout", "timeout", NULL};
+        const char *nearest = nearest_word(cases[i].typed, words);
         if (cases[i].nearest)
             assert_string_equal(nearest, cases[i].nearest);
         else
