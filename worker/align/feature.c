@@ -10,6 +10,8 @@ enum { TONE_STEPS = 512 };
 static const double LOG_STRETCH = 12; /* k: how much dark structure is raised */
 /* Local deviations below this share of the image's own count as flat ground. */
 static const double FLAT_SHARE = 0.35;
+static const double ROUNDING =
+    1e-10; /* squared: what blurs leave of a constant image is no structure */
 
 void feature_tone(const struct survey *survey, float *pixels, size_t count) {
     float table[TONE_STEPS + 2];
@@ -42,7 +44,7 @@ int feature_local(float *pixels, int width, int height, const struct feature_sca
     r = bridge_blur(scratch, width, height, scales->local, scratch, failure);
     if (r < 0)
         return r;
-    float flat = (float)(FLAT_SHARE * FLAT_SHARE * power / (double)count) + 1e-12F;
+    float flat = (float)(FLAT_SHARE * FLAT_SHARE * power / (double)count + ROUNDING);
     for (size_t i = 0; i < count; i++)
         pixels[i] /= sqrtf(scratch[i] + flat);
     return 0;

@@ -1,17 +1,23 @@
 /* Global search: where could the post image lie in the pre image at all?
  *
- * Both images, reduced to SEARCH_SIDE_PX, as local features (feature.h) with half-whitened spectra
- * (each divided by the root of its magnitude: between plain and phase-only correlation, Horner &
- * Gianino 1984), are correlated at every rotation and magnification asked for, all shifts at once
- * by Fourier transform. The same is done with the pre image mirrored, which no turning of a slide
- * can produce: its best score is what chance can reach, or a warning that one image is mirrored.
+ * Several kinds of evidence propose places; none of them decides, that is the referee's business.
+ * Correlation (correlator.h): both images, reduced to SEARCH_SWEEP_SIDE_PX, are correlated at every
+ * rotation and magnification asked for; the best places are improved at SEARCH_SIDE_PX. The same
+ * is done with the pre image mirrored, which no turning of a slide can produce: its best score is
+ * what chance can reach, or a warning that one image is mirrored. The other kinds stand in
+ * evidence.h. Whatever proposed a place, its score is the correlation of the features there.
  */
 #ifndef WORKER_ALIGN_SEARCH_H
 #define WORKER_ALIGN_SEARCH_H
 
 #include "worker/align/align.h"
 
-enum { SEARCH_SIDE_PX = 144, SEARCH_MAX_HYPOTHESES = 16, SEARCH_LEAST_SIDE_PX = 96 };
+enum {
+    SEARCH_SIDE_PX = 144,
+    SEARCH_SWEEP_SIDE_PX = 80,
+    SEARCH_MAX_HYPOTHESES = 16,
+    SEARCH_LEAST_SIDE_PX = 96,
+};
 
 struct search_hypothesis {
     double score; /* normalised correlation of the features, at most 1 */
@@ -26,7 +32,9 @@ struct search_result {
     char reason[256];                  /* why there is nothing to search; else "" */
 };
 
-/* Reads a search checkpoint. */
+/* The search checkpoint. */
+MUST_USE int search_write(const struct search_result *result, json_t **ret,
+                          struct failure *failure);
 MUST_USE int search_read(const json_t *checkpoint, struct search_result *ret,
                          struct failure *failure);
 
