@@ -114,9 +114,17 @@ static void *draw(void *context) {
     return NULL;
 }
 
-/* Places in the tissue (post px) that both images show. */
+/* The true place in pre of a post pixel: the bend is one of the scene as pre sees it. */
+static void true_place(const struct request *request, const struct matrix *map, double x, double y,
+                       double *ret_x, double *ret_y) {
+    if (request->bend.amplitude != 0.0)
+        bend_undo(&request->bend, x, y, &x, &y);
+    matrix_apply(map, x, y, ret_x, ret_y);
+}
+
+/* Places in the tissue (post px) that both images show, and where these are in pre. */
 static json_t *tissue_points(const struct request *request, const struct scene *scene,
-                             const struct matrix *map) {
+                             const struct matrix *map, json_t *ret_places) {
     json_t *points = json_array();
     double step_x = request->layout.width / (double)TRUTH_POINTS_A_SIDE;
     double step_y = request->layout.height / (double)TRUTH_POINTS_A_SIDE;
@@ -126,11 +134,12 @@ static json_t *tissue_points(const struct request *request, const struct scene *
         double y = floor((row + 0.5) * step_y);
         double px;
         double py;
-        matrix_apply(map, x, y, &px, &py);
+        true_place(request, map, x, y, &px, &py);
         if ((scene->has_tissue && scene_outline(scene, x, y) < 0.0) || px < 0.0 || py < 0.0 ||
             px > request->pre_width - 1.0 || py > request->pre_height - 1.0)
             continue;
         (void)json_array_append_new(points, json_pack("[f,f]", x, y));
+        (void)json_array_append_new(ret_places, json_pack("[f,f]", px, py));
     }
     return points;
 }
@@ -138,13 +147,16 @@ static json_t *tissue_points(const struct request *request, const struct scene *
 static int write_truth(const struct request *request, const struct matrix *map,
                        const struct scene *scene, const char *path, struct failure *failure) {
     const double *m = map->m;
+    json_t *places = json_array();
+    json_t *points = tissue_points(request, scene, map, places);
     CLEANUP_JSON json_t *truth = json_pack(
-        "{s:i, s:s, s:b, s:[[f,f,f],[f,f,f],[f,f,f]], s:[i,i], s:[i,i], s:f, s:I, s:o}", "version",
-        1, "kind", request_kind_name(request->kind), "alignable", request->kind == PAIR_ALIGNABLE,
-        "post_to_pre", m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8], "pre_size",
-        (int)request->pre_width, (int)request->pre_height, "post_size", (int)request->layout.width,
-        (int)request->layout.height, "gain", request->gain, "seed", (json_int_t)request->seed,
-        "tissue_points", tissue_points(request, scene, map));
+        "{s:i, s:s, s:b, s:[[f,f,f],[f,f,f],[f,f,f]], s:[i,i], s:[i,i], s:f, s:I, s:f, s:o, s:o}",
+        "version", 1, "kind", request_kind_name(request->kind), "alignable",
+        request->kind == PAIR_ALIGNABLE, "post_to_pre", m[0], m[1], m[2], m[3], m[4], m[5], m[6],
+        m[7], m[8], "pre_size", (int)request->pre_width, (int)request->pre_height, "post_size",
+        (int)request->layout.width, (int)request->layout.height, "gain", request->gain, "seed",
+        (json_int_t)request->seed, "bend", request->bend.amplitude, "tissue_points", points,
+        "pre_points", places);
     if (!truth)
         return failure_set(failure, -ENOMEM, "%s: out of memory", path);
     return atomic_file_write_json(path, truth, failure);
@@ -204,6 +216,7 @@ static int generate(const struct request *request, struct failure *failure) {
         return failure_set(failure, -ENOMEM, "out of memory");
     struct matrix map = true_map(request);
     set_up_views(request, &map, &pre, &post);
+    pre.view.bend = request->bend;
     r = draw_both(&pre, &post, failure);
     return r < 0 ? r : write_truth(request, &map, &pre.scene, truth, failure);
 }

@@ -16,7 +16,8 @@ struct block {
     double origin_x, origin_y; /* scene place that u and v count from: the block's centre */
     double radius;             /* scene px: no pixel lies further from there */
     double magnification;      /* image px per scene px, at most */
-    struct matrix from_scene;  /* scene to block pixels */
+    struct matrix from_scene;  /* scene to block pixels; with a bend: nearly so */
+    double strain;             /* of the bend: how nearly */
     float u[BLOCK_AREA], v[BLOCK_AREA];
     float sum[BLOCK_AREA]; /* of the splats */
     float mask[BLOCK_AREA];
@@ -29,12 +30,22 @@ static void place_block(struct block *block, const struct view *view, int x0, in
     double cx = (block->width - 1) / 2.0;
     double cy = (block->height - 1) / 2.0;
     matrix_apply(&to_scene, cx, cy, &block->origin_x, &block->origin_y);
+    if (view->bend.amplitude != 0.0) {
+        double x = block->origin_x;
+        double y = block->origin_y;
+        bend_apply(&view->bend, x, y, &block->origin_x, &block->origin_y);
+        struct matrix unbend = {{1, 0, x - block->origin_x, 0, 1, y - block->origin_y, 0, 0, 1}};
+        block->from_scene = matrix_then(unbend, block->from_scene);
+        block->strain = bend_strain(&view->bend);
+    }
     block->radius = 0.0;
     for (int y = 0; y < block->height; y++)
         for (int x = 0; x < block->width; x++) {
             double sx;
             double sy;
             matrix_apply(&to_scene, x, y, &sx, &sy);
+            if (view->bend.amplitude != 0.0)
+                bend_apply(&view->bend, sx, sy, &sx, &sy);
             block->u[y * RENDER_BLOCK_PX + x] = (float)(sx - block->origin_x);
             block->v[y * RENDER_BLOCK_PX + x] = (float)(sy - block->origin_y);
             block->radius = fmax(block->radius, hypot(sx - block->origin_x, sy - block->origin_y));
@@ -138,7 +149,9 @@ static void paint_splat(struct block *block, enum splat_kind kind, const struct 
     double px;
     double py;
     matrix_apply(&block->from_scene, (double)splat->x, (double)splat->y, &px, &py);
-    double half = reach * block->magnification + 1.0;
+    /* a splat lies at most its reach and the radius away: so far does the strain displace it */
+    double slack = block->strain * (2.0 * reach + block->radius) / (1.0 - block->strain);
+    double half = (reach + slack) * block->magnification + 1.0;
     int left = clamp_to(px - half, block->width);
     int right = clamp_to(px + half + 1.0, block->width);
     int top = clamp_to(py - half, block->height);

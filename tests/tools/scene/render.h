@@ -2,6 +2,7 @@
 #ifndef TESTS_TOOLS_SCENE_RENDER_H
 #define TESTS_TOOLS_SCENE_RENDER_H
 
+#include "tests/tools/scene/bend.h"
 #include "tests/tools/scene/matrix.h"
 #include "tests/tools/scene/scene.h"
 
@@ -11,6 +12,7 @@ enum { RENDER_BLOCK_PX = 64 };
 struct view {
     const struct scene *scene;
     struct matrix to_scene; /* pixels in the order on disk to the scene's frame */
+    struct bend bend;       /* applied after that */
     double exposure;        /* brightness is multiplied by it */
     double gamma, offset;   /* then raised to gamma, and offset added */
     double blur;            /* px: standard deviation of the optics' blur */

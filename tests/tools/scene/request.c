@@ -29,6 +29,8 @@ static const struct {
     {"shear", "x gains this share of y", offsetof(struct request, shear), -1, 1},
     {"perspective", "change of scale over half the width", offsetof(struct request, perspective),
      -0.5, 0.5},
+    {"bend", "amplitude of a smooth deformation, px", offsetof(struct request, bend_px), 0, 1000},
+    {"bend-waves", "of it, along the longer side", offsetof(struct request, bend_waves), 0.1, 20},
     {"gain", "brightness of post over that of pre", offsetof(struct request, gain), 0.01, 100},
     {"gamma", "of the post image", offsetof(struct request, gamma), 0.1, 10},
     {"offset", "added to the post image, share of full scale", offsetof(struct request, offset),
@@ -206,6 +208,13 @@ static int check_combination(struct request *request, struct failure *failure) {
         return failure_set(failure, -EINVAL,
                            "--compression jpeg: takes --bits 8 and a --rows-per-strip that 16 "
                            "divides");
+    double longer = layout->width > layout->height ? layout->width : layout->height;
+    struct bend bend = {request->bend_px, request->bend_waves / longer};
+    if (bend_strain(&bend) > 0.5)
+        return failure_set(failure, -EINVAL,
+                           "--bend %g --bend-waves %g: stretches by more than half",
+                           request->bend_px, request->bend_waves);
+    request->bend = bend;
     if (layout->planar && layout->colour == IMAGE_GREY)
         return failure_set(failure, -EINVAL, "--planar: takes --rgb or --bright-field");
     return 0;
@@ -218,6 +227,7 @@ int request_parse(int argc, char **argv, struct request *ret, struct failure *fa
         .gain = 1,
         .gamma = 1,
         .noise = 0.01,
+        .bend_waves = 1.5,
         .bits = 8,
         .rows_per_strip = 64,
         .orientation = 1,

@@ -25,7 +25,9 @@ struct request {
     double seed, rotation_deg, scale, shear, perspective, gain, gamma, offset, noise, read_noise,
         photons, blur_px, blur_pre_px, objects_share, missing_share, missing_pre_share, bits,
         rows_per_strip, orientation;
-    double shift_x, shift_y; /* px */
+    double bend_px, bend_waves; /* waves along the longer side */
+    double shift_x, shift_y;    /* px */
+    struct bend bend;           /* made of bend_px and bend_waves */
     enum pair_kind kind;
     enum scene_kind scene;
     bool torn;                      /* what is missing is one piece, not holes */
