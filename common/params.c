@@ -25,7 +25,7 @@ struct row {
 static const char *const model_names[] = {
     [PARAMS_MODEL_AUTO] = "auto",     [PARAMS_MODEL_SIMILARITY] = "similarity",
     [PARAMS_MODEL_AFFINE] = "affine", [PARAMS_MODEL_HOMOGRAPHY] = "homography",
-    [PARAMS_MODEL_COUNT] = NULL,
+    [PARAMS_MODEL_GRID] = "grid",     [PARAMS_MODEL_COUNT] = NULL,
 };
 
 static const char *const interpolation_names[] = {
@@ -44,7 +44,7 @@ static const struct row rows[] = {
     {"scale_min", VALUE_NUMBER, "0.8", 0.1, 10, NULL, "smallest magnification searched"},
     {"scale_max", VALUE_NUMBER, "1.25", 0.1, 10, NULL, "largest magnification searched"},
     {"model", VALUE_CHOICE, "\"auto\"", 0, 0, model_names,
-     "the map: auto, similarity, affine or homography"},
+     "the map: auto, similarity, affine, homography or grid"},
     {"interpolation", VALUE_CHOICE, "\"cubic\"", 0, 0, interpolation_names,
      "how pixels are resampled: nearest, linear, cubic or lanczos"},
     {"max_residual", VALUE_NUMBER, "2.0", 0.01, 1000, NULL,

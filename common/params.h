@@ -19,6 +19,7 @@ enum params_model {
     PARAMS_MODEL_SIMILARITY,
     PARAMS_MODEL_AFFINE,
     PARAMS_MODEL_HOMOGRAPHY,
+    PARAMS_MODEL_GRID,
     PARAMS_MODEL_COUNT
 };
 enum params_interpolation {

@@ -2,6 +2,7 @@
 #include "worker/align/refine.h"
 
 #include "worker/align/feature.h"
+#include "worker/align/ladder.h"
 #include "worker/align/referee.h"
 #include "worker/memory/tracked.h"
 
@@ -13,22 +14,12 @@ enum {
     FIRST_REACH_PX = 16, /* of the referee's level */
     SECOND_REACH_PX = 8,
     LEAST_CELLS = 160, /* per level: half of them are for judging */
-    MOST_TILES = 160,  /* fitted per level */
-    CROSS_FOLDS = 5,
-    LATTICE_STEPS = 4,     /* per cell of a grid, where folds are looked for */
-    FREE_TILES = 4,        /* a fit brings about so many into agreement by itself */
+    MOST_TILES = 160,  /* fitted per level, */
+    GRID_TILES = 400,  /* and once more for a grid; smaller ones where there are fewer */
+    LEAST_TILE_PX = 48,
     MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */
 };
 static const uint64_t CACHE_BYTES = 12 << 20; /* of each thread's reader of each image */
-
-static const double PI = 3.14159265358979323846;
-static const double CHANCE_LIMIT = 1e-6;  /* a fit less likely by accident is believed */
-static const double INLIER_PX = 5;        /* of the level: farther off counts as wrong */
-static const double CLEARLY_FALLS = 0.93; /* residuals of left-out tiles, for a higher model */
-static const double CLEARLY_PX = 0.004;
-static const double TRUNCATE = 3; /* times the median: larger residuals count as this */
-/* Areas may be magnified this much beyond what the scales allow. */
-static const double AREA_MARGIN = 1.15, LEAST_AREA = 0.5, MOST_AREA = 2;
 
 struct refinery {
     const struct align_context *context;
@@ -43,44 +34,6 @@ static void refinery_cleanup(struct refinery *refinery) {
     thumbnail_free(&refinery->texture);
     tiles_crew_close(refinery->crew);
     json_decref(refinery->levels);
-}
-
-const char *refine_model_name(const struct transform *transform, enum fit_model model) {
-    return transform_has_grid(transform) ? "grid" : fit_model_name(model);
-}
-
-static bool map_is_plausible(const struct map *map, double least, double most, double width,
-                             double height) {
-    for (int corner = 0; corner < 4; corner++) {
-        double x = corner & 1 ? width - 1 : 0, y = corner & 2 ? height - 1 : 0;
-        double area = map_det(map, x, y);
-        /* the denominator must not change sign inside the image */
-        double w = map->h[6] * x + map->h[7] * y + map->h[8];
-        if (!(w > 0.25) || !(area >= least && area <= most))
-            return false;
-    }
-    return true;
-}
-
-/* No fold, and no part magnified far otherwise than the whole: on a lattice finer than the grid. */
-static bool grid_is_plausible(const struct transform *transform, double width, double height) {
-    double whole = map_det(&transform->map, 0, 0);
-    double step = transform->grid.step / LATTICE_STEPS;
-    for (double y = 0; y < height - 1 + step; y += step)
-        for (double x = 0; x < width - 1 + step; x += step) {
-            double part = transform_det(transform, x, y) / whole;
-            if (!(part >= LEAST_AREA && part <= MOST_AREA))
-                return false;
-        }
-    return true;
-}
-
-bool refine_is_plausible(const struct transform *transform, const struct params *params,
-                         double width, double height) {
-    double least = fmax(LEAST_AREA, params->scale_min * params->scale_min / AREA_MARGIN);
-    double most = fmin(MOST_AREA, params->scale_max * params->scale_max * AREA_MARGIN);
-    return map_is_plausible(&transform->map, least, most, width, height) &&
-           (!transform_has_grid(transform) || grid_is_plausible(transform, width, height));
 }
 
 static bool plausible(const struct refinery *refinery, const struct map *map) {
@@ -100,133 +53,24 @@ static size_t gather_matches(const struct tiles_grid *grid, const struct tile_sh
     return n;
 }
 
-/* Mean residual of matches that each model was fitted without, large ones truncated. */
-static double cross_cost(const struct fit_match *matches, size_t count, enum fit_model model,
-                         const struct map *start, double cut_px, double *scratch) {
-    fit_cross_residuals(matches, count, model, start, CROSS_FOLDS, scratch);
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += fmin(scratch[i], cut_px) / (double)count;
-    return sum;
-}
-
-/* The model that params ask for, or the lowest one that those above do not clearly beat. */
-static enum fit_model choose_model(const struct refinery *refinery, const struct fit_match *matches,
-                                   size_t count, const struct map *start, double *scratch) {
-    switch (refinery->context->params->model) {
-    case PARAMS_MODEL_SIMILARITY:
-        return FIT_SIMILARITY;
-    case PARAMS_MODEL_AFFINE:
-        return FIT_AFFINE;
-    case PARAMS_MODEL_HOMOGRAPHY:
-        return FIT_HOMOGRAPHY;
-    case PARAMS_MODEL_AUTO:
-    case PARAMS_MODEL_COUNT:
-        break;
-    }
-    fit_cross_residuals(matches, count, FIT_AFFINE, start, CROSS_FOLDS, scratch);
-    double cut_px = TRUNCATE * fit_quantile(scratch, count, 0.5);
-    enum fit_model best = FIT_SIMILARITY;
-    double cost = cross_cost(matches, count, best, start, cut_px, scratch);
-    for (enum fit_model model = FIT_AFFINE; model < FIT_MODEL_COUNT; model++) {
-        if (count < 4 * fit_least_matches(model))
-            break;
-        double next = cross_cost(matches, count, model, start, cut_px, scratch);
-        if (next < CLEARLY_FALLS * cost - CLEARLY_PX) {
-            best = model;
-            cost = next;
-        }
-    }
-    return best;
-}
-
-struct level_fit {
-    struct map map;
-    enum fit_model model;
-    bool credible; /* more tiles agree than accident allows */
-    size_t tiles, inliers;
-    double median_px; /* residual of the fitted tiles, px of the level */
-};
-
-/* How a level's tiles were looked for. */
-struct level_search {
-    int level, reach_px;
-};
-
-/* px of the level: farther off counts as wrong. Well below the reach, or all would be right. */
-static double inlier_px(const struct level_search *search) {
-    return fmin(INLIER_PX, search->reach_px / 3.0);
-}
-
-/* Whether so many tiles can lie near one map by accident. */
-static bool is_credible(const struct level_search *search, size_t count, size_t agreeing) {
-    double share = inlier_px(search) / (2.0 * search->reach_px + 1);
-    double chance = PI * share * share;
-    /* fitting itself brings a few tiles into agreement */
-    int earned = (int)agreeing - FREE_TILES;
-    return fit_binomial_tail((int)count, earned, chance) < CHANCE_LIMIT;
-}
-
-/* The chosen model's map, or a lower model's where that one is not plausible. */
-static struct map fit_chosen(const struct refinery *refinery, const struct fit_match *matches,
-                             size_t count, const struct map *similarity, double *scratch,
-                             enum fit_model *ret_model) {
-    enum fit_model model = choose_model(refinery, matches, count, similarity, scratch);
-    for (; model > FIT_SIMILARITY; model--) {
-        struct map map;
-        if (fit_polish(matches, count, model, similarity, &map) == 0 && plausible(refinery, &map)) {
-            *ret_model = model;
-            return map;
-        }
-    }
-    *ret_model = FIT_SIMILARITY;
-    return *similarity;
-}
-
-/* matches are reordered: those that count come first. */
-static int fit_level(const struct refinery *refinery, struct fit_match *matches, size_t count,
-                     const struct level_search *search, struct level_fit *ret,
-                     struct failure *failure) {
-    struct level_fit fit = {.tiles = count};
-    CLEANUP_TRACKED double *scratch = tracked_alloc(count + 1, sizeof(*scratch), "residuals");
-    if (!scratch)
-        return failure_set(failure, -ENOMEM, "no memory for %zu residuals", count);
-    struct fit_options options = {.model = FIT_SIMILARITY,
-                                  .inlier_px = ldexp(inlier_px(search), search->level),
-                                  .seed = refinery->context->params->seed};
-    struct map similarity;
-    if (fit_run(matches, count, &options, &similarity) == 0) {
-        size_t n = 0; /* what the similarity explains, and a little more: models may bend */
-        for (size_t i = 0; i < count; i++)
-            if (fit_residual(&matches[i], &similarity) < 2 * options.inlier_px)
-                matches[n++] = matches[i];
-        fit.map = fit_chosen(refinery, matches, n, &similarity, scratch, &fit.model);
-        for (size_t i = 0; i < n; i++) {
-            scratch[i] = fit_residual(&matches[i], &fit.map);
-            fit.inliers += scratch[i] < options.inlier_px;
-        }
-        fit.median_px = ldexp(fit_quantile(scratch, n, 0.5), -search->level);
-        fit.credible = plausible(refinery, &fit.map) && is_credible(search, count, fit.inliers);
-    }
-    *ret = fit;
-    return 0;
-}
-
 /* Which tiles a level is refined on. */
 struct level_plan {
     int level;
     bool overlap;
     enum tiles_parity parity;
     struct tiles_span progress;
+    size_t most_tiles; /* of one parity */
+    int tile_px;       /* 0: as large as leaves enough of them */
 };
 
 static int note_level(struct refinery *refinery, const struct level_plan *plan,
-                      const struct tiles_grid *grid, const struct level_fit *fit,
+                      const struct tiles_grid *grid, const struct ladder_fit *fit,
                       struct failure *failure) {
-    json_t *entry =
-        json_pack("{s:i,s:i,s:I,s:I,s:f,s:s,s:b}", "level", plan->level, "tile_px", grid->size,
-                  "tiles", (json_int_t)fit->tiles, "inliers", (json_int_t)fit->inliers, "median_px",
-                  fit->median_px, "model", fit_model_name(fit->model), "credible", fit->credible);
+    json_t *entry = json_pack(
+        "{s:i,s:i,s:I,s:I,s:f,s:f,s:f,s:s,s:b}", "level", plan->level, "tile_px", grid->size,
+        "tiles", (json_int_t)fit->tiles, "inliers", (json_int_t)fit->inliers, "median_px",
+        fit->median_px, "map_cost", fit->map_cost, "grid_cost", fit->grid_cost, "model",
+        refine_model_name(&fit->transform, fit->model), "credible", fit->credible);
     if (json_array_append_new(refinery->levels, entry) < 0)
         return failure_set(failure, -ENOMEM, "no memory for the refinement's result");
     return 0;
@@ -237,9 +81,10 @@ static int note_level(struct refinery *refinery, const struct level_plan *plan,
 static int refine_level(struct refinery *refinery, const struct level_plan *plan,
                         struct refine_result *result, bool *ret_credible, struct failure *failure) {
     struct tiles_choice choice = {.level = plan->level,
+                                  .size = plan->tile_px,
                                   .least_cells = LEAST_CELLS,
                                   .overlap = plan->overlap,
-                                  .most_tiles = MOST_TILES,
+                                  .most_tiles = plan->most_tiles,
                                   .transform = &result->transform};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
     int r =
@@ -253,6 +98,9 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
                 grid.cells[n++] = grid.cells[i];
         grid.count = n;
     }
+    if (plan->tile_px && grid.count < GRID_TILES / 2 && grid.size / 2 >= LEAST_TILE_PX &&
+        tiles_quarter(&grid) < 0)
+        return failure_set(failure, -ENOMEM, "no memory for %zu cells", 4 * grid.count);
     CLEANUP_TRACKED struct tile_shift *shifts =
         tracked_alloc(grid.count + 1, sizeof(*shifts), "tiles");
     CLEANUP_TRACKED struct fit_match *matches =
@@ -265,15 +113,20 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
     if (r < 0)
         return r;
     size_t count = gather_matches(&grid, shifts, &result->transform, plan->parity, matches);
-    struct level_search search = {plan->level, how.reach_px};
-    struct level_fit fit = {0};
-    r = fit_level(refinery, matches, count, &search, &fit, failure);
+    struct ladder_request request = {.params = refinery->context->params,
+                                     .width = refinery->post.layout.width,
+                                     .height = refinery->post.layout.height,
+                                     .level = plan->level,
+                                     .reach_px = how.reach_px,
+                                     .start = &result->transform};
+    struct ladder_fit fit;
+    r = ladder_climb(matches, count, &request, &fit, failure);
     if (r < 0)
         return r;
-    if (plan->level == 0 && !plan->overlap)
+    if (plan->level == 0 && !plan->overlap && !plan->tile_px)
         result->tile_px = grid.size;
     if (fit.credible) {
-        result->transform = (struct transform){.map = fit.map};
+        result->transform = fit.transform;
         result->model = fit.model;
     }
     *ret_credible = fit.credible;
@@ -406,9 +259,9 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
     while ((longer >> middle) > MIDDLE_SIDE_PX)
         middle++;
     middle = middle == 1 ? 2 : middle; /* level 1 costs as much to read as level 0 */
-    const struct level_plan plans[] = {{top, true, TILES_BOTH, {0.4, 0.45}},
-                                       {middle, false, TILES_BOTH, {0.45, 0.6}},
-                                       {0, false, TILES_EVEN, {0.6, 1}}};
+    const struct level_plan plans[] = {{top, true, TILES_BOTH, {0.4, 0.45}, MOST_TILES, 0},
+                                       {middle, false, TILES_BOTH, {0.45, 0.6}, MOST_TILES, 0},
+                                       {0, false, TILES_EVEN, {0.6, 0.8}, MOST_TILES, 0}};
     bool credible = true;
     for (size_t i = 0; i < ARRAY_LEN(plans) && credible; i++) {
         if (i == 1 && (middle == 0 || middle >= top))
@@ -417,7 +270,11 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
         if (r < 0)
             return r;
     }
-    return 0;
+    if (!credible || !transform_has_grid(&result->transform))
+        return 0;
+    /* a field has more to be told, and through it tiles are seen undistorted */
+    const struct level_plan again = {0, false, TILES_EVEN, {0.8, 1}, GRID_TILES, result->tile_px};
+    return refine_level(refinery, &again, result, &credible, failure);
 }
 
 static int describe(struct refinery *refinery, const struct refine_result *result,

@@ -211,6 +211,23 @@ int tiles_choose(const struct thumbnail *texture, const struct survey *pre,
     return 0;
 }
 
+int tiles_quarter(struct tiles_grid *grid) {
+    struct tiles_cell *cells = tracked_alloc(4 * grid->count + 1, sizeof(*cells), "cells");
+    if (!cells)
+        return -ENOMEM;
+    int half = grid->size / 2;
+    for (size_t i = 0; i < 4 * grid->count; i++) {
+        cells[i] = grid->cells[i / 4];
+        cells[i].x += i % 2 ? half : 0;
+        cells[i].y += i % 4 / 2 ? half : 0;
+    }
+    tracked_free(grid->cells);
+    grid->cells = cells;
+    grid->count *= 4;
+    grid->size = half;
+    return 0;
+}
+
 void tiles_free(struct tiles_grid *grid) {
     tracked_free(grid->cells);
     *grid = (struct tiles_grid){0};

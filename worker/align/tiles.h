@@ -44,6 +44,9 @@ MUST_USE int tiles_choose(const struct thumbnail *texture, const struct survey *
                           struct tiles_grid *ret, struct failure *failure);
 void tiles_free(struct tiles_grid *grid);
 
+/* Cuts every cell into four. -ENOMEM leaves the grid as it was. */
+MUST_USE int tiles_quarter(struct tiles_grid *grid);
+
 /* The benches of all threads. Borrows pair. */
 struct tiles_crew;
 MUST_USE int tiles_crew_open(const struct tile_pair *pair, struct tiles_crew **ret,
