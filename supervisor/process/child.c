@@ -1,6 +1,7 @@
 /* See child.h. The order at the end matters: while the leader is a zombie its number, and so its
  * group's, cannot be given anew; so the group is killed first, then the leader is reaped, then the
- * rest is looked for. fd 3 ends when its last holder is gone.
+ * rest is looked for: in its control group, which tells whom to kill, and among our own children,
+ * for what died must be reaped. fd 3 ends when its last holder is gone.
  */
 #include "supervisor/process/child.h"
 
@@ -30,7 +31,8 @@ struct child {
     void *context;
     struct report_stream *stream;
     struct spawned process;
-    int report_fd; /* -1: it said its last word, or was given up */
+    struct cgroup_leaf *leaf; /* owns; NULL: none, or removed */
+    int report_fd;            /* -1: it said its last word, or was given up */
     bool exited;
     bool swept; /* nothing of it is left, or it was given up */
     bool over;
@@ -83,6 +85,7 @@ const char *child_breach(const struct child *child) { return report_stream_breac
 
 static void release(struct child *child) {
     report_stream_close(child->stream);
+    cgroup_leaf_close(child->leaf);
     free(child);
 }
 
@@ -119,6 +122,16 @@ static void finish(struct child *child) {
     child->callbacks.over(child->context, &child->end);
 }
 
+/* Returns how many are still in its control group; without one, 0. */
+static int clear_leaf(struct child *child) {
+    if (!child->leaf || cgroup_leaf_remove(child->leaf) != -EBUSY) {
+        cgroup_leaf_close(STEAL_PTR(child->leaf)); /* what else refused: it goes with the tree */
+        return 0;
+    }
+    const int seen = cgroup_leaf_kill(child->leaf);
+    return seen > 0 ? seen : 1; /* the last one is just going */
+}
+
 static void sweep(struct child *child);
 
 static void on_sweep_timer(uv_timer_t *timer) { sweep(timer->data); }
@@ -126,16 +139,21 @@ static void on_sweep_timer(uv_timer_t *timer) { sweep(timer->data); }
 static void sweep(struct child *child) {
     pid_t one = 0;
     int64_t since_ms = clock_monotonic_ms() - child->ended_ms;
-    int found = child->swept ? 0
-                             : orphans_sweep(child->host->orphans, child->process.pid,
-                                             since_ms < CHILD_EARLY_MS, &one);
+    int found = child->swept ? 0 : clear_leaf(child);
+    if (!child->swept)
+        found += orphans_sweep(child->host->orphans, child->process.pid, since_ms < CHILD_EARLY_MS,
+                               &one);
     child->swept = found == 0;
     if (child->swept)
         child_listen(child); /* all writers should be gone: hear the rest now */
     bool give_up = since_ms >= CHILD_GIVE_UP_MS;
     if (give_up && !child->swept) {
-        (void)snprintf(child->end.left_behind, sizeof(child->end.left_behind),
-                       "%d process(es) that do not die, pid %d among them", found, (int)one);
+        if (one > 0)
+            (void)snprintf(child->end.left_behind, sizeof(child->end.left_behind),
+                           "%d process(es) that do not die, pid %d among them", found, (int)one);
+        else
+            (void)snprintf(child->end.left_behind, sizeof(child->end.left_behind),
+                           "%d process(es) in its control group that do not die", found);
         child->swept = true;
     }
     if (give_up && child->report_fd >= 0) {
@@ -164,6 +182,8 @@ static void on_ended(uv_poll_t *handle, int status, int events) {
     if (spawn_reap(child->process.pidfd, &child->end.exit) < 0)
         /* somebody else reaped it: how it ended nobody can tell, so not well */
         child->end.exit = (struct spawn_exit){.code = CLD_EXITED, .status = CHILD_UNKNOWN_STATUS};
+    if (child->leaf)
+        cgroup_leaf_read(child->leaf, &child->end.cgroup);
     child->exited = true;
     child->ended_ms = clock_monotonic_ms();
     close_watched(&child->exit_poll, &child->process.pidfd);
@@ -196,6 +216,10 @@ static void on_report(uv_poll_t *handle, int status, int events) {
     struct child *child = handle->data;
     child_listen(child);
     finish(child);
+}
+
+int child_look(const struct child *child, struct cgroup_leaf_usage *ret) {
+    return child->leaf ? cgroup_leaf_look(child->leaf, ret) : -ENODATA;
 }
 
 /* ---- the beginning ---- */
@@ -238,8 +262,37 @@ static int start_process(struct child *child, const struct child_request *reques
         .report_fd = write_end,
         .oom_score_adj = request->oom_score_adj,
         .files = &child->host->files,
+        .has_cgroup = child->leaf != NULL,
+        .cgroup_fd = child->leaf ? cgroup_leaf_clone_fd(child->leaf) : -1,
+        .cgroup_procs_fd = child->leaf ? cgroup_leaf_procs_fd(child->leaf) : -1,
     };
     return spawn_start(&spawn, &child->process, failure);
+}
+
+static void drop_leaf(struct child *child) {
+    if (child->leaf)
+        (void)!cgroup_leaf_remove(child->leaf); /* else it goes with the tree */
+    cgroup_leaf_close(STEAL_PTR(child->leaf));
+}
+
+/* A task that cannot have its group runs without: that is told, and is better than not to run. */
+static int start_in_leaf(struct child *child, const struct child_request *request,
+                         struct failure *failure) {
+    struct failure refusal = {0};
+    char *told = child->end.cgroup_error;
+    if (child->host->tree && cgroup_leaf_open(child->host->tree, request->memory_limit_bytes,
+                                              &child->leaf, &refusal) < 0)
+        (void)snprintf(told, CHILD_CGROUP_ERROR_BYTES, "%.*s", CHILD_CGROUP_ERROR_BYTES - 1,
+                       refusal.text);
+    int r = start_process(child, request, failure);
+    if (r == 0 && child->process.cgroup_error < 0)
+        (void)snprintf(told, CHILD_CGROUP_ERROR_BYTES, "it could not enter its control group: %s",
+                       strerror(-child->process.cgroup_error));
+    if (r < 0 || child->process.cgroup_error < 0)
+        drop_leaf(child);
+    if (child->leaf)
+        cgroup_leaf_entered(child->leaf);
+    return r;
 }
 
 /* libuv's own set-up can fail only for lack of memory or descriptors; then the process just started
@@ -290,7 +343,7 @@ int child_start(struct child_host *host, const struct child_request *request,
         .pause_ms = CHILD_FIRST_PAUSE_MS,
     };
     int r = child->stream
-                ? start_process(child, request, failure)
+                ? start_in_leaf(child, request, failure)
                 : failure_set_errno(failure, -ENOMEM, "cannot start %s", request->argv[0]);
     if (r == 0) {
         r = start_watching(child, request->token, failure);
@@ -315,8 +368,11 @@ void child_terminate(struct child *child) {
 }
 
 void child_kill(struct child *child) {
-    if (!child->exited)
-        (void)kill(-child->process.pid, SIGKILL);
+    if (child->exited)
+        return;
+    (void)kill(-child->process.pid, SIGKILL);
+    if (child->leaf)
+        (void)cgroup_leaf_kill(child->leaf); /* what is missed goes after the leader */
 }
 
 void child_close(struct child *child) {

@@ -30,9 +30,9 @@ enum {
 
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
 
-enum step { STEP_ORPHANED, STEP_DESCRIPTORS, STEP_FOLDER, STEP_EXECUTE };
+enum step { STEP_ORPHANED, STEP_CGROUP, STEP_DESCRIPTORS, STEP_FOLDER, STEP_EXECUTE };
 
-/* What the child says when it does not get to exec. */
+/* What the child says when it does not get to exec; or, STEP_CGROUP, before it does. */
 struct complaint {
     int step;
     int error;
@@ -45,6 +45,8 @@ struct plan {
     int null_fd;
     int complaint_fd;
     pid_t parent;
+    bool enters_cgroup; /* the child does, by itself */
+    bool born_in_cgroup;
 };
 
 static const char *path_of(const char *const *envp) {
@@ -122,6 +124,18 @@ static int place_descriptors(struct plan *plan) {
     return 0;
 }
 
+/* Not in its group is no reason not to run: the parent is told, and decides. */
+static void enter_cgroup(const struct plan *plan) {
+    ssize_t n;
+    do {
+        n = write(plan->request->cgroup_procs_fd, "0", 1); /* the writer */
+    } while (n < 0 && errno == EINTR);
+    if (n == 1)
+        return;
+    struct complaint complaint = {STEP_CGROUP, n < 0 ? errno : EIO};
+    (void)!write(plan->complaint_fd, &complaint, sizeof(complaint)); /* a pipe that is empty */
+}
+
 __attribute__((noreturn)) static void complain(const struct plan *plan, enum step step, int error) {
     struct complaint complaint = {step, error};
     (void)!write(plan->complaint_fd, &complaint, sizeof(complaint)); /* nobody left to tell */
@@ -134,6 +148,8 @@ __attribute__((noreturn)) static void become(struct plan *plan) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != plan->parent)
         complain(plan, STEP_ORPHANED, ESRCH);
     reset_signals();
+    if (plan->enters_cgroup)
+        enter_cgroup(plan);
     if (request->oom_score_adj > 0)
         raise_oom_score(request->oom_score_adj);
     int r = place_descriptors(plan);
@@ -165,24 +181,47 @@ static int open_pidfd(pid_t pid) {
     return fd < 0 ? -errno : fd;
 }
 
-/* Returns the pid, or a negative errno. */
-static int clone_child(struct plan *plan, int *ret_pidfd) {
+/* One try. cgroup_fd -1: born in our own group. */
+static int clone_once(struct plan *plan, int cgroup_fd, int *ret_pidfd) {
     int pidfd = -1;
+    size_t size = CLONE_ARGS_SIZE_VER0; /* known to every kernel that has clone3 */
     struct clone_args args = {
         .flags = CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
     };
-    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    if (cgroup_fd >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (__u64)cgroup_fd;
+        size = sizeof(args);
+    }
+    pid_t pid = (pid_t)syscall(SYS_clone3, &args, size);
     if (pid == 0)
         become(plan);
-    if (pid > 0) {
-        *ret_pidfd = pidfd;
-        return pid;
-    }
-    if (errno != ENOSYS && errno != EPERM && errno != EINVAL && errno != EOPNOTSUPP)
+    if (pid < 0)
         return -errno;
+    *ret_pidfd = pidfd;
+    return pid;
+}
 
+/* Returns the pid, or a negative errno. */
+static int clone_child(struct plan *plan, int *ret_pidfd) {
+    const struct spawn_request *request = plan->request;
+    pid_t pid = -ENOSYS;
+    if (request->has_cgroup && request->cgroup_fd >= 0)
+        pid = clone_once(plan, request->cgroup_fd, ret_pidfd);
+    plan->born_in_cgroup = pid >= 0;
+    if (pid >= 0)
+        return pid;
+    /* EOPNOTSUPP, EBUSY, EACCES, E2BIG, EINVAL: whatever it is, the group may have refused it */
+    plan->enters_cgroup = request->has_cgroup && request->cgroup_procs_fd >= 0;
+    pid = clone_once(plan, -1, ret_pidfd);
+    if (pid >= 0)
+        return pid;
+    if (pid != -ENOSYS && pid != -EPERM && pid != -EINVAL && pid != -EOPNOTSUPP)
+        return pid;
+
+    int pidfd;
     pid = fork(); /* clone3 is hidden from us: an old kernel, or a container's filter */
     if (pid == 0)
         become(plan);
@@ -210,6 +249,7 @@ static int explain(const struct complaint *complaint, const struct spawn_request
         return failure_set(failure, code, "cannot start %s: its parent is gone", program);
     case STEP_DESCRIPTORS:
         return failure_set_errno(failure, code, "cannot start %s: no descriptors for it", program);
+    case STEP_CGROUP: /* not the end; see hear */
     case STEP_EXECUTE:
         break;
     }
@@ -232,13 +272,19 @@ static int explain(const struct complaint *complaint, const struct spawn_request
     return failure_set_errno(failure, code, "cannot start %s", program);
 }
 
-/* End of file: exec worked. A complaint: it did not, and the child is reaped here. */
-static int hear(int fd, int pidfd, const struct spawn_request *request, struct failure *failure) {
+/* End of file: exec worked. A complaint: it did not, and the child is reaped here; one about the
+ * group alone is noted. */
+static int hear(int fd, int pidfd, const struct spawn_request *request, int *ret_cgroup_error,
+                struct failure *failure) {
     struct complaint complaint;
     ssize_t n;
-    do {
+    for (;;) {
         n = read(fd, &complaint, sizeof(complaint));
-    } while (n < 0 && errno == EINTR);
+        if (n == sizeof(complaint) && complaint.step == STEP_CGROUP)
+            *ret_cgroup_error = -complaint.error;
+        else if (n >= 0 || errno != EINTR)
+            break;
+    }
     if (n == 0)
         return 0;
     siginfo_t info;
@@ -270,7 +316,11 @@ int spawn_start(const struct spawn_request *request, struct spawned *ret, struct
         return failure_set_errno(failure, -errno, "cannot start %s: no pipe", program);
     CLEANUP_CLOSE int heard_fd = ends[0];
     CLEANUP_CLOSE int complaint_fd = ends[1];
-    struct plan plan = {request, candidates, null_fd, complaint_fd, getpid()};
+    struct plan plan = {.request = request,
+                        .candidates = candidates,
+                        .null_fd = null_fd,
+                        .complaint_fd = complaint_fd,
+                        .parent = getpid()};
 
     claim_children();
     /* No handler of ours may run in the child: libuv's would write into our own signal pipe. */
@@ -286,13 +336,19 @@ int spawn_start(const struct spawn_request *request, struct spawned *ret, struct
         return failure_set_errno(failure, pid, "cannot start %s: no new process", program);
 
     (void)close(STEAL_FD(complaint_fd)); /* or the end of file would never come */
-    int r = hear(heard_fd, pidfd, request, failure);
+    int cgroup_error = 0;
+    if (request->has_cgroup && !plan.born_in_cgroup && !plan.enters_cgroup)
+        cgroup_error = -EBADF; /* no way into it was given */
+    int r = hear(heard_fd, pidfd, request, &cgroup_error, failure);
     if (r < 0)
         return r;
     struct proc_read_stat stat = {0};
     /* without /proc it stays 0: such a child is not known again after our death */
     (void)!proc_read_stat(PROC_READ_ROOT, pid, &stat);
-    *ret = (struct spawned){.pid = pid, .pidfd = STEAL_FD(pidfd), .start_ticks = stat.start_ticks};
+    *ret = (struct spawned){.pid = pid,
+                            .pidfd = STEAL_FD(pidfd),
+                            .start_ticks = stat.start_ticks,
+                            .cgroup_error = cgroup_error};
     return 0;
 }
 

@@ -2,7 +2,8 @@
  *
  * The child leads its own session, dies with its parent (PR_SET_PDEATHSIG SIGKILL, then a getppid
  * check), has default signal handlers and an empty mask, and inherits exactly the descriptors
- * named. Where clone3 is refused (ENOSYS, EPERM) fork and pidfd_open do the same. Source: clone(2),
+ * named. Where clone3 is refused (ENOSYS, EPERM) fork and pidfd_open do the same; where only its
+ * CLONE_INTO_CGROUP is, the child writes itself into cgroup.procs before exec. Source: clone(2),
  * pidfd_open(2), waitid(2); linux-facts: the raw waitid has a fifth argument, the rusage.
  */
 #ifndef SUPERVISOR_PROCESS_SPAWN_H
@@ -10,6 +11,7 @@
 
 #include "common/failure.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -22,12 +24,16 @@ struct spawn_request {
     int report_fd;                      /* becomes fd 3; -1: none */
     int oom_score_adj;                  /* raised to this; 0: as the parent's */
     const struct rlimit *files;         /* its limit of open files; NULL: as the parent's */
+    bool has_cgroup;                    /* it starts in a control group: */
+    int cgroup_fd;                      /* its folder, for CLONE_INTO_CGROUP; -1: v1 */
+    int cgroup_procs_fd; /* its cgroup.procs, for a child that has to write itself; -1: none */
 };
 
 struct spawned {
     pid_t pid;
     int pidfd;            /* caller owns; O_CLOEXEC */
     uint64_t start_ticks; /* /proc/PID/stat field 22: with the pid it names the process for good */
+    int cgroup_error;     /* negative errno: it runs, but outside the control group; 0: inside */
 };
 
 struct spawn_exit {

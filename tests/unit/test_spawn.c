@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -12,8 +13,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 /* cmocka wants setjmp, stdarg and stddef first */
 #include <cmocka.h>
@@ -170,7 +174,7 @@ static void signalled_through_the_pidfd(void **state) {
 }
 
 /* In a process of its own: clone3 answers as in a container that hides it. */
-static int without_clone3(int error) {
+static int refuse_clone3(int error) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
@@ -178,8 +182,14 @@ static int without_clone3(int error) {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const struct sock_fprog program = {ARRAY_LEN(code), code};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+                   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0
+               ? -errno
+               : 0;
+}
+
+static int without_clone3(int error) {
+    if (refuse_clone3(error) < 0)
         return 100;
     const char *argv[] = {"sh", "-c", "exit 9", NULL};
     const struct spawn_request request = {.argv = argv,
@@ -208,6 +218,100 @@ static void falls_back_to_fork(void **state) {
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 9);
     }
+}
+
+/* The ways into a group that do not need one: the folder is none, so CLONE_INTO_CGROUP is refused;
+ * a file takes what the child writes of itself; and it runs even where that is refused too. */
+static void falls_back_to_writing_itself(void **state) {
+    (void)state;
+    int file = memfd_create("cgroup.procs", MFD_CLOEXEC);
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct {
+        int cgroup_fd, procs_fd, error;
+    } rows[] = {{folder, file, 0},       {-1, file, 0},        {-1, full, -ENOSPC},
+                {folder, full, -ENOSPC}, {-1, folder, -EBADF}, {folder, -1, -EBADF},
+                {-1, -1, -EBADF}};
+    int entered = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *argv[] = {"sh", "-c", "exit 9", NULL};
+        const struct spawn_request request = {.argv = argv,
+                                              .envp = (const char *const *)environ,
+                                              .stdin_fd = -1,
+                                              .stdout_fd = -1,
+                                              .stderr_fd = -1,
+                                              .report_fd = -1,
+                                              .has_cgroup = true,
+                                              .cgroup_fd = rows[i].cgroup_fd,
+                                              .cgroup_procs_fd = rows[i].procs_fd};
+        struct spawned child;
+        struct failure failure;
+        struct spawn_exit end;
+        assert_int_equal(spawn_start(&request, &child, &failure), 0);
+        assert_int_equal(child.cgroup_error, rows[i].error);
+        wait_for_end(child.pidfd, &end);
+        assert_int_equal(end.status, 9);
+        entered += rows[i].error == 0;
+    }
+    char text[8];
+    assert_int_equal(pread(file, text, sizeof(text), 0), entered); /* "00" */
+    (void)close(file);
+    (void)close(full);
+    (void)close(folder);
+}
+
+/* A folder of the v2 hierarchy takes the child as it is born; with clone3 refused it goes in by
+ * itself. No controller is needed for that. */
+static void is_born_in_its_group(void **state) {
+    (void)state;
+    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    char folder[64] = "";
+    for (size_t i = 0; i < ARRAY_LEN(mounts) && !folder[0]; i++) {
+        struct statfs system;
+        (void)snprintf(folder, sizeof(folder), "%s/registrar-test-%d", mounts[i], (int)getpid());
+        if (statfs(mounts[i], &system) < 0 || system.f_type != CGROUP2_SUPER_MAGIC ||
+            mkdir(folder, 0755) < 0)
+            folder[0] = '\0';
+    }
+    if (!folder[0])
+        skip(); /* no root of v2 that we may write */
+    char name[128], wanted[80];
+    (void)snprintf(name, sizeof(name), "%s/cgroup.procs", folder);
+    (void)snprintf(wanted, sizeof(wanted), "0::/registrar-test-%d\n", (int)getpid());
+    for (int refuse = 0; refuse < 2; refuse++) {
+        int ends[2];
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        const pid_t pid = fork();
+        if (pid == 0) {
+            const char *argv[] = {"grep", "^0::", "/proc/self/cgroup", NULL};
+            const struct spawn_request request = {.argv = argv,
+                                                  .envp = (const char *const *)environ,
+                                                  .stdin_fd = -1,
+                                                  .stdout_fd = ends[1],
+                                                  .stderr_fd = -1,
+                                                  .report_fd = -1,
+                                                  .has_cgroup = true,
+                                                  .cgroup_fd = open(folder, O_RDONLY | O_CLOEXEC),
+                                                  .cgroup_procs_fd =
+                                                      open(name, O_WRONLY | O_CLOEXEC)};
+            struct spawned child;
+            struct spawn_exit end;
+            if ((refuse && refuse_clone3(ENOSYS) < 0) || spawn_start(&request, &child, NULL) < 0 ||
+                child.cgroup_error != 0)
+                _exit(1);
+            wait_for_end(child.pidfd, &end);
+            _exit(end.status);
+        }
+        (void)close(ends[1]);
+        char text[80] = "";
+        int status;
+        assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+        assert_string_equal(text, wanted);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        (void)close(ends[0]);
+    }
+    assert_int_equal(rmdir(folder), 0);
 }
 
 /* A parent that is killed takes its child along. */
@@ -248,6 +352,8 @@ int main(void) {
         cmocka_unit_test(refusals),
         cmocka_unit_test(signalled_through_the_pidfd),
         cmocka_unit_test(falls_back_to_fork),
+        cmocka_unit_test(falls_back_to_writing_itself),
+        cmocka_unit_test(is_born_in_its_group),
         cmocka_unit_test(dies_with_its_parent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

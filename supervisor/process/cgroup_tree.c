@@ -1,0 +1,168 @@
+/* See cgroup_tree.h. The order matters on v2: processes out, then the controller on; and at the end
+ * the controller off, then the processes in again ("no internal processes", cgroups(7)). */
+#include "supervisor/process/cgroup_tree.h"
+
+#include "common/names.h"
+#include "supervisor/memory/kernel_file.h"
+#include "supervisor/process/cgroup_group.h"
+#include "supervisor/process/proc_read.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { TREE_CLEAR_MS = 3000 };
+
+static const char prefix[] = "registrar-";
+
+struct cgroup_tree {
+    enum cgroup_level_kind kind;
+    char *given;      /* owned: the folder of the group that we were started in */
+    char *folder;     /* owned: of our own */
+    char *supervisor; /* owned: where we are, on v2; NULL: where we were */
+    bool enabled;     /* we passed on the memory controller of the given group */
+    uint64_t count;
+};
+
+enum cgroup_level_kind cgroup_tree_kind(const struct cgroup_tree *tree) { return tree->kind; }
+
+const char *cgroup_tree_folder(const struct cgroup_tree *tree) { return tree->folder; }
+
+uint64_t cgroup_tree_next(struct cgroup_tree *tree) { return ++tree->count; }
+
+static int move_self(const char *folder) {
+    return cgroup_group_write(folder, "cgroup.procs", "0"); /* the writer's whole process */
+}
+
+static bool passes_memory_on(const char *folder) {
+    char text[KERNEL_FILE_BYTES];
+    if (!kernel_file_read(folder, "cgroup.subtree_control", text, sizeof(text)))
+        return false;
+    char *rest = text;
+    for (const char *word = strsep(&rest, " \n"); word; word = strsep(&rest, " \n"))
+        if (strcmp(word, "memory") == 0)
+            return true;
+    return false;
+}
+
+static int divide(struct cgroup_tree *tree, bool is_root) {
+    int r = 0;
+    if (!is_root) {
+        CLEANUP_FREE char *supervisor = names_format("%s/supervisor", tree->folder);
+        if (!supervisor)
+            return -ENOMEM;
+        if (mkdir(supervisor, 0755) < 0)
+            return -errno;
+        r = move_self(supervisor);
+        if (r < 0)
+            return r;
+        tree->supervisor = STEAL_PTR(supervisor);
+    }
+    if (!passes_memory_on(tree->given)) {
+        r = cgroup_group_write(tree->given, "cgroup.subtree_control", "+memory");
+        /* what the root passes on others may have come to count on: that stays */
+        tree->enabled = r == 0 && !is_root;
+    }
+    if (r == 0)
+        r = cgroup_group_write(tree->folder, "cgroup.subtree_control", "+memory");
+    return r;
+}
+
+int cgroup_tree_open(const struct cgroup_level *level, const char *ledger_id,
+                     struct cgroup_tree **ret, struct failure *failure) {
+    struct proc_read_stat self = {0};
+    /* without /proc the ticks are 0, and a later start takes no such pid for alive */
+    (void)!proc_read_stat(PROC_READ_ROOT, getpid(), &self);
+    struct cgroup_tree *tree = calloc(1, sizeof(*tree));
+    if (!tree)
+        return failure_set_errno(failure, -ENOMEM, "no control group for the tasks");
+    tree->kind = level->kind;
+    tree->given = strdup(level->folder);
+    tree->folder = names_format("%s/%s%s-%d-%" PRIu64, level->folder, prefix, ledger_id,
+                                (int)getpid(), self.start_ticks);
+    int r = tree->given && tree->folder ? 0 : -ENOMEM;
+    if (r == 0 && mkdir(tree->folder, 0755) < 0)
+        r = -errno;
+    if (r < 0) {
+        r = failure_set_errno(failure, r, "no control group for the tasks can be made in %s",
+                              level->folder);
+        free(STEAL_PTR(tree->folder)); /* not ours to remove */
+    } else if (level->kind == CGROUP_LEVEL_V2) {
+        r = divide(tree, level->is_root);
+        if (r < 0)
+            r = failure_set_errno(failure, r, "the control group %s cannot be divided",
+                                  level->folder);
+    } else {
+        /* Where somebody switched the killer off, a task at its limit would hang. Leaves inherit
+         * it; a kernel that refuses has it on. */
+        (void)!cgroup_group_write(tree->folder, "memory.oom_control", "0");
+    }
+    if (r < 0) {
+        cgroup_tree_close(tree);
+        return r;
+    }
+    *ret = tree;
+    return 0;
+}
+
+/* Whatever cannot be done here the next start finds again by its name. */
+void cgroup_tree_close(struct cgroup_tree *tree) {
+    if (!tree)
+        return;
+    int killed = 0;
+    if (tree->supervisor) {
+        (void)!cgroup_group_write(tree->folder, "cgroup.subtree_control", "-memory");
+        if (tree->enabled)
+            (void)!cgroup_group_write(tree->given, "cgroup.subtree_control", "-memory");
+        (void)!move_self(tree->given);
+    }
+    if (tree->folder)
+        (void)!cgroup_group_clear(tree->folder, TREE_CLEAR_MS, &killed);
+    free(tree->given);
+    free(tree->folder);
+    free(tree->supervisor);
+    free(tree);
+}
+
+/* ---- what the dead left ---- */
+
+/* "registrar-<ledger id>-<pid>-<ticks>" of a process that is no more? */
+static bool is_leftover(const char *name, const char *ledger_id) {
+    const size_t length = strlen(ledger_id);
+    int pid, used = 0;
+    uint64_t ticks;
+    struct proc_read_stat stat;
+    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
+        return false;
+    name += sizeof(prefix) - 1;
+    if (strncmp(name, ledger_id, length) != 0 ||
+        sscanf(name + length, "-%d-%" SCNu64 "%n", &pid, &ticks, &used) != 2 ||
+        name[length + (size_t)used] != '\0')
+        return false;
+    return proc_read_stat(PROC_READ_ROOT, pid, &stat) < 0 || stat.start_ticks != ticks;
+}
+
+static void close_folder(DIR **folder) {
+    if (*folder)
+        (void)closedir(*folder); /* it was only read */
+}
+
+int cgroup_tree_clear_leftovers(const struct cgroup_level *level, const char *recorded,
+                                const char *ledger_id) {
+    int killed = 0;
+    const char *slash = recorded ? strrchr(recorded, '/') : NULL;
+    if (slash && is_leftover(slash + 1, ledger_id))
+        (void)!cgroup_group_clear(recorded, TREE_CLEAR_MS, &killed); /* a later start tries again */
+    CLEANUP(close_folder) DIR *given = level->folder[0] ? opendir(level->folder) : NULL;
+    const struct dirent *entry = NULL;
+    while (given && (entry = readdir(given))) {
+        if (!is_leftover(entry->d_name, ledger_id))
+            continue;
+        CLEANUP_FREE char *folder = names_format("%s/%s", level->folder, entry->d_name);
+        if (folder)
+            (void)!cgroup_group_clear(folder, TREE_CLEAR_MS, &killed);
+    }
+    return killed;
+}
