@@ -85,12 +85,47 @@ static bool is_crash(int number) {
     return false;
 }
 
+/* ---- what the control group's counters say ---- */
+
+/* How many of its processes the kernel killed for want of memory. */
+static uint64_t oom_victims(const struct verdict_facts *facts) {
+    const struct verdict_cgroup *cgroup = &facts->cgroup;
+    return cgroup->level && cgroup->oom_kill_after > cgroup->oom_kill_before
+               ? cgroup->oom_kill_after - cgroup->oom_kill_before
+               : 0;
+}
+
+static bool at_own_limit(const struct verdict_facts *facts) {
+    const struct verdict_cgroup *cgroup = &facts->cgroup;
+    return cgroup->limit_bytes > 0 && cgroup->oom_after > cgroup->oom_before;
+}
+
+/* "the kernel killed it at its memory limit of 1.0 GiB": the common part of two sentences. */
+static void describe_oom(const struct verdict_facts *facts, const char *whom, char *text,
+                         size_t size) {
+    char limit[UNITS_TEXT_BYTES];
+    (void)units_format_size(facts->cgroup.limit_bytes, limit);
+    if (at_own_limit(facts))
+        (void)snprintf(text, size, "the kernel killed %s at its memory limit of %s", whom, limit);
+    else
+        (void)snprintf(text, size,
+                       "the kernel killed %s because the machine, or a control group above, ran "
+                       "out of memory",
+                       whom);
+}
+
 /* Fills why with a clause: what speaks for or against a shortage of memory. */
 static bool likely_oom(const struct verdict_facts *facts, char *why, size_t size) {
     char available[UNITS_TEXT_BYTES], peak[UNITS_TEXT_BYTES];
     (void)units_format_size(facts->memory_available_bytes, available);
     (void)units_format_size(facts->peak_rss_bytes, peak);
-    if (facts->oom_counter_known && facts->oom_kills_after > facts->oom_kills_before) {
+    const bool has_group = facts->cgroup.level != NULL;
+    if (oom_victims(facts) > 0) { /* not this death, but one of its processes */
+        describe_oom(facts, "a process of it", why, size);
+        return true;
+    }
+    if (!has_group && facts->oom_counter_known &&
+        facts->oom_kills_after > facts->oom_kills_before) {
         (void)snprintf(why, size,
                        "the kernel's out-of-memory killer struck %llu time(s) while it ran, and it "
                        "had %s",
@@ -108,7 +143,12 @@ static bool likely_oom(const struct verdict_facts *facts, char *why, size_t size
                        available, peak);
         return true;
     }
-    if (facts->oom_counter_known)
+    if (has_group)
+        (void)snprintf(why, size,
+                       "the kernel counts no out-of-memory kill in its control group and %s were "
+                       "available",
+                       available);
+    else if (facts->oom_counter_known)
         (void)snprintf(why, size,
                        "the kernel's out-of-memory counter did not move and %s were available",
                        available);
@@ -143,6 +183,35 @@ static void judge_result(const struct verdict_facts *facts, struct verdict_judge
         say(ret, "%s", facts->result_reason);
     else if (ret->verdict != VERDICT_OK)
         say(ret, "the worker gave no reason; see its log");
+}
+
+/* A limit that was exceeded, or a machine that ran short: the kernel counted it in this attempt's
+ * own group. */
+static void judge_oom(const struct verdict_facts *facts, struct verdict_judgement *ret) {
+    char text[256], peak[UNITS_TEXT_BYTES];
+    const bool as_a_whole = by_signal(facts);
+    const char *in = told(facts->stage) ? ", in stage " : "";
+    const char *stage = told(facts->stage) ? facts->stage : "";
+    ret->verdict = at_own_limit(facts) ? VERDICT_OOM_LIMIT : VERDICT_OOM_MACHINE;
+    describe_oom(facts, as_a_whole ? "it" : "a process of it", text, sizeof(text));
+    (void)units_format_size(facts->peak_rss_bytes, peak);
+    if (!as_a_whole)
+        say(ret, "%s%s%s; it then exited with status %d", text, in, stage, facts->status);
+    else if (ret->verdict == VERDICT_OOM_MACHINE)
+        say(ret, "%s%s%s; it had %s", text, in, stage, peak);
+    else
+        say(ret, "%s%s%s", text, in, stage);
+}
+
+/* A parent that waits for ever for a child that the kernel killed: say so. */
+static void add_victims(const struct verdict_facts *facts, struct verdict_judgement *ret) {
+    char text[256];
+    const size_t used = strlen(ret->reason);
+    if (oom_victims(facts) == 0)
+        return;
+    describe_oom(facts, "a process of it", text, sizeof(text));
+    (void)snprintf(ret->reason + used, sizeof(ret->reason) - used, "; before that, %s", text);
+    names_drop_half(ret->reason);
 }
 
 /* How it went after registrar had asked, for the end of the sentence. */
@@ -180,6 +249,7 @@ static void judge_stopped(const struct verdict_facts *facts, struct verdict_judg
             told(facts->breach) ? facts->breach : "broke the protocol");
         break;
     }
+    add_victims(facts, ret);
 }
 
 static void judge_signal(const struct verdict_facts *facts, struct verdict_judgement *ret) {
@@ -261,6 +331,9 @@ static void judge(const struct verdict_facts *facts, struct verdict_judgement *r
         judge_result(facts, ret);
     } else if (facts->stop != VERDICT_STOP_NONE) {
         judge_stopped(facts, ret);
+    } else if (oom_victims(facts) > 0 && !clean &&
+               (!by_signal(facts) || facts->status == SIGKILL)) {
+        judge_oom(facts, ret);
     } else if (by_signal(facts)) {
         judge_signal(facts, ret);
     } else if (facts->is_command) {
@@ -302,12 +375,37 @@ static void put_memory(json_t *evidence, const struct verdict_facts *facts) {
     bool likely = likely_oom(facts, why, sizeof(why));
     put(evidence, "likely_oom", json_boolean(likely));
     put_text(evidence, "why", why);
+}
+
+static void put_machine(json_t *evidence, const struct verdict_facts *facts) {
+    json_t *machine = json_object();
     if (facts->oom_counter_known) {
-        put_bytes(evidence, "oom_kills_before", facts->oom_kills_before);
-        put_bytes(evidence, "oom_kills_after", facts->oom_kills_after);
+        put_bytes(machine, "oom_kill_before", facts->oom_kills_before);
+        put_bytes(machine, "oom_kill_after", facts->oom_kills_after);
     }
-    put_bytes(evidence, "memory_available_bytes", facts->memory_available_bytes);
-    put_bytes(evidence, "memory_total_bytes", facts->memory_total_bytes);
+    put_bytes(machine, "memory_available_bytes", facts->memory_available_bytes);
+    put_bytes(machine, "memory_total_bytes", facts->memory_total_bytes);
+    put(evidence, "machine", machine);
+}
+
+static void put_cgroup(json_t *evidence, const struct verdict_facts *facts) {
+    const struct verdict_cgroup *cgroup = &facts->cgroup;
+    json_t *object = NULL;
+    if (!cgroup->level) {
+        put_text(evidence, "cgroup_error", facts->cgroup_error);
+        return;
+    }
+    object = json_object();
+    put_text(object, "level", cgroup->level);
+    if (cgroup->limit_bytes > 0)
+        put_bytes(object, "limit_bytes", cgroup->limit_bytes);
+    put_bytes(object, "oom_before", cgroup->oom_before);
+    put_bytes(object, "oom_after", cgroup->oom_after);
+    put_bytes(object, "oom_kill_before", cgroup->oom_kill_before);
+    put_bytes(object, "oom_kill_after", cgroup->oom_kill_after);
+    if (cgroup->peak_bytes > 0)
+        put_bytes(object, "peak_bytes", cgroup->peak_bytes);
+    put(evidence, "cgroup", object);
 }
 
 static json_t *make_evidence(const struct verdict_facts *facts, enum verdict verdict) {
@@ -333,8 +431,11 @@ static json_t *make_evidence(const struct verdict_facts *facts, enum verdict ver
     put_text(evidence, "error_cause", facts->error_cause);
     put_text(evidence, "breach", facts->breach);
     put_text(evidence, "left_behind", facts->left_behind);
+    put_cgroup(evidence, facts);
     if (verdict == VERDICT_KILLED)
         put_memory(evidence, facts);
+    if (verdict == VERDICT_KILLED || verdict == VERDICT_OOM_LIMIT || verdict == VERDICT_OOM_MACHINE)
+        put_machine(evidence, facts);
     return evidence;
 }
 

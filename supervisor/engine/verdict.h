@@ -2,7 +2,9 @@
  *
  * The facts are kept beside the verdict in the ledger, so that a person can check the judgement.
  * SIGKILL alone proves nothing: who sent it is told by what registrar itself did and by the
- * kernel's counters.
+ * kernel's counters, before and after. Those of the attempt's own control group decide where it had
+ * one: a kill for want of memory that is not counted there was not the kernel's. Without a group
+ * the machine's one counter makes it likely or not, no more.
  *
  * In order: a result with exit 0 stands, even when it came in the grace period after a limit. Then
  * what registrar did decides (it stopped the attempt, so whatever the exit looks like is its own
@@ -17,6 +19,10 @@
  *   - Breaking the protocol, a result with a nonzero exit, exit 0 without a result, and a program
  *     that cannot be started are "failed" with cause "environment": another try may go better.
  *   - A command's report lines count as progress only; its exit status decides alone.
+ *   - A task of which the kernel killed a process for want of memory, and whose leader then exits
+ *     with a status that is not 0, died of that too (cgroup v1 kills one process, not the group). A
+ *     leader that exits 0 had made up for it, and is ok.
+ *   - The limit of a group above the attempt's own is the machine's shortage: "oom-machine".
  */
 #ifndef SUPERVISOR_ENGINE_VERDICT_H
 #define SUPERVISOR_ENGINE_VERDICT_H
@@ -32,7 +38,7 @@ enum verdict {
     VERDICT_DOUBTFUL,
     VERDICT_TIMEOUT,
     VERDICT_STALLED,
-    VERDICT_OOM_LIMIT,   /* needs a memory cgroup per task */
+    VERDICT_OOM_LIMIT,   /* needs a control group per task */
     VERDICT_OOM_MACHINE, /* likewise */
     VERDICT_KILLED,
     VERDICT_CRASHED,
@@ -59,6 +65,15 @@ enum verdict_result {
     VERDICT_RESULT_COUNT
 };
 
+/* The counters of an attempt's control group (process/cgroup_leaf.h tells what they mean). */
+struct verdict_cgroup {
+    const char *level;    /* "v1", "v2"; NULL: it had no group, nothing below counts */
+    uint64_t limit_bytes; /* 0: none */
+    uint64_t oom_before, oom_after;
+    uint64_t oom_kill_before, oom_kill_after;
+    uint64_t peak_bytes; /* page cache included; 0: unknown */
+};
+
 /* Strings are borrowed; NULL or "" where there is nothing to tell. */
 struct verdict_facts {
     bool is_command;
@@ -78,10 +93,12 @@ struct verdict_facts {
     const char *stage;                      /* the last that was reported */
     const char *left_behind;                /* processes that could not be ended */
 
-    bool oom_counter_known;
-    uint64_t oom_kills_before, oom_kills_after; /* /proc/vmstat oom_kill */
-    uint64_t memory_total_bytes;                /* 0: unknown */
-    uint64_t memory_available_bytes;            /* just after it ended */
+    struct verdict_cgroup cgroup;
+    const char *cgroup_error; /* why it had none although it should have */
+    bool oom_counter_known;   /* the machine's, /proc/vmstat oom_kill: */
+    uint64_t oom_kills_before, oom_kills_after;
+    uint64_t memory_total_bytes;     /* 0: unknown */
+    uint64_t memory_available_bytes; /* just after it ended */
     uint64_t peak_rss_bytes;
 };
 

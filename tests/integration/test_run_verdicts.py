@@ -61,7 +61,7 @@ def _(t):
     expect(t.attempts("S/first-signal-11"), ["crashed", "ok"], "a crash, then ok")
     killed = end_of(t, "S/signal-9")["evidence"]
     expect(killed["likely_oom"], False, "likely_oom")
-    expect_in("counter did not move", killed["why"], "why")
+    expect_in("out-of-memory", killed["why"], "why")  # of its group or of the machine
     expect(killed["signal"], "SIGKILL", "the raw evidence")
     expect(t.leftovers(), [], "processes left")
 

@@ -15,6 +15,15 @@
 #define SIGNALLED(n) .code = CLD_KILLED, .status = (n)
 #define PLENTY                                                                                     \
     .oom_counter_known = true, .memory_total_bytes = 16 * GIB, .memory_available_bytes = 8 * GIB
+/* the control group's counters: how often at the limit, how many killed */
+#define GROUP(limit, hits, victims)                                                                \
+    .cgroup = {.level = "v2",                                                                      \
+               .limit_bytes = (limit),                                                             \
+               .oom_before = 3,                                                                    \
+               .oom_after = 3 + (hits),                                                            \
+               .oom_kill_before = 1,                                                               \
+               .oom_kill_after = 1 + (victims),                                                    \
+               .peak_bytes = GIB}
 #define TIMED_OUT .stop = VERDICT_STOP_TIMEOUT, .limit_ms = 90000, .sent_term = true
 #define STALLED .stop = VERDICT_STOP_STALL, .limit_ms = 600000, .sent_term = true
 #define CANCELLED .stop = VERDICT_STOP_USER, .user = "ada (Ctrl-C)", .sent_term = true
@@ -215,6 +224,78 @@ static const struct row rows[] = {
      "",
      "SIGKILL from elsewhere, not likely for lack of memory",
      "\"result\": \"aligned\""},
+    /* out of memory: the control group's own counters, and nothing less */
+    {{SIGNALLED(SIGKILL), PLENTY, GROUP(GIB, 1, 1), .stage = "warp"},
+     VERDICT_OOM_LIMIT,
+     "",
+     "the kernel killed it at its memory limit of 1.0 GiB, in stage warp",
+     "\"cgroup\": {\"level\": \"v2\", \"limit_bytes\": 1073741824, \"oom_before\": 3, "
+     "\"oom_after\": 4, \"oom_kill_before\": 1, \"oom_kill_after\": 2, \"peak_bytes\": "
+     "1073741824}, \"machine\": {\"oom_kill_before\": 0, \"oom_kill_after\": 0, "
+     "\"memory_available_bytes\": 8589934592, \"memory_total_bytes\": 17179869184}"},
+    {{SIGNALLED(SIGKILL), PLENTY, GROUP(GIB, 0, 1), .peak_rss_bytes = GIB / 2},
+     VERDICT_OOM_MACHINE,
+     "",
+     "the kernel killed it because the machine, or a control group above, ran out of memory; it "
+     "had 512 MiB",
+     "\"oom_kill_after\": 2"},
+    {{SIGNALLED(SIGKILL), PLENTY, GROUP(0, 0, 1)},
+     VERDICT_OOM_MACHINE,
+     "",
+     "the kernel killed it because the machine, or a control group above, ran out of memory; it "
+     "had 0 B",
+     "{\"level\": \"v2\", \"oom_before\""},
+    {{SIGNALLED(SIGKILL), PLENTY, GROUP(GIB, 9, 0)}, /* page cache at the limit, then a person */
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere, not likely for lack of memory",
+     "\"why\": \"the kernel counts no out-of-memory kill in its control group and 8.0 GiB were "
+     "available\""},
+    {{SIGNALLED(SIGKILL), PLENTY, GROUP(GIB, 0, 0), .oom_kills_after = 1}, /* somebody else's */
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere, not likely for lack of memory",
+     "\"likely_oom\": false"},
+    {{SIGNALLED(SIGKILL), PLENTY, GROUP(GIB, 0, 0), .peak_rss_bytes = 7 * GIB},
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere, likely for lack of memory",
+     "perhaps earlyoom or systemd-oomd"},
+    {{SIGNALLED(SIGKILL), PLENTY, .cgroup_error = "no control group x: Permission denied"},
+     VERDICT_KILLED,
+     "",
+     "SIGKILL from elsewhere, not likely for lack of memory",
+     "\"cgroup_error\": \"no control group x: Permission denied\""},
+    {{EXITED(137), .is_command = true, GROUP(GIB, 2, 1)}, /* v1 kills one, and its parent says so */
+     VERDICT_OOM_LIMIT,
+     "",
+     "the kernel killed a process of it at its memory limit of 1.0 GiB; it then exited with status "
+     "137",
+     "\"exit_status\": 137"},
+    {{EXITED(1), .is_command = true, GROUP(GIB, 0, 2)},
+     VERDICT_OOM_MACHINE,
+     "",
+     "the kernel killed a process of it because the machine, or a control group above, ran out of "
+     "memory; it then exited with status 1",
+     ""},
+    {{EXITED(0), .is_command = true, GROUP(GIB, 2, 1)},
+     VERDICT_OK,
+     "",
+     "",
+     "\"oom_kill_after\": 2"},
+    {{EXITED(0), .result = VERDICT_RESULT_ALIGNED, GROUP(GIB, 1, 1)}, VERDICT_OK, "", "", ""},
+    {{SIGNALLED(SIGSEGV), GROUP(GIB, 1, 1)}, VERDICT_CRASHED, "", "crashed with SIGSEGV", ""},
+    {{SIGNALLED(SIGTERM), PLENTY, GROUP(GIB, 1, 1)},
+     VERDICT_KILLED,
+     "",
+     "SIGTERM from elsewhere, likely for lack of memory",
+     "\"why\": \"the kernel killed a process of it at its memory limit of 1.0 GiB\""},
+    {{SIGNALLED(SIGKILL), STALLED, .sent_kill = true, .is_command = true, GROUP(GIB, 1, 1)},
+     VERDICT_STALLED,
+     "",
+     "no progress for 10 min 00 s; it ignored SIGTERM and got SIGKILL; before that, the kernel "
+     "killed a process of it at its memory limit of 1.0 GiB",
+     "\"stopped_for\": \"stall\""},
     /* crashed */
     {{SIGNALLED(SIGSEGV), .stage = "survey"},
      VERDICT_CRASHED,
