@@ -37,6 +37,7 @@ struct resume {
     size_t count, capacity;
     json_t *index; /* id -> position in entries */
     json_t *open;  /* attempt_start records without an end */
+    json_t *group; /* the text of the last run's control group, when that run did not end; owned */
 };
 
 static void free_marks(struct file_marks *marks) {
@@ -57,6 +58,7 @@ void resume_close(struct resume *resume) {
     free(resume->entries);
     json_decref(resume->index);
     json_decref(resume->open);
+    json_decref(resume->group);
     free(resume);
 }
 
@@ -181,6 +183,11 @@ static int take_attempt_end(struct resume *resume, const json_t *record) {
     return 0;
 }
 
+static void take_batch(struct resume *resume, const json_t *record) {
+    json_decref(resume->group);
+    resume->group = json_incref(json_object_get(json_object_get(record, "cgroup"), "folder"));
+}
+
 int resume_replay(void *context, const json_t *record, struct failure *failure) {
     static const struct {
         const char *event;
@@ -190,6 +197,8 @@ int resume_replay(void *context, const json_t *record, struct failure *failure) 
         {"attempt_start", take_attempt_start},
         {"attempt_end", take_attempt_end},
     };
+    if (strcmp(text_of(record, "event"), "batch") == 0)
+        take_batch(context, record);
     for (size_t i = 0; i < ARRAY_LEN(takers); i++) {
         if (strcmp(text_of(record, "event"), takers[i].event) != 0 || !*text_of(record, "task"))
             continue;
@@ -205,6 +214,10 @@ const json_t *resume_last_end(const struct resume *resume, const char *id) {
 }
 
 const json_t *resume_open_attempts(const struct resume *resume) { return resume->open; }
+
+const char *resume_open_group(const struct resume *resume) {
+    return json_string_value(resume->group);
+}
 
 int resume_attempts(const struct resume *resume, const char *id) {
     const struct entry *entry = find(resume, id);

@@ -23,6 +23,8 @@ const json_t *resume_last_end(const struct resume *resume, const char *id);
 /* attempt_start records that have no attempt_end: what was running when a supervisor died. An array
  * of records, in order. Borrowed. */
 const json_t *resume_open_attempts(const struct resume *resume);
+/* The folder of the control groups of a run that did not come to its end, or NULL. Borrowed. */
+const char *resume_open_group(const struct resume *resume);
 /* How many attempts the ledger has of that task. */
 int resume_attempts(const struct resume *resume, const char *id);
 

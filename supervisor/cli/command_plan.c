@@ -11,6 +11,7 @@
 #include "supervisor/ledger/ledger_store.h"
 #include "supervisor/memory/preflight.h"
 #include "supervisor/memory/probe.h"
+#include "supervisor/process/cgroup_level.h"
 #include "supervisor/report/table.h"
 #include "supervisor/report/terminal.h"
 
@@ -30,6 +31,7 @@ struct plan {
     struct preflight preflight;
     char *worker;
     bool *wanted; /* per task: not finished in an earlier run */
+    struct cgroup_level level;
     size_t n_finished, n_problems;
 };
 
@@ -67,7 +69,7 @@ static int print_table(const struct plan *plan, size_t width) {
     return table_print(table, stdout, width, terminal_has_colour(STDOUT_FILENO));
 }
 
-static void print_totals(const struct plan *plan) {
+static void print_totals(const struct plan *plan, size_t width) {
     const struct preflight *preflight = &plan->preflight;
     const size_t n = plan->tasks.count - plan->n_problems - plan->n_finished;
     char text[UNITS_TEXT_BYTES];
@@ -82,6 +84,8 @@ static void print_totals(const struct plan *plan) {
         (void)printf(", about %s", units_format_duration(preflight->time_ms, text));
     (void)printf("\n\n");
     preflight_print(preflight, &plan->options, stdout);
+    (void)printf("Limits: ");
+    text_wrap(stdout, plan->level.text, 8, width);
 }
 
 static void print_problems(const struct plan *plan, size_t width) {
@@ -99,7 +103,10 @@ static void print_problems(const struct plan *plan, size_t width) {
 
 static int print_json(const struct plan *plan) {
     CLEANUP_JSON json_t *value = preflight_to_json(&plan->preflight, &plan->tasks);
-    if (!value || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) < 0)
+    json_t *limits = json_pack("{s:s, s:s}", "level", cgroup_level_name(plan->level.kind), "text",
+                               plan->level.text);
+    if (!value || json_object_set_new(value, "limits", limits) < 0 ||
+        json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) < 0)
         return -ENOMEM;
     (void)putchar('\n'); /* main checks stdout at the end */
     return 0;
@@ -111,7 +118,7 @@ static int print_plan(const struct plan *plan) {
     int r = print_table(plan, is_terminal ? columns_there : TEXT_UNLIMITED);
     if (r < 0)
         return r;
-    print_totals(plan);
+    print_totals(plan, columns_there);
     print_problems(plan, columns_there);
     return 0;
 }
@@ -190,6 +197,8 @@ int command_plan(int argc, char **argv) {
     const int status = make_plan(argc, argv, &plan, &failure);
     if (status != EXIT_ALL_OK)
         return complaint_tell(complaint_wants_json(argc, argv), status, &failure);
+    const struct cgroup_level_place here = cgroup_level_here();
+    cgroup_level_find(&here, &plan.level);
     const int r = plan.options.json ? print_json(&plan) : print_plan(&plan);
     if (r < 0) {
         (void)failure_set(&failure, r, "out of memory while printing the plan");

@@ -41,6 +41,7 @@ struct attempt {
     char stage[ATTEMPT_STAGE_BYTES];
     double fraction;
     uint64_t resident_bytes, least_bytes;
+    uint64_t most_bytes;    /* of all its processes, seen in its control group */
     json_t *result, *error; /* the records, kept for their strings */
     json_t *inputs_before;  /* path, size, mtime_ns as it started */
     uint64_t oom_kills_before;
@@ -93,7 +94,10 @@ static void see_log(struct attempt *attempt, int64_t now_ms) {
 
 static void sample(struct attempt *attempt, int64_t now_ms) {
     uint64_t bytes;
+    struct cgroup_leaf_usage usage;
     attempt->sample_ms = now_ms + ATTEMPT_SAMPLE_MS;
+    if (child_look(attempt->child, &usage) == 0 && usage.anonymous_bytes > attempt->most_bytes)
+        attempt->most_bytes = usage.anonymous_bytes;
     if (proc_read_resident(PROC_READ_ROOT, child_pid(attempt->child), &bytes) < 0 || bytes == 0)
         return; /* a zombie has none */
     attempt->resident_bytes = bytes;
@@ -229,7 +233,7 @@ static json_t *stat_inputs(const struct task *task) {
     return inputs;
 }
 
-static int start(struct attempt *attempt) {
+static int start(struct attempt *attempt, uint64_t memory_limit_bytes) {
     static const struct child_callbacks callbacks = {
         .report = on_report, .breach = on_breach, .over = on_over};
     struct attempt_host *host = attempt->host;
@@ -238,6 +242,7 @@ static int start(struct attempt *attempt) {
         launch_prepare(&host->launch, attempt->task, attempt->number, &attempt->launch, failure);
     if (r < 0)
         return r;
+    attempt->launch.request.memory_limit_bytes = memory_limit_bytes;
     r = child_start(&host->children, &attempt->launch.request, &callbacks, attempt, &attempt->child,
                     failure);
     if (r < 0)
@@ -246,7 +251,7 @@ static int start(struct attempt *attempt) {
 }
 
 struct attempt *attempt_start(struct attempt_host *host, const struct task *task, int number,
-                              attempt_event_cb event, void *context) {
+                              uint64_t memory_limit_bytes, attempt_event_cb event, void *context) {
     struct attempt *attempt = calloc(1, sizeof(*attempt));
     if (!attempt)
         return NULL;
@@ -267,7 +272,7 @@ struct attempt *attempt_start(struct attempt_host *host, const struct task *task
     attempt->sample_ms = now_ms + ATTEMPT_FIRST_SAMPLE_MS;
     (void)uv_timer_init(host->children.loop, &attempt->timer); /* cannot fail */
     attempt->timer.data = attempt;
-    if (start(attempt) == 0)
+    if (start(attempt, memory_limit_bytes) == 0)
         set_timer(attempt);
     return attempt;
 }
@@ -337,6 +342,20 @@ static void gather_memory(const struct attempt *attempt, struct verdict_facts *f
                             &facts->memory_available_bytes);
 }
 
+static struct verdict_cgroup cgroup_facts(const struct cgroup_leaf_facts *leaf) {
+    if (leaf->kind == CGROUP_LEVEL_NONE)
+        return (struct verdict_cgroup){0};
+    return (struct verdict_cgroup){
+        .level = cgroup_level_name(leaf->kind),
+        .limit_bytes = leaf->limit_bytes,
+        .oom_before = leaf->before.oom,
+        .oom_after = leaf->after.oom,
+        .oom_kill_before = leaf->before.oom_kill,
+        .oom_kill_after = leaf->after.oom_kill,
+        .peak_bytes = leaf->peak_bytes,
+    };
+}
+
 static int64_t milliseconds(const struct timeval *time) {
     return (int64_t)time->tv_sec * 1000 + time->tv_usec / 1000;
 }
@@ -351,7 +370,10 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
     const struct rusage *usage = &attempt->end.exit.usage;
     /* Of a small process, samples from /proc may lie some pages above the peak that the kernel
      * accounts at its exit: the peak counts. */
-    const uint64_t peak_bytes = (uint64_t)usage->ru_maxrss * 1024;
+    const uint64_t largest_bytes = (uint64_t)usage->ru_maxrss * 1024;
+    /* The kernel accounts the largest process; several at once were seen in their group. */
+    const uint64_t peak_bytes =
+        largest_bytes > attempt->most_bytes ? largest_bytes : attempt->most_bytes;
     *ret = (struct attempt_result){
         .wall_ms = attempt->ended_ms - attempt->started_ms,
         .cpu_ms = milliseconds(&usage->ru_utime) + milliseconds(&usage->ru_stime),
@@ -378,6 +400,8 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
         .breach = attempt->child ? child_breach(attempt->child) : NULL,
         .stage = attempt->stage,
         .left_behind = attempt->end.left_behind,
+        .cgroup = cgroup_facts(&attempt->end.cgroup),
+        .cgroup_error = attempt->end.cgroup_error,
         .peak_rss_bytes = ret->peak_rss_bytes,
     };
     gather_memory(attempt, &facts);

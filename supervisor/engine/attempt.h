@@ -28,10 +28,11 @@ struct attempt;
 
 typedef void (*attempt_event_cb)(void *context, enum task_event event);
 
-/* Starts it. One that could not start is an attempt too: attempt_pid is 0, no event comes, and it
- * is to be judged at once. NULL when out of memory. Borrows host, task and context. */
+/* Starts it, held to memory_limit_bytes (0: to none) where the kernel can do that. One that could
+ * not start is an attempt too: attempt_pid is 0, no event comes, and it is to be judged at once.
+ * NULL when out of memory. Borrows host, task and context. */
 struct attempt *attempt_start(struct attempt_host *host, const struct task *task, int number,
-                              attempt_event_cb event, void *context);
+                              uint64_t memory_limit_bytes, attempt_event_cb event, void *context);
 /* Lets go of it; what still runs is not waited for. NULL is fine. */
 void attempt_close(struct attempt *attempt);
 

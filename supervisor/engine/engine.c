@@ -229,9 +229,12 @@ static int open_parts(struct engine *engine, struct failure *failure) {
     if (r < 0)
         return failure_set_errno(failure, r, "cannot start the batch");
     r = child_host_open(&engine->loop, &host->children, failure);
-    if (r == 0)
-        r = ledger_commit_open(&engine->loop, request->store, on_ledger_state, engine,
-                               &engine->commit, failure);
+    if (r < 0)
+        return r;
+    groups_open(host->launch.ledger_id, &engine->groups);
+    host->children.tree = engine->groups.tree;
+    r = ledger_commit_open(&engine->loop, request->store, on_ledger_state, engine, &engine->commit,
+                           failure);
     if (r == 0)
         r = live_view_open(&engine->loop, STDERR_FILENO, request->options->quiet,
                            engine_view_snapshot, engine, &engine->view, failure);
@@ -252,6 +255,7 @@ static void sweep_the_rest(struct engine *engine) {
 
 static void take_down(struct engine *engine) {
     sweep_the_rest(engine);
+    groups_close(&engine->groups);
     child_host_close(&engine->host.children);
     launch_base_free(&engine->host.launch);
     for (size_t i = 0; engine->slots && i < engine->request->tasks->count; i++) {
@@ -270,7 +274,8 @@ static void run(struct engine *engine) {
                    (unsigned long long)engine->host.launch.run_name);
     engine_append(engine, "batch",
                   record_batch_start(engine->batch_id, request->options->out, request->tasks->count,
-                                     request->preflight->jobs, request->preflight->threads),
+                                     request->preflight->jobs, request->preflight->threads,
+                                     groups_to_json(&engine->groups)),
                   NULL, NULL);
     queue_tasks(engine);
     engine_go_on(engine);

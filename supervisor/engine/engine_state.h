@@ -9,6 +9,7 @@
 #include "supervisor/engine/admission.h"
 #include "supervisor/engine/attempt.h"
 #include "supervisor/engine/engine.h"
+#include "supervisor/engine/groups.h"
 #include "supervisor/engine/interrupt.h"
 #include "supervisor/ledger/ledger_commit.h"
 #include "supervisor/report/live_view.h"
@@ -31,6 +32,7 @@ struct engine {
     uv_timer_t tick;
     struct interrupt interrupt;
     struct attempt_host host;
+    struct groups groups;
     struct ledger_commit *commit;
     struct live_view *view;
     struct engine_slot *slots; /* one per task */

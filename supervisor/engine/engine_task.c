@@ -6,6 +6,7 @@
 #include "supervisor/engine/engine_state.h"
 
 #include "common/units.h"
+#include "supervisor/engine/enforce.h"
 #include "supervisor/engine/record.h"
 #include "supervisor/engine/retry.h"
 
@@ -176,13 +177,26 @@ static void forget_stages(const struct engine_slot *slot) {
         engine_view_notify(engine, failure.text);
 }
 
+/* What the kernel holds the next attempt to. */
+static uint64_t limit_of(const struct engine_slot *slot) {
+    const struct preflight *preflight = slot->engine->request->preflight;
+    const struct preflight_task *forecast = engine_state_forecast(slot);
+    const struct task *task = engine_state_task(slot);
+    return enforce_limit(&(struct enforce_facts){
+        .declared_bytes = task->memory_bytes,
+        .reserved_bytes = forecast->memory_bytes,
+        .is_assumed = task->kind == TASK_COMMAND && task->memory_bytes == 0,
+        .results_in_ram_bytes = preflight->space.is_ram ? forecast->disk_bytes : 0,
+    });
+}
+
 static void start(struct engine_slot *slot) {
     struct engine *engine = slot->engine;
     forget_stages(slot);
     slot->tries++;
     slot->attempts++;
     slot->attempt = attempt_start(&engine->host, engine_state_task(slot), slot->attempts,
-                                  on_attempt_event, slot);
+                                  limit_of(slot), on_attempt_event, slot);
     if (!slot->attempt) {
         engine_fail(engine, "no memory to start a task");
         slot->state = TASK_STATE_LEFT; /* nothing was started; engine_go_on ends the run */

@@ -4,6 +4,7 @@
 #include "supervisor/engine/leftovers.h"
 
 #include "supervisor/engine/record.h"
+#include "supervisor/process/cgroup_tree.h"
 #include "supervisor/process/orphans.h"
 
 #include <errno.h>
@@ -62,6 +63,15 @@ static int append(struct ledger_store *store, const char *event, json_t *taken,
     return ledger_store_append(store, event, fields, NULL, failure);
 }
 
+/* Groups come after processes: most are empty by then, and who is left showed neither a token nor
+ * the session. */
+static int clear_groups(const struct ledger_store *store, const struct resume *resume) {
+    const struct cgroup_level_place here = cgroup_level_here();
+    struct cgroup_level level;
+    cgroup_level_find(&here, &level);
+    return cgroup_tree_clear_leftovers(&level, resume_open_group(resume), ledger_store_id(store));
+}
+
 int leftovers_settle(struct ledger_store *store, const struct resume *resume,
                      int64_t last_record_ms, int *ret_ended, struct failure *failure) {
     *ret_ended = 0;
@@ -74,6 +84,7 @@ int leftovers_settle(struct ledger_store *store, const struct resume *resume,
         return failure_set(failure, -ENOMEM, "no memory to look for what an earlier run left");
     size_t n_lost = list_lost(open, store, last_record_ms, lost);
     int ended = orphans_end_leftovers(ledger_store_id(store), lost, n_lost, LEFTOVERS_LIMIT_MS);
+    ended += clear_groups(store, resume);
     int r = 0;
     size_t i;
     json_t *record;

@@ -1,6 +1,6 @@
 /* What a killed supervisor left behind: attempts without an end in the ledger, processes without a
- * parent on the machine. Before anything starts, the first get their verdict (lost), the second
- * their SIGKILL. */
+ * parent on the machine, control groups without a supervisor. Before anything starts, the first get
+ * their verdict (lost), the second their SIGKILL, the third are removed. */
 #ifndef SUPERVISOR_ENGINE_LEFTOVERS_H
 #define SUPERVISOR_ENGINE_LEFTOVERS_H
 

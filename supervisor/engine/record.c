@@ -6,10 +6,11 @@
 
 static double seconds(int64_t ms) { return (double)ms / 1000; }
 
-json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i}", "state", "start", "id", id, "version",
-                     REGISTRAR_VERSION, "out", out, "tasks", (json_int_t)n_tasks, "jobs", jobs,
-                     "threads", threads);
+json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads,
+                           json_t *cgroup) {
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:o*}", "state", "start", "id", id,
+                     "version", REGISTRAR_VERSION, "out", out, "tasks", (json_int_t)n_tasks, "jobs",
+                     jobs, "threads", threads, "cgroup", cgroup);
 }
 
 json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms) {

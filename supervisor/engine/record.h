@@ -5,8 +5,9 @@
 
 #include "supervisor/engine/attempt.h"
 
-/* id: names this run within the ledger. */
-json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads);
+/* id: names this run within the ledger. cgroup: groups_to_json; taken, NULL is left out. */
+json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads,
+                           json_t *cgroup);
 json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms);
 
 json_t *record_attempt_start(const struct task *task, const struct attempt *attempt,
