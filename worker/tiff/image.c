@@ -15,8 +15,18 @@ static uint64_t block_bytes(const struct tiff_layout *layout) {
     return layout->raw ? 0 : tiff_layout_block_bytes(layout);
 }
 
+/* As stored. */
+static void block_size(const struct tiff_layout *layout, uint32_t *ret_width,
+                       uint32_t *ret_height) {
+    bool copied = tiff_layout_needs_copy(layout);
+    *ret_width = copied ? SCRATCH_TILE_WIDTH : layout->raw ? layout->width : layout->block_width;
+    *ret_height = copied ? SCRATCH_TILE_HEIGHT : layout->raw ? 1 : layout->block_height;
+}
+
 static struct image_info describe(const struct tiff_layout *layout, uint64_t file_bytes) {
     bool swap = orientation_swaps_axes(layout->orientation);
+    uint32_t block_width, block_height;
+    block_size(layout, &block_width, &block_height);
     return (struct image_info){
         .width = swap ? layout->height : layout->width,
         .height = swap ? layout->width : layout->height,
@@ -30,6 +40,8 @@ static struct image_info describe(const struct tiff_layout *layout, uint64_t fil
         .resolution_unit = layout->resolution_unit,
         .file_bytes = file_bytes,
         .block_bytes = block_bytes(layout),
+        .block_width = swap ? block_height : block_width,
+        .block_height = swap ? block_width : block_height,
         .stream_bytes = image_stream_bytes(layout),
     };
 }

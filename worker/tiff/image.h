@@ -26,8 +26,9 @@ struct image_info {
     double x_resolution, y_resolution; /* px per unit as displayed; 0: no tag */
     uint32_t resolution_unit;          /* the TIFF tag's value: 1 none, 2 inch, 3 cm */
     uint64_t file_bytes;
-    uint64_t block_bytes;  /* decoded at a time by image_reader; 0: straight from the file */
-    uint64_t stream_bytes; /* buffers of image_stream, libtiff's included */
+    uint64_t block_bytes; /* decoded at a time by image_reader; 0: straight from the file */
+    uint32_t block_width, block_height; /* of these as displayed; a row: straight from the file */
+    uint64_t stream_bytes;              /* buffers of image_stream, libtiff's included */
 };
 
 /* Which bytes on disk were read: what a resume compares. */
@@ -75,12 +76,19 @@ struct image_reader;
  * one block is kept). Borrows image. */
 MUST_USE int image_reader_open(struct image *image, uint64_t cache_bytes, struct image_reader **ret,
                                struct failure *failure);
+/* For another thread: a reader of the same image that shares first's cache and is closed before it.
+ */
+MUST_USE int image_reader_open_beside(const struct image_reader *first, struct image_reader **ret,
+                                      struct failure *failure);
 void image_reader_close(struct image_reader *reader); /* NULL is fine */
 /* Copies the region, which must lie inside the image, to pixels (row y starts at y * stride_bytes).
  */
 MUST_USE int image_reader_read(struct image_reader *reader, uint32_t x, uint32_t y, uint32_t width,
                                uint32_t height, void *pixels, size_t stride_bytes,
                                struct failure *failure);
+
+/* Pixel bytes that this reader decoded, or copied from uncompressed strips, so far. */
+uint64_t image_reader_read_bytes(const struct image_reader *reader);
 
 /* XXH3-128 of a file's bytes with its size and mtime. */
 MUST_USE int image_identify(const char *path, struct image_identity *ret, struct failure *failure);

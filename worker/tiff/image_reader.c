@@ -22,19 +22,32 @@ enum {
 struct image_reader {
     const struct image *image;  /* borrowed */
     struct tiff_handle *handle; /* owned; NULL: all comes from the scratch file */
-    struct block_cache *cache;  /* owned; NULL: uncompressed strips */
-    void *spare;                /* owned; for tiff_tiles_read */
-    char *turn;                 /* owned; NULL: orientation 1 */
+    struct block_cache *cache;  /* NULL: uncompressed strips */
+    bool owns_cache;
+    void *spare; /* owned; for tiff_tiles_read */
+    char *turn;  /* owned; NULL: orientation 1 */
     uint32_t block_width, block_height, columns;
     uint32_t announced_from, announced_to; /* rows; uncompressed strips only */
     size_t pixel_bytes;
+    uint64_t read_bytes;
+};
+
+/* How big the cache is to be, or whose it is. */
+struct cache_source {
+    uint64_t bytes;
+    struct block_cache *shared;
 };
 
 /* Never for more blocks than the image has. */
-static int acquire_cache(struct image_reader *reader, size_t block_bytes, uint64_t cache_bytes,
-                         struct failure *failure) {
+static int acquire_cache(struct image_reader *reader, size_t block_bytes,
+                         const struct cache_source *source, struct failure *failure) {
     const struct tiff_layout *layout = &reader->image->layout;
+    uint64_t cache_bytes = source->bytes;
     reader->columns = (layout->width - 1) / reader->block_width + 1;
+    reader->cache = source->shared;
+    if (reader->cache)
+        return 0;
+    reader->owns_cache = true;
     uint64_t rows = (layout->height - 1) / reader->block_height + 1;
     uint64_t all_bytes = rows * reader->columns * block_bytes;
     reader->cache = block_cache_new(block_bytes, cache_bytes < all_bytes ? cache_bytes : all_bytes);
@@ -45,14 +58,14 @@ static int acquire_cache(struct image_reader *reader, size_t block_bytes, uint64
     return 0;
 }
 
-static int acquire_source(struct image_reader *reader, uint64_t cache_bytes,
+static int acquire_source(struct image_reader *reader, const struct cache_source *cache,
                           struct failure *failure) {
     const struct image *image = reader->image;
     const struct tiff_layout *layout = &image->layout;
     if (image->scratch) {
         reader->block_width = SCRATCH_TILE_WIDTH;
         reader->block_height = SCRATCH_TILE_HEIGHT;
-        return acquire_cache(reader, scratch_tile_bytes(image->scratch), cache_bytes, failure);
+        return acquire_cache(reader, scratch_tile_bytes(image->scratch), cache, failure);
     }
     if (image->info.needs_scratch)
         return failure_set(failure, -EINVAL, "%s: its tiled copy was not made yet",
@@ -70,11 +83,11 @@ static int acquire_source(struct image_reader *reader, uint64_t cache_bytes,
             return failure_set(failure, -ENOMEM, "%s: no memory for a tile of %zu bytes",
                                image->file.path, spare);
     }
-    return acquire_cache(reader, tiff_layout_block_bytes(layout), cache_bytes, failure);
+    return acquire_cache(reader, tiff_layout_block_bytes(layout), cache, failure);
 }
 
-int image_reader_open(struct image *image, uint64_t cache_bytes, struct image_reader **ret,
-                      struct failure *failure) {
+static int open_reader(const struct image *image, const struct cache_source *cache,
+                       struct image_reader **ret, struct failure *failure) {
     struct image_reader *reader = calloc(1, sizeof(*reader));
     if (!reader)
         return failure_set(failure, -ENOMEM, "%s: out of memory", image->file.path);
@@ -82,7 +95,7 @@ int image_reader_open(struct image *image, uint64_t cache_bytes, struct image_re
     reader->pixel_bytes = tiff_layout_pixel_bytes(&image->layout);
     int r = tiff_file_check_unchanged(&image->file, failure);
     if (r == 0)
-        r = acquire_source(reader, cache_bytes, failure);
+        r = acquire_source(reader, cache, failure);
     if (r == 0 && image->layout.orientation != ORIENTATION_TOPLEFT) {
         reader->turn = tracked_alloc(TURN_PX * TURN_PX, reader->pixel_bytes, "turned square");
         if (!reader->turn)
@@ -96,18 +109,30 @@ int image_reader_open(struct image *image, uint64_t cache_bytes, struct image_re
     return 0;
 }
 
+int image_reader_open(struct image *image, uint64_t cache_bytes, struct image_reader **ret,
+                      struct failure *failure) {
+    return open_reader(image, &(struct cache_source){.bytes = cache_bytes}, ret, failure);
+}
+
+int image_reader_open_beside(const struct image_reader *first, struct image_reader **ret,
+                             struct failure *failure) {
+    return open_reader(first->image, &(struct cache_source){.shared = first->cache}, ret, failure);
+}
+
 void image_reader_close(struct image_reader *reader) {
     if (!reader)
         return;
     tiff_handle_close(reader->handle);
-    block_cache_free(reader->cache);
+    if (reader->owns_cache)
+        block_cache_free(reader->cache);
     tracked_free(reader->spare);
     tracked_free(reader->turn);
     free(reader);
 }
 
-static int get_block(struct image_reader *reader, uint32_t column, uint32_t row,
-                     const char **ret_pixels, struct failure *failure) {
+/* The block is to be given back to the cache. */
+static int get_block(struct image_reader *reader, uint32_t column, uint32_t row, char **ret_pixels,
+                     struct failure *failure) {
     bool fresh = false;
     char *pixels = block_cache_get(reader->cache, (uint64_t)row * reader->columns + column, &fresh);
     int r = 0;
@@ -116,9 +141,13 @@ static int get_block(struct image_reader *reader, uint32_t column, uint32_t row,
                             reader->spare, failure);
     else if (fresh)
         r = scratch_read_tile(reader->image->scratch, column, row, pixels, failure);
+    if (fresh)
+        reader->read_bytes +=
+            (uint64_t)reader->block_width * reader->block_height * reader->pixel_bytes;
     if (r < 0)
-        block_cache_drop(reader->cache);
-    *ret_pixels = pixels;
+        block_cache_release(reader->cache, pixels, false);
+    else
+        *ret_pixels = pixels;
     return r;
 }
 
@@ -134,7 +163,7 @@ static int read_blocks(struct image_reader *reader, struct orientation_rect rect
         for (uint32_t x = rect.x, columns; x < right; x += columns) {
             uint32_t in_x = x % width;
             columns = right - x < width - in_x ? right - x : width - in_x;
-            const char *block = NULL;
+            char *block = NULL;
             int r = get_block(reader, x / width, y / height, &block, failure);
             if (r < 0)
                 return r;
@@ -142,6 +171,7 @@ static int read_blocks(struct image_reader *reader, struct orientation_rect rect
             char *to = pixels + (y - rect.y) * stride_bytes + (x - rect.x) * pixel;
             for (uint32_t i = 0; i < rows; i++, from += width * pixel, to += stride_bytes)
                 memcpy(to, from, columns * pixel);
+            block_cache_release(reader->cache, block, true);
         }
     }
     return 0;
@@ -170,6 +200,7 @@ static int read_stored(struct image_reader *reader, struct orientation_rect rect
     if (reader->cache)
         return read_blocks(reader, rect, pixels, stride_bytes, failure);
     announce(reader, rect.y, rect.height);
+    reader->read_bytes += (uint64_t)rect.width * rect.height * reader->pixel_bytes;
     return tiff_raw_read(reader->handle, &reader->image->file, &reader->image->layout, rect.x,
                          rect.y, rect.width, rect.height, pixels, stride_bytes, failure);
 }
@@ -208,3 +239,5 @@ int image_reader_read(struct image_reader *reader, uint32_t x, uint32_t y, uint3
     return reader->turn ? read_turned(reader, rect, pixels, stride_bytes, failure)
                         : read_stored(reader, rect, pixels, stride_bytes, failure);
 }
+
+uint64_t image_reader_read_bytes(const struct image_reader *reader) { return reader->read_bytes; }
