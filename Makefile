@@ -12,6 +12,7 @@ SANITIZE ?=
 PKG_CONFIG ?= pkg-config
 
 PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libtiff-dev \
+	libdeflate-dev libzstd-dev \
 	libopencv-core-dev libopencv-imgproc-dev libopencv-features2d-dev libopencv-calib3d-dev \
 	libxxhash-dev libcminpack-dev
 CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
@@ -29,7 +30,7 @@ CXXFLAGS_ALL = -std=c++17 $(OPT) -g $(WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE)
 SUPERVISOR_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson zlib) -lm
 OPENCV_INCLUDE := -isystem /usr/include/opencv4
 OPENCV_LIBS := -lopencv_calib3d -lopencv_features2d -lopencv_imgproc -lopencv_core
-WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack) \
+WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack libdeflate libzstd) \
 	$(OPENCV_LIBS) -lm -pthread
 
 TOOLS_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib) -lm -pthread

@@ -23,6 +23,7 @@ struct footprint_pair {
     uint64_t cap_bytes; /* the task's memory cap (RSS) */
     uint32_t pad;       /* px on every side */
     uint32_t n_differences;
+    bool compressed; /* the pictures' tiles */
 };
 
 enum {
@@ -34,7 +35,8 @@ enum {
 
 /* Peak RSS of the task. Never above cap_bytes when that is at least the least cap. */
 uint64_t footprint_align_memory(const struct footprint_pair *pair);
-/* Bytes written below OUT at the worst instant: outputs, checkpoints, scratch. */
+/* Bytes written below OUT at the worst instant: outputs, checkpoints, scratch. Compressed tiles
+ * count in full, as they are reserved: noise does not shrink. */
 uint64_t footprint_align_disk(const struct footprint_pair *pair);
 /* Wall time on an idle machine, ms: a rough prior until there is history. */
 int64_t footprint_align_time_ms(const struct footprint_pair *pair);

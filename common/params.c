@@ -34,6 +34,13 @@ static const char *const interpolation_names[] = {
     [PARAMS_INTERPOLATION_COUNT] = NULL,
 };
 
+static const char *const compression_names[] = {
+    [PARAMS_COMPRESSION_NONE] = "none",
+    [PARAMS_COMPRESSION_DEFLATE] = "deflate",
+    [PARAMS_COMPRESSION_ZSTD] = "zstd",
+    [PARAMS_COMPRESSION_COUNT] = NULL,
+};
+
 enum { MAX_PAD_PX = 100000 };
 
 static const struct row rows[] = {
@@ -47,6 +54,8 @@ static const struct row rows[] = {
      "the map: auto, similarity, affine, homography or grid"},
     {"interpolation", VALUE_CHOICE, "\"cubic\"", 0, 0, interpolation_names,
      "how pixels are resampled: nearest, linear, cubic or lanczos"},
+    {"compression", VALUE_CHOICE, "\"none\"", 0, 0, compression_names,
+     "of the pictures: none, deflate or zstd"},
     {"max_residual", VALUE_NUMBER, "2.0", 0.01, 1000, NULL,
      "held-out residual above which a result is doubtful, px"},
     {"min_tiles", VALUE_INT, "24", 4, 100000, NULL,
@@ -261,6 +270,8 @@ int params_parse(const json_t *params, struct params *ret, struct failure *failu
     parsed.model = (enum params_model)choice_index(model_names, json_object_get(params, "model"));
     parsed.interpolation = (enum params_interpolation)choice_index(
         interpolation_names, json_object_get(params, "interpolation"));
+    parsed.compression = (enum params_compression)choice_index(
+        compression_names, json_object_get(params, "compression"));
     parsed.max_residual_px = json_number_value(json_object_get(params, "max_residual"));
     parsed.min_tiles = (int)json_integer_value(json_object_get(params, "min_tiles"));
     parsed.scale_percentile = number_or_nan(json_object_get(params, "scale_percentile"));

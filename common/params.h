@@ -29,6 +29,13 @@ enum params_interpolation {
     PARAMS_INTERPOLATION_LANCZOS,
     PARAMS_INTERPOLATION_COUNT
 };
+/* Of the pictures' tiles. */
+enum params_compression {
+    PARAMS_COMPRESSION_NONE,
+    PARAMS_COMPRESSION_DEFLATE,
+    PARAMS_COMPRESSION_ZSTD,
+    PARAMS_COMPRESSION_COUNT
+};
 
 struct params {
     int pad;                           /* canvas margin on every side, px */
@@ -39,6 +46,7 @@ struct params {
     double scale_min, scale_max; /* searched magnification of pre relative to post */
     enum params_model model;
     enum params_interpolation interpolation;
+    enum params_compression compression;
     double max_residual_px;  /* held-out median above it: doubtful */
     int min_tiles;           /* fewer agreeing tiles: doubtful */
     double scale_percentile; /* of log10(post / pre), in (0, 100); NAN: none */

@@ -14,7 +14,8 @@ struct forecast_task forecast_pair(const struct footprint_image *pre,
         .pair = {.pre = *pre,
                  .post = *post,
                  .pad = (uint32_t)params->pad,
-                 .n_differences = n_differences},
+                 .n_differences = n_differences,
+                 .compressed = params->compression != PARAMS_COMPRESSION_NONE},
     };
 }
 

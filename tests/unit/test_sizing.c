@@ -118,6 +118,10 @@ static void difference_images(void **state) {
     const struct forecast_task more = forecast_pair(&image, &image, &params);
     assert_int_equal(more.pair.n_differences, 3);
     assert_true(forecast_disk(&more) > forecast_disk(&task));
+    params.compression = PARAMS_COMPRESSION_DEFLATE; /* may shrink nothing, and needs a buffer */
+    const struct forecast_task small = forecast_pair(&image, &image, &params);
+    assert_int_equal(forecast_disk(&small), forecast_disk(&more));
+    assert_true(forecast_memory(&small, 8, MIB(512)) > forecast_memory(&more, 8, MIB(512)));
     task = (struct forecast_task){0};
     assert_int_equal(forecast_memory(&task, 8, MIB(512)), FORECAST_COMMAND_BYTES);
     assert_int_equal(forecast_disk(&task), 0);

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <tiffio.h>
 /* cmocka wants the four above first */
 #include <cmocka.h>
@@ -60,6 +61,34 @@ static void put_all(struct tiff_writer *writer, const struct tiff_writer_options
             fail_msg("%s", failure.text);
     }
     free(tile);
+}
+
+/* The same for compressed tiles, forwards, from tile `first` to before `end`. */
+static void append_some(struct tiff_writer *writer, const struct tiff_writer_options *options,
+                        uint32_t first, uint32_t end) {
+    struct tile_codec_shape shape = tiff_writer_shape(options);
+    struct tile_codec *codec = NULL;
+    struct failure failure = {0};
+    assert_int_equal(
+        tile_codec_open(options->compression, tile_codec_raw_bytes(&shape), &codec, &failure), 0);
+    unsigned char *tile = malloc(tile_codec_raw_bytes(&shape));
+    unsigned char *small = malloc(tile_codec_bound(options->compression, &shape));
+    assert_true(tile && small);
+    uint32_t columns = (options->width - 1) / TILE + 1;
+    for (uint32_t i = first; i < end; i++) {
+        size_t n = 0;
+        fill_tile(tile, options, i % columns, i / columns);
+        assert_int_equal(tile_codec_encode(codec, &shape, tile, small, &n, &failure), 0);
+        if (tiff_writer_append(writer, i % columns, i / columns, small, n, &failure) < 0)
+            fail_msg("%s", failure.text);
+    }
+    tile_codec_close(codec);
+    free(tile);
+    free(small);
+}
+
+static uint32_t tiles_of(const struct tiff_writer_options *options) {
+    return ((options->width - 1) / TILE + 1) * ((options->height - 1) / TILE + 1);
 }
 
 static void check_pixels(TIFF *tiff, const struct tiff_writer_options *options) {
@@ -142,6 +171,81 @@ static void libtiff_reads_it(void **state) {
     }
 }
 
+static off_t size_of(const char *path) {
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_size;
+}
+
+/* Every kind of compression and of pixel, written at one go and in two; libtiff undoes it. */
+static void compressed_tiles(void **state) {
+    (void)state;
+    static const struct tiff_writer_options cases[] = {
+        {.width = 1200, .height = 700, .samples = 1, .bits = 8},
+        {.width = 513, .height = 513, .samples = 3, .bits = 8},
+        {.width = 700, .height = 300, .samples = 3, .bits = 16},
+        {.width = 300, .height = 520, .samples = 5, .bits = 16},
+        {.width = 513, .height = 255, .samples = 1, .bits = 32, .is_float = true},
+        {.width = 10, .height = 20, .samples = 3, .bits = 8}, /* places stand in the directory */
+    };
+    char path[PATH_BYTES];
+    (void)in_folder("small.tif", path);
+    for (size_t i = 0; i < ARRAY_LEN(cases) * 2 * 2; i++) {
+        struct tiff_writer_options options = cases[i / 4];
+        options.compression = i % 2 ? PARAMS_COMPRESSION_DEFLATE : PARAMS_COMPRESSION_ZSTD;
+        uint32_t n = tiles_of(&options), half = i / 2 % 2 ? (n + 1) / 2 : n;
+        struct failure failure = {0};
+        struct tiff_writer *writer = NULL;
+        assert_int_equal(tiff_writer_open(path, &options, &writer, &failure), 0);
+        append_some(writer, &options, 0, half);
+        if (i / 2 % 2) {
+            uint64_t inode = 0;
+            assert_int_equal(tiff_writer_get_inode(writer, &inode, &failure), 0);
+            append_some(writer, &options, half, n); /* these are not known to have been written */
+            tiff_writer_suspend(writer);
+            if (tiff_writer_reopen(path, &options, inode, half, half - 1, &writer, &failure) < 0)
+                fail_msg("%s", failure.text);
+            append_some(writer, &options, half, n);
+        }
+        assert_int_equal(tiff_writer_publish(writer, &failure), 0);
+        TIFF *tiff = TIFFOpen(path, "r");
+        assert_non_null(tiff);
+        assert_int_equal(short_tag(tiff, TIFFTAG_COMPRESSION),
+                         i % 2 ? COMPRESSION_ADOBE_DEFLATE : COMPRESSION_ZSTD);
+        check_pixels(tiff, &options);
+        uint64_t last = TIFFGetStrileOffset(tiff, n - 1) + TIFFGetStrileByteCount(tiff, n - 1);
+        assert_int_equal(size_of(path), last); /* nothing behind the last tile */
+        TIFFClose(tiff);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+/* A file whose tables know nothing of its last tile is not gone on with. */
+static void a_table_without_the_last_tile_is_stale(void **state) {
+    (void)state;
+    static const struct tiff_writer_options options = {.width = 600,
+                                                       .height = 600,
+                                                       .samples = 1,
+                                                       .bits = 8,
+                                                       .compression = PARAMS_COMPRESSION_ZSTD};
+    char path[PATH_BYTES], temporary[PATH_BYTES];
+    struct failure failure = {0};
+    struct tiff_writer *writer = NULL;
+    uint64_t inode = 0;
+    (void)in_folder("stale.tif.tmp", temporary);
+    assert_int_equal(tiff_writer_open(in_folder("stale.tif", path), &options, &writer, &failure),
+                     0);
+    assert_int_equal(tiff_writer_get_inode(writer, &inode, &failure), 0);
+    append_some(writer, &options, 0, 3);
+    tiff_writer_suspend(writer);
+    assert_int_equal(tiff_writer_reopen(path, &options, inode, 5, 4, &writer, &failure), -ESTALE);
+    assert_non_null(strstr(failure.text, "does not hold tile 4"));
+    assert_int_equal(truncate(temporary, size_of(temporary) - 100), 0);
+    assert_int_equal(tiff_writer_reopen(path, &options, inode, 3, 2, &writer, &failure), -ESTALE);
+    assert_non_null(strstr(failure.text, "bytes long any more"));
+    assert_int_equal(unlink(temporary), 0);
+}
+
 static void missing_tiles_are_not_published(void **state) {
     (void)state;
     static const struct tiff_writer_options options = {
@@ -219,11 +323,12 @@ static void suspended_goes_on(void **state) {
                 assert_int_equal(tiff_writer_sync(writer, &failure), 0);
                 tiff_writer_suspend(writer);
                 assert_int_equal(
-                    tiff_writer_reopen(path, options, inode + 1, 10, &writer, &failure), -ESTALE);
+                    tiff_writer_reopen(path, options, inode + 1, 10, 9, &writer, &failure),
+                    -ESTALE);
                 assert_non_null(strstr(failure.text, "is gone or was replaced"));
                 if (renamed)
                     assert_int_equal(rename(temporary, path), 0);
-                assert_int_equal(tiff_writer_reopen(path, options, inode, 10, &writer, &failure),
+                assert_int_equal(tiff_writer_reopen(path, options, inode, 10, 9, &writer, &failure),
                                  0);
             }
             fill_tile(tile, options, i % 8, i / 8);
@@ -274,6 +379,8 @@ static void threads_may_share_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(libtiff_reads_it),
+        cmocka_unit_test(compressed_tiles),
+        cmocka_unit_test(a_table_without_the_last_tile_is_stale),
         cmocka_unit_test(missing_tiles_are_not_published),
         cmocka_unit_test(abandoned_leaves_nothing),
         cmocka_unit_test(impossible_is_refused),

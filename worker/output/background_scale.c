@@ -4,6 +4,7 @@
 
 #include "worker/memory/tracked.h"
 #include "worker/output/log_ratio.h"
+#include "worker/output/tile_plan.h"
 #include "worker/output/tile_queue.h"
 
 #include <errno.h>
@@ -58,11 +59,11 @@ static void count_tile(struct counter *counter, const struct tile_render_tile *t
     }
 }
 
-static int count_cb(void *worker, uint32_t x, uint32_t y, struct failure *failure) {
+static int count_cb(void *worker, const struct tile_place *place, struct failure *failure) {
     struct counter *counter = worker;
     const struct tile_render_tile *tile;
-    uint32_t tile_x = counter->first_x + x * counter->step;
-    uint32_t tile_y = counter->first_y + y * counter->step;
+    uint32_t tile_x = counter->first_x + place->x * counter->step;
+    uint32_t tile_y = counter->first_y + place->y * counter->step;
     int r = tile_render_run(counter->render, tile_x, tile_y, &tile, failure);
     if (r == 0)
         count_tile(counter, tile,
@@ -81,8 +82,10 @@ static double bins_per_count(const struct signal *signal) {
     return fmin(1, (SIGNAL_BINS - 1) / signal_max(signal));
 }
 
-static int counter_open(const struct tile_render_task *task, uint64_t cache_bytes, uint32_t step,
-                        struct counter *ret, struct failure *failure) {
+/* first: NULL, or the one whose caches it shares. */
+static int counter_open(const struct tile_render_task *task, const struct counter *first,
+                        uint64_t cache_bytes, uint32_t step, struct counter *ret,
+                        struct failure *failure) {
     struct counter counter = {
         .ratio = tracked_alloc(LOG_RATIO_FINE_BINS, sizeof(uint64_t), "ratio histogram"),
         .pre = tracked_alloc(SIGNAL_BINS, sizeof(uint64_t), "signal histograms"),
@@ -98,7 +101,8 @@ static int counter_open(const struct tile_render_task *task, uint64_t cache_byte
         r = failure_set(failure, -ENOMEM,
                         "no memory for the scale's histograms; raise --worker-memory");
     if (r == 0)
-        r = tile_render_open(task, cache_bytes, &counter.render, failure);
+        r = first ? tile_render_open_beside(first->render, &counter.render, failure)
+                  : tile_render_open(task, cache_bytes, &counter.render, failure);
     if (r < 0)
         counter_close(&counter);
     else
@@ -219,7 +223,7 @@ int background_scale_measure(const struct tile_render_task *task, const struct p
     while (step > 1 && (sampled(width, step) == 0 || sampled(height, step) == 0))
         step--; /* a ribbon narrower than half a step */
     const uint64_t histograms = (LOG_RATIO_FINE_BINS + 2 * SIGNAL_BINS) * sizeof(uint64_t);
-    struct tile_render_plan plan = tile_render_plan(&unpadded, threads, histograms);
+    struct tile_plan plan = tile_plan_make(&unpadded, threads, histograms);
     size_t n = (size_t)plan.n_workers;
     CLEANUP_FREE struct counter *counters = calloc(n, sizeof(*counters));
     CLEANUP_FREE void **workers = calloc(n, sizeof(*workers));
@@ -227,17 +231,19 @@ int background_scale_measure(const struct tile_render_task *task, const struct p
         return failure_set(failure, -ENOMEM, "no memory for %zu threads", n);
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++) {
-        r = counter_open(&unpadded, plan.cache_bytes, step, &counters[i], failure);
+        r = counter_open(&unpadded, i > 0 ? counters : NULL, plan.cache_bytes, step, &counters[i],
+                         failure);
         workers[i] = &counters[i];
     }
+    struct tile_walk walk =
+        tile_plan_walk(&unpadded, sampled(width, step), sampled(height, step), step);
     if (r == 0)
-        r = tile_queue_run(sampled(width, step), sampled(height, step), workers, plan.n_workers,
-                           count_cb, progress, failure);
+        r = tile_queue_run(&walk, 0, workers, plan.n_workers, count_cb, progress, failure);
     for (size_t i = 1; i < n && r == 0; i++)
         merge(&counters[0], &counters[i]);
     if (r == 0)
         r = conclude(&counters[0], params, ret, failure);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = n; i-- > 0;) /* the first one owns the caches */
         counter_close(&counters[i]);
     return r;
 }

@@ -14,8 +14,6 @@ enum {
     PIECE_PX = 128,       /* side of a piece at first: its float block stays in the L2 cache */
     BLOCK_PX = 256 * 256, /* a piece whose source box has more pixels is halved */
     MAX_LANES = 4,
-    CACHED_TILES = 72, /* what a strip of the tile queue comes back to: 4 rows of 18 tiles */
-    LEAST_CACHE_BYTES = 4 << 20, /* a thread whose readers had less would decode all day */
     TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX,
 };
 
@@ -59,24 +57,6 @@ uint64_t tile_render_bytes(const struct tile_render_task *task) {
     return TILE_PIXELS * per_tile_pixel + BLOCK_PX * per_box_pixel;
 }
 
-struct tile_render_plan tile_render_plan(const struct tile_render_task *task, int threads,
-                                         uint64_t extra_bytes) {
-    const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
-    uint64_t bytes = pixel_bytes(pre) > pixel_bytes(post) ? pixel_bytes(pre) : pixel_bytes(post);
-    uint64_t wanted = bytes * TILE_PIXELS * CACHED_TILES, budget = tracked_budget();
-    if (budget == 0)
-        return (struct tile_render_plan){.n_workers = threads, .cache_bytes = wanted};
-    uint64_t now = tracked_now(), left = budget > now ? budget - now : 0;
-    uint64_t fixed = tile_render_bytes(task) + extra_bytes;
-    int n = threads;
-    while (n > 1 && left < (uint64_t)n * (fixed + 2 * (uint64_t)LEAST_CACHE_BYTES))
-        n--;
-    uint64_t share = left / (uint64_t)n;
-    uint64_t cache = share > fixed ? (share - fixed) / 2 : 0;
-    return (struct tile_render_plan){.n_workers = n,
-                                     .cache_bytes = cache < wanted ? cache : wanted};
-}
-
 static struct placement place(const struct tile_render_task *task) {
     const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
     return placement_make(task->post_to_pre, task->pad, pre->width, pre->height, post->width,
@@ -94,8 +74,9 @@ static int out_of_memory(struct failure *failure) {
                        "lower --threads");
 }
 
-int tile_render_open(const struct tile_render_task *task, uint64_t cache_bytes,
-                     struct tile_render **ret, struct failure *failure) {
+/* All but the readers. */
+static int make(const struct tile_render_task *task, struct tile_render **ret,
+                struct failure *failure) {
     struct tile_render *render = calloc(1, sizeof(*render));
     if (!render)
         return out_of_memory(failure);
@@ -114,21 +95,52 @@ int tile_render_open(const struct tile_render_task *task, uint64_t cache_bytes,
     tile->post_signal = tracked_alloc(TILE_PIXELS, sizeof(float), "signal tiles");
     render->row = calloc(TILE_RENDER_PX * lanes, sizeof(float));
     render->positions = calloc(2 * TILE_RENDER_PX, sizeof(double));
-    int r = 0;
     if (!render->box || !render->block || !render->post_pixels || !tile->aligned ||
         !tile->covered || !tile->pre_signal || !tile->post_signal || !render->row ||
-        !render->positions)
-        r = out_of_memory(failure);
+        !render->positions) {
+        tile_render_close(render);
+        return out_of_memory(failure);
+    }
+    *ret = render;
+    return 0;
+}
+
+int tile_render_open(const struct tile_render_task *task, uint64_t cache_bytes,
+                     struct tile_render **ret, struct failure *failure) {
+    struct tile_render *render = NULL;
+    int r = make(task, &render, failure);
     if (r == 0)
         r = image_reader_open(task->pre, cache_bytes, &render->pre_reader, failure);
     if (r == 0)
         r = image_reader_open(task->post, cache_bytes, &render->post_reader, failure);
-    if (r < 0) {
+    if (r < 0)
         tile_render_close(render);
-        return r;
-    }
-    *ret = render;
-    return 0;
+    else
+        *ret = render;
+    return r;
+}
+
+int tile_render_open_beside(const struct tile_render *first, struct tile_render **ret,
+                            struct failure *failure) {
+    struct tile_render *render = NULL;
+    int r = make(&first->task, &render, failure);
+    if (r == 0)
+        r = image_reader_open_beside(first->pre_reader, &render->pre_reader, failure);
+    if (r == 0)
+        r = image_reader_open_beside(first->post_reader, &render->post_reader, failure);
+    if (r < 0)
+        tile_render_close(render);
+    else
+        *ret = render;
+    return r;
+}
+
+uint64_t tile_render_read_pre(const struct tile_render *render) {
+    return image_reader_read_bytes(render->pre_reader);
+}
+
+uint64_t tile_render_read_post(const struct tile_render *render) {
+    return image_reader_read_bytes(render->post_reader);
 }
 
 void tile_render_close(struct tile_render *render) {

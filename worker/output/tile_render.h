@@ -49,20 +49,17 @@ uint64_t tile_render_bytes(const struct tile_render_task *task);
 /* -ERANGE when the map has no finite value somewhere on the canvas (a horizon crosses it). */
 MUST_USE int tile_render_check(const struct tile_render_task *task, struct failure *failure);
 
-/* How many renderers fit the memory budget that is left (tracked.h), at most `threads`, when each
- * worker needs extra_bytes more, and what cache each of their two readers may have. At least one.
- */
-struct tile_render_plan {
-    int n_workers;
-    uint64_t cache_bytes;
-};
-struct tile_render_plan tile_render_plan(const struct tile_render_task *task, int threads,
-                                         uint64_t extra_bytes);
-
 /* cache_bytes: for each of the two images' decoded blocks. */
 MUST_USE int tile_render_open(const struct tile_render_task *task, uint64_t cache_bytes,
                               struct tile_render **ret, struct failure *failure);
+/* For another thread: the same task with the caches of `first`, which is closed after it. */
+MUST_USE int tile_render_open_beside(const struct tile_render *first, struct tile_render **ret,
+                                     struct failure *failure);
 void tile_render_close(struct tile_render *render); /* NULL is fine */
+
+/* Pixel bytes that it read so far (image_reader_read_bytes). */
+uint64_t tile_render_read_pre(const struct tile_render *render);
+uint64_t tile_render_read_post(const struct tile_render *render);
 
 /* Renders tile (tile_x, tile_y) of the canvas; *ret is borrowed from the renderer. */
 MUST_USE int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y,

@@ -1,41 +1,24 @@
-/* Workers render tiles and hand them to writers that take them in any order; a thread beside them
- * makes the tiles durable (tile_sync.h). Order matters at the start: an old journal goes before its
- * files do, and new files are durable before their journal appears; see warp.h. */
+/* Painters render tiles and hand them to the writers in one fixed order (painter.h); a thread
+ * beside them makes the tiles durable (tile_sync.h). Order matters at the start: an old journal
+ * goes before its files do, and new files are durable before their journal appears; see warp.h. */
 #include "worker/output/warp.h"
 
 #include "common/atomic_file.h"
-#include "worker/memory/tracked.h"
-#include "worker/output/tile_queue.h"
-#include "worker/output/tile_sync.h"
+#include "worker/output/painter.h"
+#include "worker/output/tile_plan.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
-_Static_assert((int)TILE_RENDER_PX == (int)TIFF_WRITER_TILE_PX, "tiles are written as rendered");
-
-enum {
-    TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX,
-    MAX_FILES = 1 + BACKGROUND_SCALE_MAX_DIFFERENCES,
-};
-
-_Static_assert((int)MAX_FILES <= (int)TILE_JOURNAL_FILES, "the journal names every output");
+_Static_assert((int)PAINTER_MAX_FILES <= (int)TILE_JOURNAL_FILES, "the journal names every output");
 
 struct warp {
-    struct tiff_writer *writers[MAX_FILES]; /* aligned_pre, then the differences */
+    struct tiff_writer *writers[PAINTER_MAX_FILES]; /* aligned_pre, then the differences */
     size_t n_writers;
     struct tile_journal *journal;
-    struct tile_sync *sync;
-    uint32_t columns, rows;
+    struct tile_walk walk;
     struct warp_counts counts;
-};
-
-struct painter {
-    struct warp *warp;
-    const struct warp_options *options;
-    struct tile_render *render;
-    float *difference;
-    uint64_t overlap_pixels;
 };
 
 const char *warp_difference_name(const struct background_scale_difference *difference,
@@ -47,40 +30,13 @@ const char *warp_difference_name(const struct background_scale_difference *diffe
     return name;
 }
 
-static void subtract(const struct tile_render_tile *tile, double scale, float *ret) {
-    float factor = (float)scale;
-    for (size_t y = 0; y < tile->height; y++) {
-        size_t at = y * TILE_RENDER_PX;
-        for (size_t x = 0; x < tile->width; x++) {
-            float difference = tile->post_signal[at + x] - factor * tile->pre_signal[at + x];
-            ret[at + x] = tile->covered[at + x] ? difference : 0.0F;
-        }
-    }
-}
-
-/* A tile that the journal had is in place already. */
-static int paint_cb(void *worker, uint32_t x, uint32_t y, struct failure *failure) {
-    struct painter *painter = worker;
-    struct warp *warp = painter->warp;
-    struct tile_journal_entry entry = {.tile = y * warp->columns + x};
-    if (tile_journal_had(warp->journal, entry.tile))
-        return 0;
-    const struct tile_render_tile *tile;
-    int r = tile_render_run(painter->render, x, y, &tile, failure);
-    if (r < 0)
-        return r;
-    entry.covered = (uint32_t)tile->n_covered;
-    painter->overlap_pixels += tile->n_covered;
-    r = tiff_writer_put(warp->writers[0], x, y, tile->aligned, failure);
-    memset(painter->difference, 0, TILE_PIXELS * sizeof(float));
-    for (size_t i = 1; i < warp->n_writers && r == 0; i++) {
-        subtract(tile, painter->options->differences[i - 1].scale, painter->difference);
-        r = tiff_writer_put(warp->writers[i], x, y, painter->difference, failure);
-    }
-    return r < 0 ? r : tile_sync_put(warp->sync, &entry, failure);
-}
-
 /* --- the files and their journal --- */
+
+static uint64_t tile_at(const struct warp *warp, uint64_t position) {
+    uint32_t x, y;
+    tile_walk_locate(&warp->walk, position, &x, &y);
+    return (uint64_t)y * warp->walk.columns + x;
+}
 
 /* With a journal: the file that it speaks of. */
 static int open_writer(const struct warp_options *options, const char *name,
@@ -92,8 +48,9 @@ static int open_writer(const struct warp_options *options, const char *name,
     size_t i = warp->n_writers++;
     if (!warp->journal)
         return tiff_writer_open(path, tiff, &warp->writers[i], failure);
-    return tiff_writer_reopen(path, tiff, tile_journal_get_head(warp->journal)->inodes[i],
-                              tile_journal_n_had(warp->journal), &warp->writers[i], failure);
+    uint64_t n_had = tile_journal_n_had(warp->journal);
+    return tiff_writer_reopen(path, tiff, tile_journal_get_head(warp->journal)->inodes[i], n_had,
+                              n_had > 0 ? tile_at(warp, n_had - 1) : 0, &warp->writers[i], failure);
 }
 
 static int open_writers(const struct warp_options *options, struct warp *warp,
@@ -108,6 +65,7 @@ static int open_writers(const struct warp_options *options, struct warp *warp,
         .x_resolution = post->x_resolution,
         .y_resolution = post->y_resolution,
         .resolution_unit = post->resolution_unit,
+        .compression = options->compression,
         .description = "registrar: pre-stain image in the post-stain frame",
     };
     int r = open_writer(options, WARP_ALIGNED_NAME, &aligned, warp, failure);
@@ -134,11 +92,21 @@ static void suspend(struct warp *warp) {
     tile_journal_close(STEAL_PTR(warp->journal));
 }
 
+/* Tiles are finished in the walk's order. */
+static bool is_beginning(const struct warp *warp) {
+    for (uint64_t i = 0; i < tile_journal_n_had(warp->journal); i++)
+        if (!tile_journal_had(warp->journal, tile_at(warp, i)))
+            return false;
+    return true;
+}
+
 /* What an earlier attempt left, when all of it is there. */
 static bool reopen(const struct warp_options *options, struct warp *warp) {
     struct failure failure = {0};
     int r = tile_journal_open(options->journal, options->key, warp->counts.tiles, &warp->journal,
                               &failure);
+    if (r == 0 && !is_beginning(warp))
+        r = -ESTALE;
     if (r == 0)
         r = open_writers(options, warp, &failure);
     if (r < 0)
@@ -167,50 +135,29 @@ static int create(const struct warp_options *options, struct warp *warp, struct 
 
 /* --- painting --- */
 
-static int open_painter(const struct warp_options *options, struct warp *warp, uint64_t cache_bytes,
-                        struct painter *ret, struct failure *failure) {
-    ret->warp = warp;
-    ret->options = options;
-    ret->difference = tracked_alloc(TILE_PIXELS, sizeof(float), "difference tile");
-    if (!ret->difference)
-        return failure_set(failure, -ENOMEM,
-                           "no memory for a difference tile; raise --worker-memory");
-    return tile_render_open(options->task, cache_bytes, &ret->render, failure);
-}
-
-static int paint(const struct warp_options *options, struct warp *warp, struct failure *failure) {
-    struct tile_render_plan plan =
-        tile_render_plan(options->task, options->threads, TILE_PIXELS * sizeof(float));
-    size_t n = (size_t)plan.n_workers;
-    CLEANUP_FREE struct painter *painters = calloc(n, sizeof(*painters));
-    CLEANUP_FREE void **workers = calloc(n, sizeof(*workers));
-    if (!painters || !workers)
-        return failure_set(failure, -ENOMEM, "no memory for %zu threads", n);
-    int r = 0;
-    for (size_t i = 0; i < n && r == 0; i++) {
-        r = open_painter(options, warp, plan.cache_bytes, &painters[i], failure);
-        workers[i] = &painters[i];
-    }
-    if (r == 0)
-        r = tile_queue_run(warp->columns, warp->rows, workers, plan.n_workers, paint_cb,
-                           options->progress, failure);
-    for (size_t i = 0; i < n; i++) {
-        warp->counts.overlap_pixels += painters[i].overlap_pixels;
-        tile_render_close(painters[i].render);
-        tracked_free(painters[i].difference);
-    }
-    return r;
-}
-
 /* What was painted before an error is made durable too: a stop is one. */
-static int paint_and_sync(const struct warp_options *options, struct warp *warp,
-                          struct failure *failure) {
-    int r = tile_sync_open(warp->writers, warp->n_writers, warp->journal, &warp->sync, failure);
+static int paint(const struct warp_options *options, struct warp *warp, struct failure *failure) {
+    struct tile_sync *sync = NULL;
+    int r = tile_sync_open(warp->writers, warp->n_writers, warp->journal, &sync, failure);
     if (r < 0)
         return r;
-    r = paint(options, warp, failure);
+    struct painter_job job = {.task = options->task,
+                              .differences = options->differences,
+                              .n_differences = options->n_differences,
+                              .compression = options->compression,
+                              .walk = &warp->walk,
+                              .first = tile_journal_n_had(warp->journal),
+                              .writers = warp->writers,
+                              .sync = sync,
+                              .threads = options->threads,
+                              .progress = options->progress};
+    struct painter_counts painted;
+    r = painter_run(&job, &painted, failure);
+    warp->counts.overlap_pixels = tile_journal_covered_had(warp->journal) + painted.overlap_pixels;
+    warp->counts.pre_read_bytes = painted.pre_read_bytes;
+    warp->counts.post_read_bytes = painted.post_read_bytes;
     struct failure late = {0};
-    int synced = tile_sync_close(STEAL_PTR(warp->sync), &late);
+    int synced = tile_sync_close(sync, &late);
     if (synced == 0 || (r < 0 && r != -ECANCELED))
         return r;
     return failure_set(failure, synced, "%s", late.text);
@@ -220,14 +167,14 @@ int warp_run(const struct warp_options *options, struct warp **ret, struct failu
     struct warp *warp = calloc(1, sizeof(*warp));
     if (!warp)
         return failure_set(failure, -ENOMEM, "no memory to open the outputs");
-    warp->columns = (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1;
-    warp->rows = (tile_render_canvas_height(options->task) - 1) / TILE_RENDER_PX + 1;
-    warp->counts.tiles = (uint64_t)warp->columns * warp->rows;
+    warp->walk = tile_plan_walk(
+        options->task, (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1,
+        (tile_render_canvas_height(options->task) - 1) / TILE_RENDER_PX + 1, 1);
+    warp->counts.tiles = tile_walk_length(&warp->walk);
     int r = reopen(options, warp) ? 0 : create(options, warp, failure);
     if (r == 0) {
         warp->counts.tiles_resumed = tile_journal_n_had(warp->journal);
-        warp->counts.overlap_pixels = tile_journal_covered_had(warp->journal);
-        r = paint_and_sync(options, warp, failure);
+        r = paint(options, warp, failure);
     }
     if (r == 0) {
         *ret = warp;

@@ -16,6 +16,7 @@ struct warp_options {
     const struct tile_render_task *task;                   /* borrowed */
     const struct background_scale_difference *differences; /* borrowed */
     size_t n_differences;
+    enum params_compression compression;
     const char *folder;
     const char *journal; /* path */
     const char *key;     /* of all that the pictures depend on; "": nothing is taken over */
@@ -31,6 +32,8 @@ MUST_USE int warp_run(const struct warp_options *options, struct warp **ret,
 struct warp_counts {
     uint64_t tiles, tiles_resumed; /* all; of them, those that an earlier warp made */
     uint64_t overlap_pixels;       /* canvas pixels that both images cover */
+    /* by this warp alone: image_reader_read_bytes */
+    uint64_t pre_read_bytes, post_read_bytes;
 };
 struct warp_counts warp_get_counts(const struct warp *warp);
 /* Gives the files their final names, on disk, and frees. The journal stays: until the caller has

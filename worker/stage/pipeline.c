@@ -60,7 +60,7 @@ static const struct stage_row rows[STAGE_COUNT] = {
                      0.05,
                      pipeline_finish_scale,
                      {"interpolation", "scale_percentile", "manual_scale"}},
-    [STAGE_WARP] = {"warp", 0.32, pipeline_finish_warp, {"pad"}},
+    [STAGE_WARP] = {"warp", 0.32, pipeline_finish_warp, {"pad", "compression"}},
 };
 
 /* --- what a stage's result depends on --- */
@@ -214,11 +214,13 @@ static int save(struct pipeline *pipeline, enum stage stage, json_t *object, dou
     *done = (struct checkpoint){
         .object = json_incref(object),
         .files = json_incref(files),
-        .measured = json_pack("{s:f,s:I,s:I,s:O*,s:O*}", "wall_s", wall_s, "peak_bytes",
+        .measured = json_pack("{s:f,s:I,s:I,s:O*,s:O*,s:O*,s:O*}", "wall_s", wall_s, "peak_bytes",
                               (json_int_t)tracked_take_stage_peak(), "rss_bytes",
                               (json_int_t)pipeline_peak_rss(), "tiles",
                               json_object_get(object, "tiles"), "tiles_resumed", /* warp alone */
-                              json_object_get(object, "tiles_resumed")),
+                              json_object_get(object, "tiles_resumed"), "pre_reads",
+                              json_object_get(object, "pre_reads"), "post_reads",
+                              json_object_get(object, "post_reads")),
     };
     CLEANUP_FREE char *path = NULL;
     r = checkpoint_path(pipeline, stage, &path, failure);

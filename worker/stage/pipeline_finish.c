@@ -146,6 +146,12 @@ static int publish(const struct pipeline *pipeline, struct warp *warp, const jso
     return r < 0 ? r : warp_remove_others(pipeline->task->out, names, failure);
 }
 
+/* How often the image was decoded, on average over its pixels. */
+static double reads(const struct image *image, uint64_t bytes) {
+    const struct image_info *info = image_get_info(image);
+    return (double)bytes / ((double)info->width * info->height * info->samples * info->bits / 8);
+}
+
 int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure *failure) {
     struct render_inputs inputs;
     int r = read_render_inputs(pipeline, &inputs, failure);
@@ -156,6 +162,7 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     struct warp_options options = {.task = &inputs.task,
                                    .differences = differences,
                                    .n_differences = n,
+                                   .compression = pipeline->task->params.compression,
                                    .folder = pipeline->task->out,
                                    .key = pipeline->key,
                                    .threads = pipeline->task->threads,
@@ -183,9 +190,11 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
                                 json_string_value(json_array_get(names, i)), failure);
     if (r < 0)
         return r;
-    *ret = json_pack("{s:I,s:I,s:I,s:O}", "overlap_pixels", (json_int_t)counts.overlap_pixels,
-                     "tiles", (json_int_t)counts.tiles, "tiles_resumed",
-                     (json_int_t)counts.tiles_resumed, "files", files);
+    *ret = json_pack("{s:I,s:I,s:I,s:f,s:f,s:O}", "overlap_pixels",
+                     (json_int_t)counts.overlap_pixels, "tiles", (json_int_t)counts.tiles,
+                     "tiles_resumed", (json_int_t)counts.tiles_resumed, "pre_reads",
+                     reads(pipeline->context.pre, counts.pre_read_bytes), "post_reads",
+                     reads(pipeline->context.post, counts.post_read_bytes), "files", files);
     return *ret ? 0 : failure_set(failure, -ENOMEM, "no memory for the warp's result");
 }
 

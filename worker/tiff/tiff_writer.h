@@ -1,11 +1,14 @@
 /* A tiled BigTIFF, written tile by tile from any thread under a temporary name and published whole.
+ *
+ * Uncompressed tiles have fixed places and are put in any order; compressed ones stand one behind
+ * the other in the order in which they are appended.
  */
 #ifndef WORKER_TIFF_TIFF_WRITER_H
 #define WORKER_TIFF_TIFF_WRITER_H
 
 #include "common/failure.h"
+#include "worker/tiff/tile_codec.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum { TIFF_WRITER_TILE_PX = 256 };
@@ -17,7 +20,17 @@ struct tiff_writer_options {
     double x_resolution, y_resolution; /* 0: no tag */
     uint32_t resolution_unit;
     const char *description; /* ImageDescription; NULL: none */
+    enum params_compression compression;
 };
+
+/* Of its tiles, for tile_codec. */
+static inline struct tile_codec_shape tiff_writer_shape(const struct tiff_writer_options *options) {
+    return (struct tile_codec_shape){.width = TIFF_WRITER_TILE_PX,
+                                     .height = TIFF_WRITER_TILE_PX,
+                                     .samples = options->samples,
+                                     .bits = options->bits,
+                                     .is_float = options->is_float};
+}
 
 struct tiff_writer;
 
@@ -25,17 +38,23 @@ MUST_USE int tiff_writer_open(const char *path, const struct tiff_writer_options
                               struct tiff_writer **ret, struct failure *failure);
 /* Goes on with a file that was suspended, or left by a kill: the one with this inode, under its
  * temporary name or, from a publication that was cut short, its final one. n_written of its tiles
- * are taken as written. -ESTALE when there is no such file. */
+ * are taken as written, the one with index `last` after all others. -ESTALE when there is no such
+ * file. */
 MUST_USE int tiff_writer_reopen(const char *path, const struct tiff_writer_options *options,
-                                uint64_t inode, uint64_t n_written, struct tiff_writer **ret,
-                                struct failure *failure);
+                                uint64_t inode, uint64_t n_written, uint64_t last,
+                                struct tiff_writer **ret, struct failure *failure);
 /* Tells the file from one that takes its place later. */
 MUST_USE int tiff_writer_get_inode(const struct tiff_writer *writer, uint64_t *ret,
                                    struct failure *failure);
 /* pixels: a full TIFF_WRITER_TILE_PX square, interleaved, native byte order; what lies beyond the
- * image's edge must be zero. Each tile exactly once, in any order. Safe from several threads. */
+ * image's edge must be zero. Each tile exactly once, in any order. Safe from several threads. For
+ * files without compression. */
 MUST_USE int tiff_writer_put(struct tiff_writer *writer, uint32_t tile_x, uint32_t tile_y,
                              const void *pixels, struct failure *failure);
+/* What tile_codec made of such a tile, to the place behind the one before; a tile that is not
+ * compressed, to its fixed place. One call at a time. */
+MUST_USE int tiff_writer_append(struct tiff_writer *writer, uint32_t tile_x, uint32_t tile_y,
+                                const void *bytes, size_t size, struct failure *failure);
 /* What was put before is on disk when this returns. Safe from several threads. */
 MUST_USE int tiff_writer_sync(struct tiff_writer *writer, struct failure *failure);
 /* Syncs, renames, frees. On an error nothing stands under the final name. */
