@@ -13,13 +13,13 @@ enum {
     TILE_PX = 256 * 256, /* of an output tile, and of the source box that it is made from */
     CACHED_TILES = 72,   /* what is kept of decoded blocks: worker/output/tile_plan.c */
     HISTOGRAM_BYTES = 2 << 20,
-    PARCELS = 2,                 /* of finished tiles, per thread: worker/output/painter.c */
-    CODEC_BYTES = 1 << 20,       /* what a compressor allocates */
-    SURVEY_BYTES = 768 << 10,    /* histograms of a survey */
-    THUMBNAIL_PX = 1024,         /* side of the reduced image that refine chooses tiles by */
-    BENCH_BYTES = 3 << 20,       /* one thread's tiles in refine */
-    BENCH_CACHE_BYTES = 8 << 20, /* and its two caches of decoded blocks */
-    ROWS_AT_ONCE = 256,          /* full-resolution rows that level 1 is made from */
+    PARCELS = 2,                  /* of finished tiles, per thread: worker/output/painter.c */
+    CODEC_BYTES = 1 << 20,        /* what a compressor allocates */
+    SURVEY_BYTES = 768 << 10,     /* histograms of a survey */
+    THUMBNAIL_PX = 1024,          /* side of the reduced image that refine chooses tiles by */
+    BENCH_BYTES = 3 << 20,        /* one thread's tiles in refine */
+    BENCH_CACHE_BYTES = 12 << 20, /* and its two caches of decoded blocks */
+    ROWS_AT_ONCE = 256,           /* full-resolution rows that level 1 is made from */
 };
 
 static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
