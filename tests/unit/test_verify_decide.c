@@ -16,19 +16,24 @@ static struct verify_facts good(void) {
         .held_out = 100,
         .confident = 95,
         .agreeing = 93,
-        .null_tiles = 100,
-        .null_agreeing = 2,
-        .chance = 0.03,
+        .null = {.tiles = 100, .agreeing = 2, .chance = 0.03},
         .median_px = 0.2,
         .p95_px = 0.8,
         .sectors = 9,
         .sectors_agreeing = 9,
-        .ambiguous = 1,
-        .ambiguity_tested = 40,
+        .repeats = {.tested = 40, .ambiguous = 1},
+        .planted = {.tiles = 24, .following = 23, .slope_x = 1.001, .slope_y = 0.998},
+        .error_bar = {.tiles = 93, .tissue_px = 0.3, .offset_px = 0.1},
+        .second = {.contradicting = 5},
+        .decoys = {.turned = {4, 80}, .mirrored = {3, 80}},
+        .coarse_tiles = 60,
+        .coarse_heard = 55,
+        .coarse_agreeing = 50,
         .overlap = 0.9,
         .plausible = true,
         .search_mirrored = 0.2,
-        .refine = {.votes = 80,
+        .refine = {.fine = true,
+                   .votes = 80,
                    .tiles = 88,
                    .runner_up_votes = 5,
                    .runner_up_tiles = 88,
@@ -100,8 +105,8 @@ static void failures(void **state) {
 static void doubts(void **state) {
     (void)state;
     struct verify_facts facts = good();
-    facts.ambiguous = 30;
-    facts.repeat_px = 60;
+    facts.repeats.ambiguous = 30;
+    facts.repeats.distance_px = 60;
     expect(&facts, VERIFY_DOUBTFUL, "repeats itself every 60 px");
 
     facts = good();
@@ -136,6 +141,74 @@ static void doubts(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "4 of 9 parts");
 }
 
+/* What each of the further checks says when it alone is against the map. */
+static void doubts_of_a_measurement(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.planted.slope_y = 0.94;
+    expect(&facts, VERIFY_DOUBTFUL, "100 % of the shift across and 94 % down");
+    facts.planted.slope_y = 1.049;
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
+    facts.planted.following = 14;
+    expect(&facts, VERIFY_DOUBTFUL, "14 of 24 give it back");
+
+    facts = good(); /* the unseen tiles have a better map */
+    facts.error_bar.offset_px = 1.2;
+    expect(&facts, VERIFY_DOUBTFUL, "put some of the tissue 1.2 px from where the map does");
+
+    facts = good();
+    facts.error_bar.tissue_px = 2.6;
+    expect(&facts, VERIFY_DOUBTFUL, "may be off by 2.6 px");
+    facts.error_bar = (struct verify_error_bar){0};
+    expect(&facts, VERIFY_DOUBTFUL, "not known well enough");
+
+    facts = good();
+    facts.refine.fine = false;
+    expect(&facts, VERIFY_DOUBTFUL, "on a reduced image only");
+
+    facts = good();
+    facts.coarse_agreeing = 14;
+    expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
+}
+
+static void doubts_of_another_map(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.second = (struct verify_second){.contradicting = 20, .agreeing = 14, .distance_px = 9};
+    expect(&facts, VERIFY_DOUBTFUL, "moved separately: 14 test tiles, most of them in the upper");
+    facts.second.still = true; /* a map that moves the tissue, and dust that stays */
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
+
+    facts = good(); /* wrong by a few px: nothing agrees, and yet there is common structure */
+    facts.agreeing = facts.confident = 2;
+    facts.second = (struct verify_second){.contradicting = 98, .agreeing = 95, .distance_px = 5};
+    facts.refine.votes = 6;
+    expect(&facts, VERIFY_DOUBTFUL, "95 of 100 test tiles agree with one another, but about 5 px");
+
+    facts = good();
+    facts.decoys.turned.votes = 70;
+    expect(&facts, VERIFY_DOUBTFUL, "turned by 180 degrees it fits nearly as well");
+    facts = good();
+    facts.decoys.mirrored.votes = 70;
+    expect(&facts, VERIFY_DOUBTFUL, "mirrored it fits nearly as well");
+}
+
+static void a_pattern_of_the_camera_is_told(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.pattern = (struct verify_pattern){.still = true,
+                                            .ground = 24,
+                                            .ground_agreeing = 22,
+                                            .tissue_shared = 0.008,
+                                            .ground_shared = 0.004};
+    expect(&facts, VERIFY_DOUBTFUL, "pattern of the camera");
+    facts.pattern.tissue_shared = 0.08; /* the same noise in both images, and tissue */
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
+    facts.pattern.tissue_shared = 0.008;
+    facts.pattern.ground_agreeing = 3; /* an aligned pair, aligned again */
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
+}
+
 /* As many tiles agree, and vote, as accident brings about on unrelated images. */
 static void accidents_are_never_aligned(void **state) {
     (void)state;
@@ -158,6 +231,9 @@ int main(void) {
         cmocka_unit_test(silent_tiles_do_not_contradict),
         cmocka_unit_test(failures),
         cmocka_unit_test(doubts),
+        cmocka_unit_test(doubts_of_a_measurement),
+        cmocka_unit_test(doubts_of_another_map),
+        cmocka_unit_test(a_pattern_of_the_camera_is_told),
         cmocka_unit_test(accidents_are_never_aligned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ struct refine_result {
     struct transform transform;
     enum fit_model model; /* of transform.map when there is no grid */
     int tile_px;          /* cell size at full resolution; 0: refinement did not get there */
+    bool fine;            /* fitted at full resolution; else a coarser level's map stands */
     int votes, tiles;     /* the referee's, for the winner */
     int runner_up_votes, runner_up_tiles; /* the best different hypothesis's */
     int mirrored_votes, mirrored_tiles;

@@ -36,6 +36,15 @@ static int read_votes(const json_t *refine, struct refine_result *ret, struct fa
     return r;
 }
 
+/* Whether the last level that was tried is the full resolution, and its fit was believed. */
+static bool is_fine(const json_t *levels) {
+    size_t count = json_array_size(levels);
+    const json_t *last = count > 0 ? json_array_get(levels, count - 1) : NULL;
+    const json_t *level = json_object_get(last, "level");
+    return json_is_integer(level) && json_integer_value(level) == 0 &&
+           json_is_true(json_object_get(last, "credible"));
+}
+
 int refine_read(const json_t *checkpoint, struct refine_result *ret, struct failure *failure) {
     struct refine_result result = {0};
     const char *reason = NULL, *model = NULL;
@@ -56,6 +65,7 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
         result.model++;
     if (result.model == FIT_MODEL_COUNT)
         return failure_set(failure, -EINVAL, "refine: \"%s\" is no model", model);
+    result.fine = is_fine(json_object_get(checkpoint, "levels"));
     (void)snprintf(result.reason, sizeof(result.reason), "%s", reason);
     *ret = result;
     return 0;

@@ -371,6 +371,7 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
     ret->measured = true;
     ret->settled = sound;
     ret->correlation = m.product / sqrt(m.fixed_power * m.moving_power);
+    ret->covariance = m.product;
     ret->dx = dx;
     ret->dy = dy;
     set_information(&n, ret);

@@ -46,6 +46,7 @@ struct tile_shift {
     double peak_ratio;                /* of the correlation's highest peak to the next one, */
     double next_dx, next_dy;          /* which lies here */
     double correlation;               /* normalised, after the shift, -1 to 1 */
+    double covariance;                /* the same of the tones, not normalised */
     double info_xx, info_xy, info_yy; /* inverse covariance of (dx, dy) */
     /* Deviation of the coarse tone in each of TILE_PARTS x TILE_PARTS parts, where the map puts
      * them: whether an image shows anything there. Known when measured. */

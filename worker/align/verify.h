@@ -1,32 +1,58 @@
 /* How far the map can be trusted: measured on tiles that the fit never saw.
  *
- * Every odd cell of the checkerboard at full resolution is asked where it lies; the same cells
- * compared with places they do not belong to (the null) tell what chance looks like. From these
- * facts verify_decide, a pure function, makes the status and the reason.
+ * What is unseen, precisely: full resolution is a checkerboard of cells. Refine measures and fits
+ * its even cells alone, the model chosen by cross-validation among them; verify measures the odd
+ * ones. The coarser levels of the refinement do see the whole image, odd cells included, but all
+ * that the fit at full resolution takes from them is where to look: it starts anew, from a
+ * consensus of the even cells. (Where it fails, the coarse map stands, and verify says doubtful.)
+ * The referee and the search, which choose among hypotheses, see the whole image at a sixteenth of
+ * its pixels or fewer for most scans.
+ *
+ * Measured: where each odd cell lies, and whether an image shows anything there (verify_sample);
+ * what chance looks like (verify_null); whether a planted shift is measured back (verify_planted);
+ * how well the map is known at the corners and on the tissue, and whether unseen tiles put the
+ * tissue elsewhere (verify_error_bar); whether those that contradict agree with one another
+ * (verify_second); repeats (verify_repeats); the camera's own pattern (verify_pattern); decoys
+ * (verify_decoys). From these facts verify_decide, a pure function, makes the status and the
+ * reason.
  */
 #ifndef WORKER_ALIGN_VERIFY_H
 #define WORKER_ALIGN_VERIFY_H
 
 #include "worker/align/refine.h"
+#include "worker/align/search.h"
+#include "worker/align/verify_decoys.h"
+#include "worker/align/verify_error_bar.h"
+#include "worker/align/verify_null.h"
+#include "worker/align/verify_pattern.h"
+#include "worker/align/verify_planted.h"
+#include "worker/align/verify_repeats.h"
+#include "worker/align/verify_second.h"
 
 enum { VERIFY_REASON_BYTES = 512 };
 
 enum verify_status { VERIFY_ALIGNED, VERIFY_DOUBTFUL, VERIFY_FAILED, VERIFY_STATUS_COUNT };
 
 struct verify_facts {
-    int held_out;  /* tiles asked */
-    int confident; /* correlate better than nearly all of the null */
-    int agreeing;  /* where the map puts them */
-    int silent;    /* do not agree, but one of the images shows nothing there */
-    int null_tiles, null_agreeing;
-    double chance;            /* that a tile agrees by accident */
+    int held_out;             /* tiles asked */
+    int confident;            /* correlate better than nearly all of the null */
+    int agreeing;             /* where the map puts them */
+    int silent;               /* do not agree, but one of the images shows nothing there */
     double median_px, p95_px; /* residual of the confident tiles, px of the pre image */
     int sectors, sectors_agreeing;
-    int ambiguous, ambiguity_tested; /* tiles that fit elsewhere as well */
-    double repeat_px;                /* where to: the median distance */
-    double coarse_median_px;         /* residual of tiles of a reduced level, px of the pre image */
-    double overlap;                  /* share of the post image that lands inside the pre image */
-    bool plausible;                  /* refine_is_plausible */
+    struct verify_null null;
+    struct verify_repeats repeats;
+    struct verify_planted planted;
+    struct verify_error_bar error_bar;
+    struct verify_second second;
+    struct verify_pattern pattern;
+    struct verify_decoys decoys;
+    /* tiles of a reduced level: asked, those of them that are not silent, where the map puts them;
+     * and the median residual of all, px of the pre image */
+    int coarse_tiles, coarse_heard, coarse_agreeing;
+    double coarse_median_px;
+    double overlap; /* share of the post image that lands inside the pre image */
+    bool plausible; /* refine_is_plausible */
     double search_mirrored;
     struct refine_result refine;
 };

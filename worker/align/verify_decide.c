@@ -19,6 +19,16 @@ static const double SECTOR_SHARE = 0.75;
 static const double RUNNER_UP_SHARE = 0.6;
 static const double AMBIGUOUS_SHARE = 0.5;
 static const double LEAST_OVERLAP = 0.15;
+/* The camera's pattern: half of the empty ground shows it, and the tissue little more of it. */
+static const double GROUND_SHARE = 0.5, CLEARER_ON_TISSUE = 8;
+enum { LEAST_GROUND_TILES = 8 };
+/* A planted shift is measured back to so much; and by so many tiles. */
+static const double SLOPE_TOLERANCE = 0.05, FOLLOWING_SHARE = 0.67;
+/* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. */
+static const double COARSE_SHARE = 0.3;
+enum { LEAST_COARSE_TILES = 12 };
+/* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
+static const double OFFSET_SHARE = 0.5;
 static const double MIRROR_MARGIN = 1.25;
 static const double COARSE_MARGIN = 1.5;
 /* With such a margin of the search itself, fewer votes are asked for. */
@@ -38,11 +48,15 @@ static bool looks_mirrored(const struct verify_facts *facts) {
 }
 
 static bool agrees_in_detail(const struct verify_facts *facts) {
-    return fit_binomial_tail(facts->held_out, facts->agreeing, facts->chance) < CHANCE_LIMIT;
+    return fit_binomial_tail(facts->held_out, facts->agreeing, facts->null.chance) < CHANCE_LIMIT;
 }
 
 static double votes_by_accident(const struct verify_facts *facts) {
     return fmax(referee_accident(facts->refine.votes, facts->refine.tiles), DBL_MIN);
+}
+
+static double decoy_by_accident(const struct verify_decoy *decoy) {
+    return fmax(referee_accident(decoy->votes, decoy->tiles), DBL_MIN);
 }
 
 static double rival_by_accident(const struct verify_facts *facts) {
@@ -51,15 +65,15 @@ static double rival_by_accident(const struct verify_facts *facts) {
 }
 
 static bool repeats(const struct verify_facts *facts) {
-    return facts->ambiguity_tested > 0 &&
-           facts->ambiguous > AMBIGUOUS_SHARE * facts->ambiguity_tested;
+    return facts->repeats.tested > 0 &&
+           facts->repeats.ambiguous > AMBIGUOUS_SHARE * facts->repeats.tested;
 }
 
 static void explain_repeats(const struct verify_facts *facts, char *reason) {
     (void)snprintf(reason, VERIFY_REASON_BYTES,
                    "the structure repeats itself every %.0f px: %d of %d test tiles fit as well "
                    "elsewhere, so the map may be off by whole periods",
-                   facts->repeat_px, facts->ambiguous, facts->ambiguity_tested);
+                   facts->repeats.distance_px, facts->repeats.ambiguous, facts->repeats.tested);
 }
 
 /* Sections of one block, differently stained: no cell is in both, but the tissue's form is. */
@@ -93,7 +107,7 @@ static bool explain_failure(const struct verify_facts *facts, char *reason) {
                        "of the post image inside the pre image");
         return true;
     }
-    if (!agrees_in_detail(facts) && !agrees_coarsely(facts)) {
+    if (!agrees_in_detail(facts) && !agrees_coarsely(facts) && facts->second.agreeing == 0) {
         if (repeats(facts) && votes_by_accident(facts) < CHANCE_LIMIT) {
             explain_repeats(facts, reason);
             return true;
@@ -102,7 +116,7 @@ static bool explain_failure(const struct verify_facts *facts, char *reason) {
                        "the images have no common structure: only %d of %d test tiles find their "
                        "counterpart where the best map puts it, and chance alone finds about %.0f; "
                        "check that both files show the same sample",
-                       facts->agreeing, facts->held_out, facts->chance * facts->held_out);
+                       facts->agreeing, facts->held_out, facts->null.chance * facts->held_out);
         return true;
     }
     if (!facts->plausible) {
@@ -114,11 +128,73 @@ static bool explain_failure(const struct verify_facts *facts, char *reason) {
     return false;
 }
 
+/* The map follows what the camera adds to every image. */
+static bool explain_pattern(const struct verify_facts *facts, char *reason) {
+    const struct verify_pattern *pattern = &facts->pattern;
+    if (!pattern->still || pattern->ground < LEAST_GROUND_TILES ||
+        pattern->ground_agreeing < GROUND_SHARE * pattern->ground ||
+        pattern->tissue_shared > CLEARER_ON_TISSUE * pattern->ground_shared)
+        return false;
+    (void)snprintf(reason, VERIFY_REASON_BYTES,
+                   "the map moves nothing, and the empty ground agrees with it like the tissue (%d "
+                   "of %d tiles): it may follow dust or a pattern of the camera that is in both "
+                   "images; see whether the tissue itself coincides, or correct the images for the "
+                   "flat field and run again",
+                   pattern->ground_agreeing, pattern->ground);
+    return true;
+}
+
+/* More tiles agree with one another on another map than on this one. */
+static bool explain_other_map(const struct verify_facts *facts, char *reason) {
+    if (facts->second.agreeing <= facts->agreeing)
+        return false;
+    (void)snprintf(reason, VERIFY_REASON_BYTES,
+                   "%d of %d test tiles agree with one another, but about %.0f px away from where "
+                   "the map puts them: the map is probably wrong; narrow angle_range, scale_min "
+                   "and scale_max to what you know of the pair and run again",
+                   facts->second.agreeing, facts->held_out, facts->second.distance_px);
+    return true;
+}
+
+static bool nearly_as_good(const struct verify_facts *facts, double rival) {
+    return log(rival) < RUNNER_UP_SHARE * log(votes_by_accident(facts));
+}
+
+static bool explain_rivals(const struct verify_facts *facts, char *reason) {
+    const struct verify_decoy *turned = &facts->decoys.turned, *mirrored = &facts->decoys.mirrored;
+    if (nearly_as_good(facts, rival_by_accident(facts))) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "another position fits nearly as well (%d of %d tiles there, %d of %d "
+                       "here): the structure repeats itself, or a part of the tissue moved",
+                       facts->refine.runner_up_votes, facts->refine.runner_up_tiles,
+                       facts->refine.votes, facts->refine.tiles);
+        return true;
+    }
+    if (nearly_as_good(facts, decoy_by_accident(turned))) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "turned by 180 degrees it fits nearly as well (%d of %d tiles, %d of %d as "
+                       "it is): the form is the same either way up; set angle_range to what you "
+                       "know of the pair",
+                       turned->votes, turned->tiles, facts->refine.votes, facts->refine.tiles);
+        return true;
+    }
+    if (nearly_as_good(facts, decoy_by_accident(mirrored))) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "mirrored it fits nearly as well (%d of %d tiles, %d of %d as it is): see "
+                       "whether one of the images was flipped",
+                       mirrored->votes, mirrored->tiles, facts->refine.votes, facts->refine.tiles);
+        return true;
+    }
+    return false;
+}
+
 static bool explain_doubt_of_place(const struct verify_facts *facts, char *reason) {
     if (repeats(facts)) {
         explain_repeats(facts, reason);
         return true;
     }
+    if (explain_pattern(facts, reason) || explain_other_map(facts, reason))
+        return true;
     if (!agrees_in_detail(facts)) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the tissue's form matches (%d of %d coarse tiles, to about %.0f px) but "
@@ -127,17 +203,101 @@ static bool explain_doubt_of_place(const struct verify_facts *facts, char *reaso
                        facts->refine.votes, facts->refine.tiles, facts->coarse_median_px);
         return true;
     }
-    if (log(rival_by_accident(facts)) < RUNNER_UP_SHARE * log(votes_by_accident(facts))) {
-        (void)snprintf(reason, VERIFY_REASON_BYTES,
-                       "another position fits nearly as well (%d of %d tiles there, %d of %d "
-                       "here): the structure repeats itself, or a part of the tissue moved",
-                       facts->refine.runner_up_votes, facts->refine.runner_up_tiles,
-                       facts->refine.votes, facts->refine.tiles);
+    if (explain_rivals(facts, reason))
         return true;
-    }
     if (facts->overlap < LEAST_OVERLAP) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
-                       "the images share only %.0f %% of the post image", 100 * facts->overlap);
+                       "the images share only %.0f %% of the post image: too little to be sure of "
+                       "the rest",
+                       100 * facts->overlap);
+        return true;
+    }
+    return false;
+}
+
+/* Some of the tissue is somewhere else. */
+static bool explain_parts(const struct verify_facts *facts, char *reason) {
+    const struct verify_second *second = &facts->second;
+    if (second->agreeing > 0 && !second->still) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "a part of the tissue moved separately: %d test tiles, most of them %s, "
+                       "agree with one another but lie about %.0f px from where the map puts them "
+                       "(%d agree with the map); the rest of the tissue may be right",
+                       second->agreeing, verify_second_where(second->sector), second->distance_px,
+                       facts->agreeing);
+        return true;
+    }
+    if (facts->sectors_agreeing < SECTOR_SHARE * facts->sectors) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the images agree in %d of %d parts of the tissue only: it moved or tore "
+                       "between the scans",
+                       facts->sectors_agreeing, facts->sectors);
+        return true;
+    }
+    return false;
+}
+
+static bool explain_shares(const struct verify_facts *facts, char *reason) {
+    if (facts->agreeing < AGREEING_SHARE * (facts->held_out - facts->silent) ||
+        facts->agreeing < LEAST_SHARE * facts->held_out) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "only %d of %d test tiles agree with the map: the images share an outline "
+                       "or a part, but not their content",
+                       facts->agreeing, facts->held_out);
+        return true;
+    }
+    if (facts->coarse_heard >= LEAST_COARSE_TILES &&
+        facts->coarse_agreeing < COARSE_SHARE * facts->coarse_heard) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the images agree in their finest grain only (%d of %d test tiles), not "
+                       "when seen from afar (%d of %d): that may be noise or a pattern of the "
+                       "camera rather than the tissue; compare them by eye",
+                       facts->agreeing, facts->held_out, facts->coarse_agreeing,
+                       facts->coarse_heard);
+        return true;
+    }
+    return false;
+}
+
+/* Whether the tiles say where the tissue lies, or the same whatever the map. */
+static bool explain_planted(const struct verify_facts *facts, char *reason) {
+    const struct verify_planted *planted = &facts->planted;
+    if (planted->tiles == 0 || (fabs(planted->slope_x - 1) <= SLOPE_TOLERANCE &&
+                                fabs(planted->slope_y - 1) <= SLOPE_TOLERANCE &&
+                                planted->following >= FOLLOWING_SHARE * planted->tiles))
+        return false;
+    (void)snprintf(reason, VERIFY_REASON_BYTES,
+                   "the position cannot be measured: when the map is shifted on purpose, the test "
+                   "tiles report %.0f %% of the shift across and %.0f %% down, and %d of %d give "
+                   "it back; stripes, smooth shading or noise hold the map there, not the tissue",
+                   100 * planted->slope_x, 100 * planted->slope_y, planted->following,
+                   planted->tiles);
+    return true;
+}
+
+/* How well the map is known, and whether unseen tiles would move it. */
+static bool explain_error(const struct verify_facts *facts, const struct params *params,
+                          char *reason) {
+    const struct verify_error_bar *bar = &facts->error_bar;
+    if (!facts->refine.fine) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the map was found on a reduced image only: at full resolution too few "
+                       "parts of the images match to fit it; it is good to some pixels at best");
+        return true;
+    }
+    if (bar->tiles > 0 && bar->offset_px > OFFSET_SHARE * params->max_residual_px) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the test tiles put some of the tissue %.1f px from where the map does: the "
+                       "tissue was deformed, or the map is off; try model=grid",
+                       bar->offset_px);
+        return true;
+    }
+    if (bar->tiles == 0 || bar->tissue_px > params->max_residual_px) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the map is not known well enough: with the %d test tiles that agree it may "
+                       "be off by %.1f px somewhere on the tissue (95 %% sure), above max_residual "
+                       "(%g px)",
+                       facts->agreeing, bar->tissue_px, params->max_residual_px);
         return true;
     }
     return false;
@@ -160,21 +320,6 @@ static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct 
                        facts->median_px, facts->confident, params->max_residual_px);
         return true;
     }
-    if (facts->agreeing < AGREEING_SHARE * (facts->held_out - facts->silent) ||
-        facts->agreeing < LEAST_SHARE * facts->held_out) {
-        (void)snprintf(reason, VERIFY_REASON_BYTES,
-                       "only %d of %d test tiles agree with the map: the images share an outline "
-                       "or a part, but not their content",
-                       facts->agreeing, facts->held_out);
-        return true;
-    }
-    if (facts->sectors_agreeing < SECTOR_SHARE * facts->sectors) {
-        (void)snprintf(reason, VERIFY_REASON_BYTES,
-                       "the images agree in %d of %d parts of the tissue only: it moved or tore "
-                       "between the scans",
-                       facts->sectors_agreeing, facts->sectors);
-        return true;
-    }
     return false;
 }
 
@@ -183,7 +328,9 @@ enum verify_status verify_decide(const struct verify_facts *facts, const struct 
     if (explain_failure(facts, ret_reason))
         return VERIFY_FAILED;
     if (explain_doubt_of_place(facts, ret_reason) ||
-        explain_doubt_of_fit(facts, params, ret_reason))
+        explain_doubt_of_fit(facts, params, ret_reason) || explain_shares(facts, ret_reason) ||
+        explain_parts(facts, ret_reason) || explain_planted(facts, ret_reason) ||
+        explain_error(facts, params, ret_reason))
         return VERIFY_DOUBTFUL;
     (void)snprintf(ret_reason, VERIFY_REASON_BYTES, "median %.2f px on %d of %d test tiles",
                    facts->median_px, facts->agreeing, facts->held_out);

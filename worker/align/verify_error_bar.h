@@ -1,0 +1,36 @@
+/* How well the map is known, from tiles that it was not fitted to.
+ *
+ * The map's own model is fitted to the held-out tiles that agree, on top of the map: what is left
+ * is the map's error there, as far as they can tell. The same fit to tiles drawn from them with
+ * replacement, again and again (the bootstrap, Efron 1979), says how well that is known. Of a grid
+ * the error's affine part is taken; what it misses locally shows in the residuals.
+ */
+#ifndef WORKER_ALIGN_VERIFY_ERROR_BAR_H
+#define WORKER_ALIGN_VERIFY_ERROR_BAR_H
+
+#include "worker/align/fit.h"
+
+enum { VERIFY_ERROR_BAR_ROUNDS = 120, VERIFY_ERROR_BAR_CORNERS = 4 };
+
+/* px of the pre image; radii hold 95 % of the bootstrap's places about the map's own. */
+struct verify_error_bar {
+    int tiles;                                   /* 0: too few, and the rest is 0 */
+    double corners_px[VERIFY_ERROR_BAR_CORNERS]; /* radius at post's top left, right, bottom ... */
+    double tissue_px;                            /* radius where it is largest among the places */
+    double offset_px; /* how far the held-out tiles put the worst place from where the map does */
+};
+
+struct verify_error_bar_sample {
+    const struct fit_match *matches; /* agreeing tiles: x, y where the map puts them, px of pre */
+    size_t count;
+    const struct map_point *places; /* of the tissue, corners of the frame first; px of pre */
+    size_t n_places;
+    enum fit_model model;
+    uint32_t seed;
+};
+
+/* Draws by the seed alone: the same sample gives the same bytes. */
+MUST_USE int verify_error_bar_find(const struct verify_error_bar_sample *sample,
+                                   struct verify_error_bar *ret, struct failure *failure);
+
+#endif
