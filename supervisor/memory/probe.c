@@ -1,345 +1,206 @@
-/* See probe.h. The list goes to the worker as a memory file on stdin, so that writing it can never
- * block against a worker that writes to us. The worker says "begin" before each file: what it had
- * begun when it died, hung or talked nonsense is the file to blame, and a fresh worker gets the
- * rest. Each round settles one file at least, so the rounds end. */
+/* See probe.h. A list begins as one round, one worker. While a header keeps its worker waiting, the
+ * files behind it go to a round of their own, so that files which hang, as all of a dead network
+ * drive do, hang side by side. When too many do, the rest is not looked at. */
 #include "supervisor/memory/probe.h"
 
 #include "common/clock.h"
-#include "common/json_read.h"
 #include "common/names.h"
-#include "common/protocol.h"
-#include "common/units.h"
-#include "supervisor/process/spawn.h"
+#include "supervisor/memory/probe_round.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 enum {
-    OOM_SCORE_ADJ = 800, /* when memory runs out, the probe goes before anything of value */
-    MAX_SAMPLES = 64,
-    END_TIMEOUT_MS = 10000, /* for a worker that has said all and closed its pipe */
+    MAX_LANES = 8,
+    SLOW_MS = 300,             /* a header takes about 1 ms */
+    MOST_LATE = 3 * MAX_LANES, /* as many files that hang are enough */
 };
 
-#define MAX_BUFFER_BYTES (1ULL << 48)
-
-enum mode { MODE_HEADERS, MODE_HASHES };
-
-static const char *const mode_words[] = {[MODE_HEADERS] = "probe", [MODE_HASHES] = "hash"};
-
-struct round {
-    enum mode mode;
-    const char *worker;
-    const char *const *paths; /* of this round */
-    size_t count;
-    struct probe_result *results; /* of this round */
-    int64_t timeout_ms;
-    size_t n_done; /* files answered; the next answer is for this index */
-    bool begun;    /* the worker has begun file n_done */
-    bool nonsense; /* it said something that is not in the protocol */
-    bool late;
-    struct spawned child;
-    int report_fd;
+/* A part of the list, and the round that is at it. */
+struct lane {
+    struct probe_round round;
+    size_t end;          /* of its part, in the whole list */
+    int64_t answered_ms; /* when the round last settled a file, or began */
+    bool runs;
 };
 
-/* ---- what the worker says ---- */
+struct lanes {
+    struct lane lanes[MAX_LANES];
+    const char *const *paths; /* the whole list */
+    size_t n_late;
+};
 
-static bool read_u64(const json_t *line, const char *key, uint64_t high, uint64_t *ret) {
-    const json_t *value = json_object_get(line, key);
-    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        (uint64_t)json_integer_value(value) > high)
-        return false;
-    *ret = (uint64_t)json_integer_value(value);
-    return true;
+static size_t next_file(const struct lanes *lanes, const struct lane *lane) {
+    return (size_t)(lane->round.paths - lanes->paths) + lane->round.n_done;
 }
 
-static bool read_header(const json_t *line, struct probe_result *result) {
-    struct footprint_image *image = &result->image;
-    uint64_t samples = 0, bits = 0;
-    /* the limits keep every product that the forecast makes of them below 2^64 */
-    if (!read_u64(line, "width", INT32_MAX, &image->width) ||
-        !read_u64(line, "height", INT32_MAX, &image->height) ||
-        !read_u64(line, "samples", MAX_SAMPLES, &samples) || !read_u64(line, "bits", 64, &bits) ||
-        (json_object_get(line, "block") &&
-         !read_u64(line, "block", MAX_BUFFER_BYTES, &image->block_bytes)) ||
-        (json_object_get(line, "stream") &&
-         !read_u64(line, "stream", MAX_BUFFER_BYTES, &image->stream_bytes)) ||
-        !read_u64(line, "size", INT64_MAX, &result->size))
-        return false;
-    image->samples = (uint32_t)samples;
-    image->bits = (uint32_t)bits;
-    image->scratch = json_is_true(json_object_get(line, "scratch"));
-    return image->width > 0 && image->height > 0 && samples > 0 && bits > 0;
-}
-
-static bool read_hash(const json_t *line, struct probe_result *result) {
-    const char *hash = json_string_value(json_object_get(line, "hash"));
-    const json_t *mtime = json_object_get(line, "mtime_ns");
-    if (!hash || strlen(hash) != sizeof(result->hash) - 1 || !json_is_integer(mtime) ||
-        !read_u64(line, "size", INT64_MAX, &result->size))
-        return false;
-    (void)snprintf(result->hash, sizeof(result->hash), "%s", hash);
-    result->mtime_ns = json_integer_value(mtime);
-    return true;
-}
-
-static bool read_file_line(struct round *round, const json_t *line) {
-    struct probe_result *result = &round->results[round->n_done];
-    const char *error = json_string_value(json_object_get(line, "error"));
-    if (error) {
-        free(result->error);
-        result->error = strdup(error);
-        return result->error != NULL;
+/* Not looked at: told per file, as each of them may be another task's. */
+static int give_up(struct lanes *lanes, struct lane *lane, struct failure *failure) {
+    for (size_t i = lane->round.n_done; i < lane->round.count; i++) {
+        lane->round.results[i].error =
+            names_format("%s was not looked at: %d files before it hang; is its drive still there?",
+                         lane->round.paths[i], (int)lanes->n_late);
+        if (!lane->round.results[i].error)
+            return failure_set(failure, -ENOMEM, "out of memory");
     }
-    return round->mode == MODE_HEADERS ? read_header(line, result) : read_hash(line, result);
-}
-
-static bool read_line(struct round *round, const char *text, size_t length) {
-    CLEANUP_JSON json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-    const char *event = json_string_value(json_object_get(line, "event"));
-    uint64_t index = 0;
-    if (!event || round->n_done >= round->count ||
-        !read_u64(line, "index", round->count - 1, &index) || index != round->n_done)
-        return false;
-    if (strcmp(event, "begin") == 0 && !round->begun) {
-        round->begun = true;
-        return true;
-    }
-    if (strcmp(event, "file") != 0 || !round->begun || !read_file_line(round, line))
-        return false;
-    round->begun = false;
-    round->n_done++;
-    return true;
-}
-
-/* Takes whole lines off the buffer's front; what is left moves there. */
-static void read_lines(struct round *round, char *buffer, size_t *used) {
-    size_t start = 0;
-    const char *end;
-    while (!round->nonsense && (end = memchr(buffer + start, '\n', *used - start))) {
-        const size_t length = (size_t)(end - buffer) - start;
-        round->nonsense = !read_line(round, buffer + start, length);
-        start += length + 1;
-    }
-    memmove(buffer, buffer + start, *used - start);
-    *used -= start;
-    if (*used == PROTOCOL_LINE_BYTES)
-        round->nonsense = true;
-}
-
-/* ---- a round: one worker ---- */
-
-/* True when fd became readable (or was closed) before the deadline. */
-static bool wait_readable(int fd, int64_t deadline_ms) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    for (;;) {
-        const int64_t left = deadline_ms - clock_monotonic_ms();
-        if (left <= 0)
-            return false;
-        const int r = poll(&poll_fd, 1, left > INT_MAX ? INT_MAX : (int)left);
-        if (r > 0)
-            return true;
-        if (r < 0 && errno != EINTR)
-            return false;
-    }
-}
-
-/* Reads until the end of the pipe, or until the worker is late or talks nonsense. Progress is an
- * answered file: a flood of anything else does not move the deadline. */
-static void listen_to_worker(struct round *round) {
-    static char buffer[PROTOCOL_LINE_BYTES]; /* one listener at a time; too big for the stack */
-    size_t used = 0, seen = 0;
-    int64_t deadline = clock_monotonic_ms() + round->timeout_ms;
-    while (!round->nonsense) {
-        if (!wait_readable(round->report_fd, deadline)) {
-            round->late = true;
-            return;
-        }
-        const ssize_t n = read(round->report_fd, buffer + used, sizeof(buffer) - used);
-        if (n == 0)
-            return;
-        if (n < 0 && errno != EINTR)
-            return; /* as good as closed */
-        used += n > 0 ? (size_t)n : 0;
-        read_lines(round, buffer, &used);
-        if (round->n_done > seen)
-            deadline = clock_monotonic_ms() + round->timeout_ms;
-        seen = round->n_done;
-    }
-}
-
-/* False when not even SIGKILL ends it: it hangs in the kernel, on a drive that is gone. */
-static bool end_worker(struct round *round, struct spawn_exit *ret) {
-    if (round->late || round->nonsense ||
-        !wait_readable(round->child.pidfd, clock_monotonic_ms() + END_TIMEOUT_MS))
-        (void)spawn_signal(round->child.pidfd, SIGKILL); /* ESRCH: it went by itself */
-    return wait_readable(round->child.pidfd, clock_monotonic_ms() + END_TIMEOUT_MS) &&
-           spawn_reap(round->child.pidfd, ret) == 0;
-}
-
-static bool is_given(const char *worker) {
-    const char *given = getenv("REGISTRAR_WORKER");
-    return given && strcmp(given, worker) == 0;
-}
-
-/* What cannot be executed at all is as little a worker as what cannot answer. */
-static int blame_given(int code, struct failure *failure) {
-    if (code != -ENOENT && code != -EACCES && code != -ENOEXEC)
-        return code;
-    const struct failure why = *failure;
-    return failure_set(failure, -EPROTO, "REGISTRAR_WORKER: %.900s; unset it, or name a worker",
-                       why.text);
-}
-
-/* The list as the worker reads it, on a descriptor. */
-static int write_list(const struct round *round, int *ret_fd, struct failure *failure) {
-    CLEANUP_JSON json_t *list = json_pack("{s:i, s:[]}", "v", PROTOCOL_VERSION, "files");
-    json_t *files = json_object_get(list, "files");
-    for (size_t i = 0; i < round->count; i++)
-        if (json_array_append_new(files, json_string(round->paths[i])) < 0)
-            return failure_set(failure, -EINVAL, "the path %s is no UTF-8; rename it",
-                               round->paths[i]);
-    CLEANUP_CLOSE int fd = memfd_create("registrar-probe", MFD_CLOEXEC);
-    if (fd < 0)
-        return failure_set_errno(failure, -errno, "cannot hand a list of files to the worker");
-    if (!list || json_dumpfd(list, fd, JSON_COMPACT) < 0 || lseek(fd, 0, SEEK_SET) < 0)
-        return failure_set(failure, -ENOMEM, "cannot hand a list of files to the worker");
-    *ret_fd = STEAL_FD(fd);
     return 0;
 }
 
-static int start_worker(struct round *round, struct failure *failure) {
-    CLEANUP_CLOSE int list_fd = -1;
-    int pipe_fds[2];
-    int r = write_list(round, &list_fd, failure);
-    if (r < 0)
-        return r;
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return failure_set_errno(failure, -errno, "cannot make a pipe to the worker");
-    const char *const argv[] = {round->worker, mode_words[round->mode], NULL};
-    const struct spawn_request request = {
-        .argv = argv,
-        .envp = (const char *const *)environ,
-        .stdin_fd = list_fd,
-        .stdout_fd = -1,
-        .stderr_fd = -1,
-        .report_fd = pipe_fds[1],
-        .oom_score_adj = OOM_SCORE_ADJ,
+/* A round for what is left of the lane's part, if anything is. */
+static int begin_round(struct lanes *lanes, struct lane *lane, struct failure *failure) {
+    const struct probe_round *before = &lane->round;
+    const size_t from = next_file(lanes, lane);
+    const struct probe_round round = {
+        .mode = before->mode,
+        .worker = before->worker,
+        .paths = before->paths + before->n_done,
+        .count = lane->end - from,
+        .results = before->results + before->n_done,
+        .timeout_ms = before->timeout_ms,
     };
-    r = spawn_start(&request, &round->child, failure);
-    (void)close(pipe_fds[1]); /* the child has its own */
-    if (r < 0) {
-        (void)close(pipe_fds[0]);
-        return is_given(round->worker) ? blame_given(r, failure) : r;
-    }
-    round->report_fd = pipe_fds[0];
-    return 0;
-}
-
-/* Why the file that the worker had begun cannot be used. Caller owns. */
-static char *describe_end(const struct round *round, const struct spawn_exit *end) {
-    char limit[UNITS_TEXT_BYTES];
-    const char *path = round->paths[round->n_done];
-    if (round->late)
-        return names_format("reading %s took longer than %s; the file may be damaged, or the drive "
-                            "hangs",
-                            path, units_format_duration(round->timeout_ms, limit));
-    if (round->nonsense)
-        return names_format("the worker made no sense when it read %s; the file may be damaged",
-                            path);
-    if (end->code == CLD_EXITED)
-        return names_format("the worker gave up (exit status %d) when it read %s; the file may be "
-                            "damaged",
-                            end->status, path);
-    return names_format("the worker died (SIG%s) when it read %s; the file may be damaged",
-                        sigabbrev_np(end->status) ? sigabbrev_np(end->status) : "?", path);
-}
-
-static int fail_unstarted(const struct round *round, const struct spawn_exit *end,
-                          struct failure *failure) {
-    char how[64];
-    const bool exited = end->code == CLD_EXITED && !round->late && !round->nonsense;
-    if (exited)
-        (void)snprintf(how, sizeof(how), "ended with exit status %d", end->status);
-    else
-        (void)snprintf(how, sizeof(how), "%s",
-                       round->late       ? "said nothing"
-                       : round->nonsense ? "made no sense"
-                                         : "was killed");
-    if (is_given(round->worker))
-        return failure_set(failure, -EPROTO,
-                           "REGISTRAR_WORKER names %s, which is no registrar-worker of this "
-                           "version: as \"%s %s\" it %s before it looked at a file; unset "
-                           "REGISTRAR_WORKER, or name the right program",
-                           round->worker, round->worker, mode_words[round->mode], how);
-    return failure_set(failure, -EPROTO,
-                       "%s %s %s before it looked at a file; is it the registrar-worker of this "
-                       "version?",
-                       round->worker, mode_words[round->mode], how);
-}
-
-/* Settles one file at least, or fails. */
-static int run_round(struct round *round, struct failure *failure) {
-    int r = start_worker(round, failure);
-    if (r < 0)
-        return r;
-    listen_to_worker(round);
-    struct spawn_exit end = {0};
-    const bool ended = end_worker(round, &end);
-    (void)close(round->report_fd); /* only read from */
-    (void)close(round->child.pidfd);
-    if (!ended)
-        return failure_set(failure, -ETIMEDOUT,
-                           "reading %s hangs and cannot be stopped; is its drive still there?",
-                           round->paths[round->n_done < round->count ? round->n_done : 0]);
-    if (round->n_done == round->count)
+    lane->round = round;
+    if (round.count == 0)
         return 0;
-    if (round->n_done == 0 && !round->begun)
-        return fail_unstarted(round, &end, failure);
-    if (!round->begun)
-        return 0; /* between two files: nobody to blame, a fresh worker goes on */
-    struct probe_result *result = &round->results[round->n_done];
-    free(result->error);
-    result->error = describe_end(round, &end);
-    round->n_done++;
-    return result->error ? 0 : failure_set(failure, -ENOMEM, "out of memory");
+    if (lanes->n_late >= MOST_LATE)
+        return give_up(lanes, lane, failure);
+    int r = probe_round_start(&lane->round, failure);
+    lane->runs = r == 0;
+    lane->answered_ms = clock_monotonic_ms();
+    return r;
 }
 
-static int probe(enum mode mode, const char *worker, const char *const *paths, size_t count,
-                 int64_t timeout_ms, struct probe_result *results, struct failure *failure) {
-    memset(results, 0, count * sizeof(*results));
-    for (size_t at = 0; at < count;) {
-        struct round round = {
-            .mode = mode,
-            .worker = worker,
-            .paths = paths + at,
-            .count = count - at,
-            .results = results + at,
-            .timeout_ms = timeout_ms,
-        };
-        int r = run_round(&round, failure);
-        if (r < 0) {
-            probe_results_free(results, count);
+static int end_round(struct lanes *lanes, struct lane *lane, struct failure *failure) {
+    lanes->n_late += lane->round.late;
+    lane->runs = false;
+    int r = probe_round_end(&lane->round, failure);
+    return r < 0 ? r : begin_round(lanes, lane, failure);
+}
+
+static struct lane *idle_lane(struct lanes *lanes) {
+    for (size_t i = 0; i < MAX_LANES; i++)
+        if (!lanes->lanes[i].runs)
+            return &lanes->lanes[i];
+    return NULL;
+}
+
+/* The lane that can take what is behind the file that this one waits for, or NULL. */
+static struct lane *heir(struct lanes *lanes, const struct lane *lane) {
+    const bool has_more = lane->round.mode == PROBE_ROUND_HEADERS && lane->round.begun &&
+                          next_file(lanes, lane) + 1 < lane->end;
+    return has_more && lanes->n_late < MOST_LATE ? idle_lane(lanes) : NULL;
+}
+
+static int hand_over(struct lanes *lanes, struct lane *slow, struct lane *to,
+                     struct failure *failure) {
+    *to = (struct lane){.round = slow->round, .end = slow->end};
+    to->round.n_done++;
+    slow->end = next_file(lanes, slow) + 1;
+    slow->round.count = slow->round.n_done + 1;
+    return begin_round(lanes, to, failure);
+}
+
+/* What time alone brings about. Lowers *next_ms to when it must be looked at again. */
+static int mind_time(struct lanes *lanes, struct lane *lane, int64_t *next_ms,
+                     struct failure *failure) {
+    const int64_t waited = clock_monotonic_ms() - lane->answered_ms;
+    struct lane *to = heir(lanes, lane);
+    int64_t left = lane->round.timeout_ms - waited;
+    int r = 0;
+    if (left <= 0) {
+        lane->round.late = true;
+        r = end_round(lanes, lane, failure);
+    } else if (to && waited >= SLOW_MS) {
+        r = hand_over(lanes, lane, to, failure);
+        left = 0; /* the other lane is to be looked at too */
+    } else if (to && left > SLOW_MS - waited) {
+        left = SLOW_MS - waited;
+    }
+    if (left < *next_ms)
+        *next_ms = left > 0 ? left : 0;
+    return r;
+}
+
+static int hear(struct lanes *lanes, struct lane *lane, struct failure *failure) {
+    const size_t before = lane->round.n_done;
+    const bool goes_on = probe_round_read(&lane->round);
+    /* progress is an answered file: a flood of anything else does not move the deadline */
+    if (lane->round.n_done > before)
+        lane->answered_ms = clock_monotonic_ms();
+    return goes_on ? 0 : end_round(lanes, lane, failure);
+}
+
+/* Looks at the clock, waits for what comes first, and hears it. */
+static int step(struct lanes *lanes, bool *ret_over, struct failure *failure) {
+    struct pollfd fds[MAX_LANES];
+    int64_t next_ms = INT_MAX;
+    nfds_t running = 0;
+    for (size_t i = 0; i < MAX_LANES; i++) {
+        int r = lanes->lanes[i].runs ? mind_time(lanes, &lanes->lanes[i], &next_ms, failure) : 0;
+        if (r < 0)
             return r;
-        }
-        at += round.n_done;
+    }
+    for (size_t i = 0; i < MAX_LANES; i++) {
+        const bool runs = lanes->lanes[i].runs;
+        fds[i] =
+            (struct pollfd){.fd = runs ? lanes->lanes[i].round.report_fd : -1, .events = POLLIN};
+        running += runs;
+    }
+    *ret_over = running == 0;
+    if (running == 0)
+        return 0;
+    if (poll(fds, MAX_LANES, (int)next_ms) < 0)
+        return errno == EINTR ? 0 : failure_set_errno(failure, -errno, "cannot wait for a worker");
+    for (size_t i = 0; i < MAX_LANES; i++) {
+        int r = fds[i].fd >= 0 && fds[i].revents ? hear(lanes, &lanes->lanes[i], failure) : 0;
+        if (r < 0)
+            return r;
     }
     return 0;
+}
+
+static void stop(struct lanes *lanes) {
+    struct failure unused;
+    for (size_t i = 0; i < MAX_LANES; i++) {
+        if (!lanes->lanes[i].runs)
+            continue;
+        lanes->lanes[i].round.late = true;
+        (void)!probe_round_end(&lanes->lanes[i].round, &unused); /* another failure is told */
+    }
+}
+
+static int probe(enum probe_round_mode mode, const char *worker, const char *const *paths,
+                 size_t count, int64_t timeout_ms, struct probe_result *results,
+                 struct failure *failure) {
+    memset(results, 0, count * sizeof(*results));
+    struct lanes lanes = {.paths = paths};
+    lanes.lanes[0] = (struct lane){.round = {.mode = mode,
+                                             .worker = worker,
+                                             .paths = paths,
+                                             .results = results,
+                                             .timeout_ms = timeout_ms},
+                                   .end = count};
+    bool over = false;
+    int r = begin_round(&lanes, &lanes.lanes[0], failure);
+    while (r == 0 && !over)
+        r = step(&lanes, &over, failure);
+    if (r < 0) {
+        stop(&lanes);
+        probe_results_free(results, count);
+    }
+    return r;
 }
 
 int probe_headers(const char *worker, const char *const *paths, size_t count, int64_t timeout_ms,
                   struct probe_result *results, struct failure *failure) {
-    return probe(MODE_HEADERS, worker, paths, count, timeout_ms, results, failure);
+    return probe(PROBE_ROUND_HEADERS, worker, paths, count, timeout_ms, results, failure);
 }
 
 int probe_hashes(const char *worker, const char *const *paths, size_t count, int64_t timeout_ms,
                  struct probe_result *results, struct failure *failure) {
-    return probe(MODE_HASHES, worker, paths, count, timeout_ms, results, failure);
+    return probe(PROBE_ROUND_HASHES, worker, paths, count, timeout_ms, results, failure);
 }
 
 void probe_results_free(struct probe_result *results, size_t count) {

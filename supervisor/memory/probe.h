@@ -1,7 +1,9 @@
 /* Asking a worker about image files: headers for the pre-flight, hashes for a resume.
  *
  * The supervisor never parses an image. A worker that dies or hangs on a file costs that file
- * alone: the rest is asked of a fresh one.
+ * alone: the rest is asked of a fresh one. Headers that hang do so side by side, and after two
+ * dozen of them the rest is given up, so that a dead network drive costs half a minute, not the
+ * night.
  */
 #ifndef SUPERVISOR_MEMORY_PROBE_H
 #define SUPERVISOR_MEMORY_PROBE_H

@@ -2,6 +2,7 @@
  * a script that treats each file as its name says. */
 #include "supervisor/memory/probe.h"
 
+#include "common/clock.h"
 #include "tests/unit/folder_fixture.h"
 
 /* Files are named by what happens to them. */
@@ -80,6 +81,49 @@ static void one_bad_file_costs_itself(void **state) {
         assert_true(results[i].image.scratch);
     }
     probe_results_free(results, ARRAY_LEN(paths));
+}
+
+/* Each would cost its time out, one after the other. */
+static void files_that_hang_do_so_side_by_side(void **state) {
+    enum { HANGS = 16, TIMEOUT_MS = 2000 };
+    CLEANUP_FREE char *worker = make_worker(*state, script);
+    const char *paths[2 * HANGS];
+    struct probe_result results[2 * HANGS];
+    struct failure failure = {0};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        paths[i] = i % 2 ? "/hang" : "/a";
+    const int64_t start_ms = clock_monotonic_ms();
+    assert_int_equal(probe_headers(worker, paths, ARRAY_LEN(paths), TIMEOUT_MS, results, &failure),
+                     0);
+    assert_true(clock_monotonic_ms() - start_ms < HANGS * TIMEOUT_MS / 2);
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        if (i % 2)
+            assert_in("reading /hang took longer than 2.0 s", results[i].error);
+        else
+            assert_null(results[i].error);
+        assert_int_equal(results[i].size, i % 2 ? 0 : 3600);
+    }
+    probe_results_free(results, ARRAY_LEN(paths));
+}
+
+static void a_dead_drive_is_given_up(void **state) {
+    enum { HANGS = 60 };
+    CLEANUP_FREE char *worker = make_worker(*state, script);
+    const char *paths[HANGS];
+    struct probe_result results[HANGS];
+    struct failure failure = {0};
+    size_t n_late = 0, n_given_up = 0;
+    for (size_t i = 0; i < HANGS; i++)
+        paths[i] = "/hang";
+    assert_int_equal(probe_headers(worker, paths, HANGS, 400, results, &failure), 0);
+    for (size_t i = 0; i < HANGS; i++) {
+        assert_non_null(results[i].error);
+        n_late += strstr(results[i].error, "reading /hang took longer than") != NULL;
+        n_given_up += strstr(results[i].error, "/hang was not looked at: ") != NULL;
+    }
+    assert_int_equal(n_late + n_given_up, HANGS);
+    assert_true(n_late >= 24 && n_late < 40);
+    probe_results_free(results, HANGS);
 }
 
 static void hashes(void **state) {
@@ -198,7 +242,8 @@ static void finding_the_worker(void **state) {
 int main(void) {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(one_bad_file_costs_itself),   WITH_FOLDER(hashes),
+        WITH_FOLDER(one_bad_file_costs_itself),   WITH_FOLDER(files_that_hang_do_so_side_by_side),
+        WITH_FOLDER(a_dead_drive_is_given_up),    WITH_FOLDER(hashes),
         WITH_FOLDER(a_worker_that_tires),         WITH_FOLDER(workers_that_are_none),
         WITH_FOLDER(a_given_worker_that_is_none), WITH_FOLDER(long_lists),
         WITH_FOLDER(finding_the_worker),
