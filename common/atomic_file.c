@@ -78,10 +78,12 @@ static char *copy_number(const char **from, char *to) {
     char shorter[64];
     const char *best = *from;
     size_t best_length = length;
-    const double value = memchr(*from, '.', length) ? strtod(*from, NULL) : 0;
-    for (int digits = ALWAYS_EXACT; length > ALWAYS_EXACT && digits < ALL; digits++) {
+    const bool is_real = memchr(*from, '.', length);
+    const double value = strtod(*from, NULL);
+    for (int digits = ALWAYS_EXACT; is_real && length > ALWAYS_EXACT && digits < ALL; digits++) {
         (void)snprintf(shorter, sizeof(shorter), "%.*g", digits, value);
-        if (strlen(shorter) >= length || strtod(shorter, NULL) != value)
+        if (strlen(shorter) >= length || strtod(shorter, NULL) != value ||
+            !strpbrk(shorter, ".e")) /* a real stays one: 1234567890123456.0 */
             continue;
         best = shorter;
         best_length = strlen(shorter);

@@ -117,11 +117,13 @@ static void writes_numbers_on_one_line(void **state) {
 /* Shortest, yet the same: a checkpoint must not change what it keeps. */
 static void writes_reals_short_and_exact(void **state) {
     (void)state;
-    static const double values[] = {
-        0.1, 1.0 / 3, 0.1 + 0.2, -29999.123456789, 1e22, 5e-324, 1.23e300, -0.0, 1e16, 3.0};
+    static const double values[] = {0.1,  1.0 / 3, 0.1 + 0.2,         -29999.123456789,
+                                    1e22, 5e-324,  1.23e300,          -0.0,
+                                    1e16, 3.0,     1234567890123456.0};
     char path[256], text[256];
     in_folder("r.json", path);
-    CLEANUP_JSON json_t *value = json_pack("{s:[], s:s}", "r", "s", "0.10000000000000001");
+    CLEANUP_JSON json_t *value = json_pack("{s:[], s:s, s:I}", "r", "s", "0.10000000000000001", "i",
+                                           (json_int_t)1764000000123456789);
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         assert_int_equal(json_array_append_new(json_object_get(value, "r"), json_real(values[i])),
                          0);
@@ -130,6 +132,7 @@ static void writes_reals_short_and_exact(void **state) {
     assert_non_null(strstr(text, "[0.1, 0.333333333333333"));
     assert_non_null(strstr(text, "0.30000000000000004, -29999.123456789, "));
     assert_non_null(strstr(text, "\"0.10000000000000001\""));
+    assert_non_null(strstr(text, "1764000000123456789"));
     CLEANUP_JSON json_t *back = json_load_file(path, 0, NULL);
     assert_non_null(back);
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
