@@ -1,4 +1,4 @@
-# registrar: make demo | check | check-asan | lint | bench | install
+# registrar: make demo | check | check-asan | check-system | lint | bench | install
 #
 # Folders are the architecture (see README.md): supervisor -> common <- worker. Every .c below a folder
 # belongs to it; nothing is listed by hand.
@@ -17,6 +17,7 @@ PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libt
 	libxxhash-dev libcminpack-dev
 CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
 LINT_PACKAGES := $(PACKAGES) libcmocka-dev clang-format clang-tidy cppcheck mandoc
+SYSTEM_PACKAGES := $(PACKAGES) libtiff-tools python3 qemu-system-x86 qemu-utils mmdebstrap e2fsprogs
 BENCH_PACKAGES := $(CHECK_PACKAGES) hyperfine time parallel
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
@@ -49,7 +50,8 @@ BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/b
 INTEGRATION_TESTS := $(wildcard tests/integration/test_*.py)
 PROGRAMS := $(BUILD)/registrar $(BUILD)/registrar-worker
 
-.PHONY: all deps deps-check deps-lint deps-bench demo check check-asan lint format bench install \
+.PHONY: all deps deps-check deps-lint deps-bench deps-system demo check \
+	check-asan check-system lint format bench install \
 	uninstall clean
 .SECONDARY:
 
@@ -123,6 +125,8 @@ deps-lint:
 	$(call need_packages,$(LINT_PACKAGES))
 deps-bench:
 	$(call need_packages,$(BENCH_PACKAGES))
+deps-system:
+	$(call need_packages,$(SYSTEM_PACKAGES))
 
 JOBS := $(shell nproc)
 
@@ -141,6 +145,11 @@ check-asan:
 	ASAN_OPTIONS=abort_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	TIMEOUT_FACTOR=5 $(MAKE) check BUILD=build-asan OPT=-O1 \
 		SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer'
+
+# A small system of this release under qemu: real systemd, real cgroup v2 (tests/system).
+check-system: deps-system
+	$(MAKE) -j$(JOBS) all $(TOOLS)
+	BUILD=$(BUILD) prove --verbose --exec '' tests/system/check
 
 # Each figure that is claimed, measured here (tests/bench), or some: make bench PARTS="kills scale".
 # Smaller: make bench QUICK=1
