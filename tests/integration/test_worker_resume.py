@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from registrar_test import *
 from warp_journal import HEAD_BYTES, RECORD_BYTES, journal
 from worker_run import *
+from tiff_file import TiffFile
 
 LARGE = (4000, 3000)
 TILES = 16 * 12
@@ -18,20 +19,27 @@ WARP_BEGINS = 0.68          # fraction of the task
 
 
 class Warp:
-    """A pair whose stages up to the warp are done, to be copied as often as needed. Made once."""
+    """A pair whose stages up to the warp are done, to be copied as often as needed. Made once for
+    each compression."""
 
-    def __init__(self):
+    def __init__(self, compression="none"):
+        self.compression = compression
         self.images = pair(*PAIR, "--rgb", size=LARGE)
-        self.whole = self.images.pre.parents[2] / "whole"
-        if not self.whole.exists():
-            align(self.whole, self.images)
+        folder = self.images.pre.parents[2]
+        self.whole = folder / f"whole-{compression}"
+        if self.whole.exists():
+            return
+        if (folder / "whole-none").exists():
+            shutil.copytree(folder / "whole-none" / "checkpoints", self.whole / "checkpoints")
+        align(self.whole, self.images, compression=compression)
 
     def begin(self, out, **options):
         """A run in `out`; what is there already is kept."""
         if not out.exists():
             shutil.copytree(self.whole / "checkpoints", out / "checkpoints")
             (out / "checkpoints" / "warp.json").unlink()
-        return Run(out, self.images, interpolation="cubic", **options)
+        return Run(out, self.images, interpolation="cubic", compression=self.compression,
+                   **options)
 
     def finish(self, out, taken, what):
         """Runs to the end; `taken` tiles must be taken over and the pictures be right."""
@@ -132,26 +140,58 @@ def _(t):
 
 @test("SIGKILL again and again in mid-warp: tiles only ever come to it, and the bytes are the same")
 def _(t):
-    warp = Warp()
+    for compression in ("none", "deflate", "zstd"):
+        kill_again_and_again(Warp(compression), t.folder / compression)
+
+
+def kill_again_and_again(warp, out):
     dice = random.Random(2)
     before, kills = [], 0
-    for _ in range(5):
+    for _ in range(4):
         share = len(before) / TILES
         share += (1 - share) * dice.uniform(0.1, 0.7)
         instant = WARP_BEGINS + (1 - WARP_BEGINS) * share
-        if not stop_at(warp.begin(t.out, threads=1), instant, signal.SIGKILL):
+        if not stop_at(warp.begin(out, threads=1 + kills % 2), instant, signal.SIGKILL):
             break
         kills += 1
-        now = journal(t.out)
+        now = journal(out)
         expect(now[:len(before)], before, "what the journal held before")
         expect(len(set(now)), len(now), "no tile twice")
         before = now
-    assert kills > 0, "the warp was never killed in time"
-    if (t.out / "result.json").exists():
-        expect_same(t.out, warp.whole, f"after {kills} kills")
-        return
-    warp.finish(t.out, len(before), f"after {kills} kills")
-    expect_same(t.out, warp.whole, f"after {kills} kills")
+    what = f"compression={warp.compression}, after {kills} kills"
+    assert kills > 0, f"{what}: the warp was never killed in time"
+    if not (out / "result.json").exists():
+        warp.finish(out, len(before), what)
+    expect_same(out, warp.whole, what)
+
+
+@test("one thread and two make the same bytes in every compression, and the same pixels in all")
+def _(t):
+    plain = TiffFile(Warp("none").whole / "aligned_pre.tiff")
+    for compression in ("none", "deflate", "zstd"):
+        warp = Warp(compression)
+        for threads in (1, 3):
+            out = t.folder / f"{compression}{threads}"
+            warp.begin(out, threads=threads).end()
+            expect_same(out, warp.whole, f"compression={compression}, {threads} threads")
+    packed = TiffFile(Warp("deflate").whole / "aligned_pre.tiff")
+    expect(packed.compression, 8, "TIFF's name for deflate")
+    for y in range(0, plain.height, 97):
+        for x in range(0, plain.width, 89):
+            expect(packed.pixel(x, y, 1), plain.pixel(x, y, 1), f"the pixel at {x}, {y}")
+    sizes = {name: Warp(name).whole.joinpath("difference.tiff").stat().st_size
+             for name in ("none", "deflate", "zstd")}
+    assert max(sizes["deflate"], sizes["zstd"]) < 0.8 * sizes["none"], f"sizes {sizes}"
+
+
+@test("a compressed file that lost its last tiles is made anew")
+def _(t):
+    warp = Warp("zstd")
+    interrupted(warp, t.out)
+    unfinished = t.out / "difference.tiff.tmp"
+    os.truncate(unfinished, 6000)
+    warp.finish(t.out, 0, "cut")
+    expect_same(t.out, warp.whole, "cut")
 
 
 @test("a finished tile is neither painted nor written again: a mark left in it stays")

@@ -96,6 +96,98 @@ static void polynomials_are_reproduced(void **state) {
             }
 }
 
+/* cos(2 pi f x) cos(2 pi f y), f in cycles per pixel. */
+static double wave_frequency;
+static double wave(double x, double y) {
+    return cos(2 * M_PI * wave_frequency * x) * cos(2 * M_PI * wave_frequency * y);
+}
+
+static double sinc(double d) { return d == 0 ? 1 : sin(M_PI * d) / (M_PI * d); }
+
+/* The kernels as their papers have them, in double. */
+static double textbook(enum params_interpolation kind, double d) {
+    d = fabs(d);
+    switch (kind) {
+    case PARAMS_INTERPOLATION_NEAREST:
+        return d < 0.5 ? 1 : 0;
+    case PARAMS_INTERPOLATION_LINEAR:
+        return d < 1 ? 1 - d : 0;
+    case PARAMS_INTERPOLATION_CUBIC:
+        return d < 1   ? 1.5 * d * d * d - 2.5 * d * d + 1
+               : d < 2 ? -0.5 * d * d * d + 2.5 * d * d - 4 * d + 2
+                       : 0;
+    default:
+        return d < 3 ? sinc(d) * sinc(d / 3) : 0;
+    }
+}
+
+static double textbook_sample(enum params_interpolation kind, double (*value)(double, double),
+                              double x, double y) {
+    double sum = 0, weights = 0;
+    for (double row = floor(y) - 3; row <= floor(y) + 4; row++)
+        for (double column = floor(x) - 3; column <= floor(x) + 4; column++) {
+            double weight = textbook(kind, x - column) * textbook(kind, y - row);
+            sum += weight * value(column, row);
+            weights += weight;
+        }
+    return sum / weights;
+}
+
+/* Every kernel is the one of the papers, at any place and frequency. */
+static void kernels_are_those_of_the_papers(void **state) {
+    (void)state;
+    for (int kind = 0; kind < PARAMS_INTERPOLATION_COUNT; kind++)
+        for (wave_frequency = 0.03; wave_frequency < 0.5; wave_frequency += 0.11)
+            for (double t = 0.013; t < 1; t += 0.07)
+                for (double u = 0.02; u < 1; u += 0.13) {
+                    double x = ORIGIN_X + 14 + t, y = ORIGIN_Y + 11 + u;
+                    assert_near(sample(kind, 1, wave, x, y, 0), textbook_sample(kind, wave, x, y),
+                                2e-6);
+                }
+}
+
+/* Half a pixel off in both directions is the worst place. What is left there of detail of ten and
+ * of five pixels' period: the error of each longer kernel is a fraction of the one before. */
+static void band_limited_signals_are_kept(void **state) {
+    (void)state;
+    static const struct {
+        double frequency, most[PARAMS_INTERPOLATION_COUNT];
+    } cases[] = {{0.1, {2, 0.0955, 0.0071, 0.0066}}, {0.2, {2, 0.3456, 0.0999, 0.0493}}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (int kind = PARAMS_INTERPOLATION_LINEAR; kind < PARAMS_INTERPOLATION_COUNT; kind++) {
+            double worst = 0;
+            wave_frequency = cases[i].frequency;
+            for (int shift = 0; shift < 20; shift++) {
+                double x = ORIGIN_X + 8.5 + shift, y = ORIGIN_Y + 9.5;
+                worst = fmax(worst, fabs(sample(kind, 1, wave, x, y, 0) - wave(x, y)));
+            }
+            if (worst > cases[i].most[kind])
+                fail_msg("kernel %d at %g cycles per pixel: error %.4f", kind, wave_frequency,
+                         worst);
+        }
+}
+
+/* A step: only the kernels with negative lobes overshoot, and by what they must. */
+static double step(double x, double y) {
+    (void)y;
+    return x < ORIGIN_X + 15 ? 0 : 100;
+}
+
+static void overshoot_is_the_kernels(void **state) {
+    (void)state;
+    static const double most[PARAMS_INTERPOLATION_COUNT] = {0, 0, 7.4, 11.8};
+    for (int kind = 0; kind < PARAMS_INTERPOLATION_COUNT; kind++) {
+        double low = 0, high = 0;
+        for (double x = 8; x < 22; x += 0.01) {
+            double value = sample(kind, 1, step, ORIGIN_X + x, ORIGIN_Y + 12.3, 0);
+            low = fmin(low, value);
+            high = fmax(high, value - 100);
+        }
+        assert_near(high, -low, 1e-3); /* as much above as below */
+        assert_near(high, most[kind], 0.1);
+    }
+}
+
 /* Both lane counts do the same arithmetic but for its order. */
 static void lanes_agree(void **state) {
     (void)state;
@@ -147,6 +239,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(centres_are_kept),
         cmocka_unit_test(polynomials_are_reproduced),
+        cmocka_unit_test(kernels_are_those_of_the_papers),
+        cmocka_unit_test(band_limited_signals_are_kept),
+        cmocka_unit_test(overshoot_is_the_kernels),
         cmocka_unit_test(lanes_agree),
         cmocka_unit_test(nearest_rounds_at_halves),
         cmocka_unit_test(lanczos_is_smooth_at_centres),
