@@ -12,7 +12,8 @@
 struct referee_verdict {
     int votes, tiles;    /* tiles that agree, and that were asked */
     struct map map;      /* fitted to all of them */
-    double search_score; /* the hypothesis's, from the search */
+    double search_score; /* the hypothesis's, from the search, */
+    unsigned found_by;   /* and what proposed it (search.h) */
 };
 
 /* Probability of so many votes when nothing is there. Many of a few tiles can weigh more than some

@@ -187,8 +187,9 @@ static int try_hypotheses(struct refinery *refinery, const struct referee *refer
     for (int i = 0; i < count; i++) {
         const struct search_hypothesis *hypothesis = &refinery->search.hypotheses[i];
         struct tiles_span span = {0.3 * i / count, 0.3 * (i + 1) / count};
-        ret[i] =
-            (struct referee_verdict){.map = hypothesis->map, .search_score = hypothesis->score};
+        ret[i] = (struct referee_verdict){.map = hypothesis->map,
+                                          .search_score = hypothesis->score,
+                                          .found_by = hypothesis->found_by};
         int r = try_map(refinery, referee, FIRST_REACH_PX, span, &ret[i], failure);
         if (r < 0)
             return r;
@@ -212,6 +213,7 @@ static void note_rivals(const struct refinery *refinery, const struct referee *r
         const struct referee_verdict *verdict = &verdicts[i];
         if (map_distance(refinery, &verdicts[0].map, &verdict->map) <= same_px) {
             result->search_score = fmax(result->search_score, verdict->search_score);
+            result->found_by |= verdict->found_by;
             continue;
         }
         double accident = referee_accident(verdict->votes, verdict->tiles);
@@ -280,12 +282,13 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
 static int describe(struct refinery *refinery, const struct refine_result *result,
                     json_t **ret_refine, struct failure *failure) {
     *ret_refine = json_pack(
-        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O}", "model",
+        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O,s:o}", "model",
         refine_model_name(&result->transform, result->model), "reason", result->reason, "tile_px",
         result->tile_px, "referee", "votes", result->votes, "tiles", result->tiles, "search_score",
         result->search_score, "runner_up", "votes", result->runner_up_votes, "tiles",
         result->runner_up_tiles, "search_score", result->search_runner_up, "mirrored", "votes",
-        result->mirrored_votes, "tiles", result->mirrored_tiles, "levels", refinery->levels);
+        result->mirrored_votes, "tiles", result->mirrored_tiles, "levels", refinery->levels,
+        "found_by", evidence_write(result->found_by));
     if (!*ret_refine)
         return failure_set(failure, -ENOMEM, "no memory for the refinement's result");
     return transform_write(&result->transform, *ret_refine, failure);

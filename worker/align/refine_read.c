@@ -3,6 +3,7 @@
 #include "worker/align/refine.h"
 
 #include "common/json_read.h"
+#include "worker/align/evidence.h"
 
 #include <errno.h>
 #include <string.h>
@@ -57,6 +58,9 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
         r = read_count(checkpoint, "tile_px", &result.tile_px, failure);
     if (r == 0)
         r = read_votes(checkpoint, &result, failure);
+    if (r == 0)
+        r = evidence_read(json_object_get(checkpoint, "found_by"), "refine", &result.found_by,
+                          failure);
     if (r < 0)
         return r;
     if (transform_has_grid(&result.transform))

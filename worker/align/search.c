@@ -14,7 +14,13 @@
 
 /* How many places of each kind are climbed from. A pair at the edge of what can be solved was seen
  * at the fourth place of the sweep, and at the first one after the climb. */
-enum { PLAIN_CLIMBS = 40, MIRRORED_CLIMBS = 12, MOST_CLIMBS = PLAIN_CLIMBS + MIRRORED_CLIMBS };
+enum {
+    PLAIN_CLIMBS = 40,
+    MIRRORED_CLIMBS = 12,
+    PIXEL_SIZE_CLIMBS = 2, /* of the magnification that the files' tags tell */
+    OTHERS = 2 * EVIDENCE_MOST_PLACES,
+    MOST_PLACES = PLAIN_CLIMBS + MIRRORED_CLIMBS + PIXEL_SIZE_CLIMBS + OTHERS,
+};
 
 static const double PI = 3.14159265358979323846;
 /* A candidate half a step off still overlaps the finest structure kept (4 px) at the image's
@@ -35,17 +41,20 @@ struct candidate {
 struct place {
     struct map map; /* full resolution */
     double score;
+    unsigned found_by;
+    bool exact;                  /* as good as it gets without the referee: not climbed from */
     struct correlator_pose pose; /* of the fine correlator */
 };
 
 struct search {
     const struct align_context *context;
     const struct survey *pre, *post;
+    double pixel_size; /* evidence_pixel_size */
     struct correlator *coarse, *fine;
     struct candidate *candidates;
     size_t n_candidates;
     size_t n_items; /* of work: a candidate, with the one turned by 180 degrees if any */
-    struct place places[MOST_CLIMBS];
+    struct place places[MOST_PLACES];
     size_t n_places;
     struct correlator_steps steps;
     atomic_size_t done;
@@ -163,17 +172,23 @@ static int compare_ranked(const void *a, const void *b) {
     return (x->index > y->index) - (x->index < y->index); /* the same every time */
 }
 
-enum kind { PLAIN, MIRRORED };
+enum kind { PLAIN, MIRRORED, OF_PIXEL_SIZE };
 
 static const struct correlator_pose *pose_of(const struct candidate *candidate, enum kind kind,
                                              size_t i) {
     return kind == MIRRORED ? &candidate->found.mirrored : &candidate->found.peaks[i];
 }
 
+static bool is_of_kind(const struct search *search, const struct correlator_pose *pose,
+                       enum kind kind) {
+    return kind != OF_PIXEL_SIZE ||
+           (search->pixel_size > 0 && fabs(log(pose->scale / search->pixel_size)) < SCALE_STEP);
+}
+
 /* The best places of one kind, all different, join those to climb from. */
 static int choose_places(struct search *search, enum kind kind, size_t most,
                          struct failure *failure) {
-    size_t each = kind == PLAIN ? CORRELATOR_PEAKS : 1, count = search->n_candidates * each;
+    size_t each = kind == MIRRORED ? 1 : CORRELATOR_PEAKS, count = search->n_candidates * each;
     CLEANUP_TRACKED struct ranked *ranked = tracked_alloc(count, sizeof(*ranked), "candidates");
     if (!ranked)
         return failure_set(failure, -ENOMEM, "no memory for %zu candidates", count);
@@ -182,16 +197,40 @@ static int choose_places(struct search *search, enum kind kind, size_t most,
             (struct ranked){pose_of(&search->candidates[i / each], kind, i % each)->score, i};
     qsort(ranked, count, sizeof(*ranked), compare_ranked);
     struct place *places = search->places + search->n_places;
+    enum evidence evidence = kind == OF_PIXEL_SIZE ? EVIDENCE_PIXEL_SIZE : EVIDENCE_CORRELATION;
     size_t n = 0;
     for (size_t i = 0; i < count && n < most; i++) {
         size_t index = ranked[i].index;
         const struct correlator_pose *pose =
             pose_of(&search->candidates[index / each], kind, index % each);
+        if (!is_of_kind(search, pose, kind))
+            continue;
         struct map map = correlator_map(search->coarse, pose);
         if (!is_near_any(search, &map, places, n, NEAR_SHARE))
-            places[n++] = (struct place){.map = map, .score = pose->score};
+            places[n++] =
+                (struct place){.map = map, .score = pose->score, .found_by = 1U << evidence};
     }
     search->n_places += n;
+    return 0;
+}
+
+static void add_places(struct search *search, const struct evidence_places *found,
+                       enum evidence evidence, bool exact) {
+    for (int i = 0; i < found->count; i++)
+        search->places[search->n_places++] =
+            (struct place){.map = found->maps[i], .found_by = 1U << evidence, .exact = exact};
+}
+
+static int ask_the_others(struct search *search, struct failure *failure) {
+    const struct evidence_pair pair = {search->context, search->pre, search->post};
+    struct evidence_places features, boundary;
+    int r = evidence_features(&pair, &features, failure);
+    if (r == 0)
+        r = evidence_boundary(&pair, &boundary, failure);
+    if (r < 0)
+        return r;
+    add_places(search, &features, EVIDENCE_FEATURES, true);
+    add_places(search, &boundary, EVIDENCE_BOUNDARY, false);
     return 0;
 }
 
@@ -199,39 +238,79 @@ static int climb_item(void *opaque, int thread, size_t item, struct failure *fai
     (void)failure; /* nothing in it can fail but being told to stop */
     struct search *search = opaque;
     struct place *place = &search->places[item];
+    struct correlator_steps steps = search->steps;
     place->pose = correlator_pose(search->fine, &place->map);
-    correlator_climb(search->fine, thread, &search->steps, &place->pose);
-    place->map = correlator_map(search->fine, &place->pose);
+    steps.rounds = place->exact ? 0 : steps.rounds;
+    correlator_climb(search->fine, thread, &steps, &place->pose);
+    if (!place->exact)
+        place->map = correlator_map(search->fine, &place->pose);
     place->score = place->pose.score;
     return tell_progress(search, SWEEP_PROGRESS, 1, search->n_places);
 }
+
+/* --- the result --- */
 
 static struct search_hypothesis to_hypothesis(const struct place *place) {
     return (struct search_hypothesis){.score = place->score,
                                       .angle_rad = place->pose.angle_rad,
                                       .scale = place->pose.scale,
-                                      .map = place->map};
+                                      .map = place->map,
+                                      .found_by = place->found_by};
 }
 
+/* The place joins those taken; at one that was taken before, only what found it does, and an exact
+ * map takes the place of a rough one. */
+static void take(const struct search *search, const struct place *place, size_t most,
+                 struct place *taken, size_t *count) {
+    for (size_t i = 0; i < *count; i++)
+        if (map_distance(search, &place->map, &taken[i].map) < SAME_SHARE) {
+            taken[i].found_by |= place->found_by;
+            if (place->exact && !taken[i].exact)
+                taken[i].map = place->map;
+            taken[i].exact |= place->exact;
+            return;
+        }
+    if (*count < most)
+        taken[(*count)++] = *place;
+}
+
+static bool is_rare(const struct place *place) {
+    return (place->found_by & ~(1U << EVIDENCE_CORRELATION)) != 0;
+}
+
+/* By score, with room kept for what is not correlation's: there the score counts for little. */
 static void choose_hypotheses(const struct search *search, struct search_result *result) {
-    struct ranked ranked[MOST_CLIMBS] = {{0}};
-    for (size_t i = 0; i < search->n_places; i++)
+    struct ranked ranked[MOST_PLACES] = {{0}};
+    size_t n_rare = 0, count = 0;
+    for (size_t i = 0; i < search->n_places; i++) {
         ranked[i] = (struct ranked){search->places[i].score, i};
+        n_rare += is_rare(&search->places[i]);
+    }
     qsort(ranked, search->n_places, sizeof(*ranked), compare_ranked);
     struct place taken[SEARCH_MAX_HYPOTHESES];
-    bool has_mirrored = false;
-    for (size_t i = 0; i < search->n_places; i++) {
-        const struct place *place = &search->places[ranked[i].index];
-        if (place->pose.mirrored) {
-            if (!has_mirrored)
-                result->mirrored = to_hypothesis(place);
-            has_mirrored = true;
-        } else if (result->count < SEARCH_MAX_HYPOTHESES &&
-                   !is_near_any(search, &place->map, taken, (size_t)result->count, SAME_SHARE)) {
-            taken[result->count] = *place;
-            result->hypotheses[result->count++] = to_hypothesis(place);
+    for (int rare = 0; rare < 2; rare++)
+        for (size_t i = 0; i < search->n_places; i++) {
+            const struct place *place = &search->places[ranked[i].index];
+            size_t most = SEARCH_MAX_HYPOTHESES - (rare ? 0 : n_rare);
+            if (!place->pose.mirrored && is_rare(place) == (rare == 1))
+                take(search, place, most, taken, &count);
         }
+    for (size_t i = 0; i < count; i++)
+        ranked[i] = (struct ranked){taken[i].score, i};
+    qsort(ranked, count, sizeof(*ranked), compare_ranked);
+    for (size_t i = 0; i < count; i++)
+        result->hypotheses[result->count++] = to_hypothesis(&taken[ranked[i].index]);
+}
+
+static void choose_mirrored(const struct search *search, struct search_result *result) {
+    const struct place *best = NULL;
+    for (size_t i = 0; i < search->n_places; i++) {
+        const struct place *place = &search->places[i];
+        if (place->pose.mirrored && (!best || place->score > best->score))
+            best = place;
     }
+    if (best)
+        result->mirrored = to_hypothesis(best);
 }
 
 static int run(struct search *search, struct search_result *result, struct failure *failure) {
@@ -243,13 +322,19 @@ static int run(struct search *search, struct search_result *result, struct failu
         r = choose_places(search, PLAIN, PLAIN_CLIMBS, failure);
     if (r == 0)
         r = choose_places(search, MIRRORED, MIRRORED_CLIMBS, failure);
+    if (r == 0)
+        r = choose_places(search, OF_PIXEL_SIZE, PIXEL_SIZE_CLIMBS, failure);
+    if (r == 0)
+        r = ask_the_others(search, failure);
     if (r < 0)
         return r;
     atomic_store(&search->done, 0);
     r = parallel_run(search->n_places, threads, climb_item, search, failure);
-    if (r == 0)
-        choose_hypotheses(search, result);
-    return r;
+    if (r < 0)
+        return r;
+    choose_hypotheses(search, result);
+    choose_mirrored(search, result);
+    return 0;
 }
 
 static bool too_small(const struct survey *survey) {
@@ -290,7 +375,11 @@ int align_search(const struct align_context *context, const json_t *pre_survey,
     if (r < 0)
         return r;
     CLEANUP(search_cleanup)
-    struct search search = {.context = context, .pre = &pre, .post = &post};
+    struct search search = {.context = context,
+                            .pre = &pre,
+                            .post = &post,
+                            .pixel_size = evidence_pixel_size(image_get_info(context->pre),
+                                                              image_get_info(context->post))};
     struct search_result result = {0};
     r = run_on_images(&search, &result, failure);
     return r == 0 ? search_write(&result, ret_search, failure) : r;

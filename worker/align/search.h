@@ -10,7 +10,7 @@
 #ifndef WORKER_ALIGN_SEARCH_H
 #define WORKER_ALIGN_SEARCH_H
 
-#include "worker/align/align.h"
+#include "worker/align/evidence.h"
 
 enum {
     SEARCH_SIDE_PX = 144,
@@ -22,7 +22,8 @@ enum {
 struct search_hypothesis {
     double score; /* normalised correlation of the features, at most 1 */
     double angle_rad, scale;
-    struct map map; /* full resolution */
+    struct map map;    /* full resolution */
+    unsigned found_by; /* bit 1 << enum evidence for each kind that proposed it */
 };
 
 struct search_result {

@@ -10,9 +10,10 @@
 static const double DEGREES = 180 / 3.14159265358979323846;
 
 static json_t *hypothesis_to_json(const struct search_hypothesis *hypothesis) {
-    return json_pack("{s:f,s:f,s:f,s:o}", "score", hypothesis->score, "angle_deg",
+    return json_pack("{s:f,s:f,s:f,s:o,s:o}", "score", hypothesis->score, "angle_deg",
                      hypothesis->angle_rad * DEGREES, "scale", hypothesis->scale, "post_to_pre",
-                     map_json_write(&hypothesis->map));
+                     map_json_write(&hypothesis->map), "found_by",
+                     evidence_write(hypothesis->found_by));
 }
 
 int search_write(const struct search_result *result, json_t **ret, struct failure *failure) {
@@ -37,6 +38,8 @@ static int hypothesis_read(const json_t *value, struct search_hypothesis *ret,
         r = json_read_number(value, "scale", "search", &ret->scale, failure);
     if (r == 0)
         r = map_json_read(json_object_get(value, "post_to_pre"), "search", &ret->map, failure);
+    if (r == 0)
+        r = evidence_read(json_object_get(value, "found_by"), "search", &ret->found_by, failure);
     ret->angle_rad = angle_deg / DEGREES;
     return r;
 }

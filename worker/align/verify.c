@@ -317,9 +317,10 @@ static int describe(const struct verifier *verifier, const struct verify_facts *
     char reason[VERIFY_REASON_BYTES];
     enum verify_status status = verify_decide(facts, verifier->context->params, reason);
     *ret_verify = json_pack(
-        "{s:i,s:s,s:s,s:s,s:[I,I],s:[I,I],s:{s:f,s:f,s:i},s:o,s:o,s:o}", "version", 1, "status",
+        "{s:i,s:s,s:s,s:s,s:o,s:[I,I],s:[I,I],s:{s:f,s:f,s:i},s:o,s:o,s:o}", "version", 1, "status",
         verify_status_name(status), "reason", reason, "model",
-        refine_model_name(&verifier->refine.transform, verifier->refine.model), "pre_size",
+        refine_model_name(&verifier->refine.transform, verifier->refine.model), "found_by",
+        evidence_write(verifier->refine.found_by), "pre_size",
         (json_int_t)verifier->pre.layout.width, (json_int_t)verifier->pre.layout.height,
         "post_size", (json_int_t)verifier->post.layout.width,
         (json_int_t)verifier->post.layout.height, "residual_px", "median", facts->median_px, "p95",

@@ -1,9 +1,10 @@
 /* What the worker takes from OpenCV, as plain C.
  *
  * Buffers are the caller's (from tracked_alloc where they are large): OpenCV sees them through
- * headers and allocates no image of its own. No exception leaves: every function catches and
- * returns a negative errno with a failure. OpenCV's own threads are switched off, so results do not
- * depend on the machine's cores; all functions may be called from several threads at once.
+ * headers, and what images it needs for itself come from there too. No exception leaves: every
+ * function catches and returns a negative errno with a failure. OpenCV's own threads are switched
+ * off, so results do not depend on the machine's cores; all functions may be called from several
+ * threads at once.
  */
 #ifndef WORKER_OPENCV_BRIDGE_H
 #define WORKER_OPENCV_BRIDGE_H
@@ -11,6 +12,8 @@
 #include "common/failure.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +30,21 @@ MUST_USE int bridge_dft(float *pixels, int width, int height, bool inverse,
 /* Gaussian blur, sigma in px, the edge repeated. source and ret may be the same. */
 MUST_USE int bridge_blur(const float *source, int width, int height, double sigma, float *ret,
                          struct failure *failure);
+
+enum { BRIDGE_DESCRIPTOR_WORDS = 8 };
+
+/* A key point and what its surroundings look like, turned upright: a string of bits. */
+struct bridge_keypoint {
+    double x, y; /* px; integers are pixel centres */
+    double angle_rad;
+    uint64_t descriptor[BRIDGE_DESCRIPTOR_WORDS];
+};
+
+/* AKAZE key points (Alcantarilla, Nuevo & Bartoli 2013) of an 8-bit image: the `most` strongest
+ * ones, strongest first. Needs some 150 bytes a pixel. */
+MUST_USE int bridge_keypoints(const unsigned char *pixels, int width, int height, size_t most,
+                              struct bridge_keypoint *ret, size_t *ret_count,
+                              struct failure *failure);
 
 #ifdef __cplusplus
 }
