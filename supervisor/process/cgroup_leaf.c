@@ -1,11 +1,11 @@
-/* See cgroup_leaf.h. The memory.memsw limit stands a little above memory's: were they the same, the
- * kernel would count no failure on either (it does not count memsw's since 6.13) and an attempt
- * that died at its own limit would look like one that died of the machine's.
+/* See cgroup_leaf.h. The memory.memsw limit stands a little above memory's, so that memory's own is
+ * the one that is met: newer kernels do not count in memory.failcnt what memsw refused.
  */
 #include "supervisor/process/cgroup_leaf.h"
 
 #include "common/names.h"
 #include "supervisor/memory/kernel_file.h"
+#include "supervisor/process/cgroup_event.h"
 #include "supervisor/process/cgroup_group.h"
 
 #include <errno.h>
@@ -24,7 +24,10 @@ struct cgroup_leaf {
     char *folder; /* owned */
     int clone_fd, procs_fd;
     uint64_t limit_bytes;
-    bool is_counted; /* the kernel tells: */
+    struct cgroup_tree *tree;
+    int oom_fd;         /* v1: told of each shortage; -1: not */
+    uint64_t oom_above; /* those of groups above until it began */
+    bool is_counted;    /* the kernel tells: */
     struct cgroup_leaf_counters before;
 };
 
@@ -48,11 +51,16 @@ int cgroup_leaf_count(enum cgroup_level_kind kind, const char *folder,
     return 0;
 }
 
-void cgroup_leaf_read(const struct cgroup_leaf *leaf, struct cgroup_leaf_facts *ret) {
+void cgroup_leaf_read(struct cgroup_leaf *leaf, struct cgroup_leaf_facts *ret) {
     struct cgroup_leaf_counters after;
     *ret = (struct cgroup_leaf_facts){.kind = CGROUP_LEVEL_NONE};
     if (!leaf->is_counted || cgroup_leaf_count(leaf->kind, leaf->folder, &after) < 0)
         return;
+    if (leaf->oom_fd >= 0) {
+        const uint64_t all = cgroup_event_take(leaf->oom_fd);
+        const uint64_t above = cgroup_tree_oom(leaf->tree) - leaf->oom_above;
+        after.oom = leaf->before.oom + (all > above ? all - above : 0);
+    }
     *ret = (struct cgroup_leaf_facts){
         .kind = leaf->kind,
         .limit_bytes = leaf->limit_bytes,
@@ -124,6 +132,9 @@ int cgroup_leaf_open(struct cgroup_tree *tree, uint64_t limit_bytes, struct cgro
             names_format("%s/task-%" PRIu64, cgroup_tree_folder(tree), cgroup_tree_next(tree)),
         .clone_fd = -1,
         .procs_fd = -1,
+        .tree = tree,
+        .oom_fd = -1,
+        .oom_above = cgroup_tree_oom(tree),
         .limit_bytes = limit_bytes,
     };
     int r = leaf->folder ? 0 : -ENOMEM;
@@ -134,6 +145,8 @@ int cgroup_leaf_open(struct cgroup_tree *tree, uint64_t limit_bytes, struct cgro
         cgroup_leaf_close(leaf);
         return r;
     }
+    if (leaf->kind == CGROUP_LEVEL_V1)
+        leaf->oom_fd = cgroup_event_open(leaf->folder);
     leaf->is_counted = cgroup_leaf_count(leaf->kind, leaf->folder, &leaf->before) == 0;
     if (leaf->kind == CGROUP_LEVEL_V2) {
         (void)!cgroup_group_write(leaf->folder, "memory.oom.group", "1"); /* before 4.19: as v1 */
@@ -174,6 +187,8 @@ void cgroup_leaf_close(struct cgroup_leaf *leaf) {
     if (!leaf)
         return;
     cgroup_leaf_entered(leaf);
+    if (leaf->oom_fd >= 0)
+        (void)close(leaf->oom_fd);
     free(leaf->folder);
     free(leaf);
 }

@@ -9,9 +9,9 @@
 
 #include "supervisor/process/cgroup_tree.h"
 
-/* How often it stood at its own limit (v2: "oom" of memory.events.local, which means that nothing
- * could be reclaimed; v1: memory.failcnt), and how many of its processes the kernel killed for want
- * of memory, wherever that was short. */
+/* How often it was out of memory at its own limit (v2: "oom" of memory.events.local; v1: see
+ * cgroup_event.h, and memory.failcnt where the kernel does not tell), and how many of its processes
+ * the kernel killed for want of memory, wherever that was short. */
 struct cgroup_leaf_counters {
     uint64_t oom, oom_kill;
 };
@@ -47,9 +47,10 @@ int cgroup_leaf_procs_fd(const struct cgroup_leaf *leaf);
 /* The child is in: the descriptors are not needed any more. */
 void cgroup_leaf_entered(struct cgroup_leaf *leaf);
 
-/* After the exit and before the removal. Counters that cannot be read are no facts: kind is none.
+/* Once, after the exit and before the removal. Counters that cannot be read are no facts: kind is
+ * none.
  */
-void cgroup_leaf_read(const struct cgroup_leaf *leaf, struct cgroup_leaf_facts *ret);
+void cgroup_leaf_read(struct cgroup_leaf *leaf, struct cgroup_leaf_facts *ret);
 /* What it holds now. -ENODATA. */
 MUST_USE int cgroup_leaf_look(const struct cgroup_leaf *leaf, struct cgroup_leaf_usage *ret);
 int cgroup_leaf_kill(struct cgroup_leaf *leaf); /* as cgroup_group_kill */

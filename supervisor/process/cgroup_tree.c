@@ -4,6 +4,7 @@
 
 #include "common/names.h"
 #include "supervisor/memory/kernel_file.h"
+#include "supervisor/process/cgroup_event.h"
 #include "supervisor/process/cgroup_group.h"
 #include "supervisor/process/proc_read.h"
 
@@ -24,11 +25,19 @@ struct cgroup_tree {
     char *supervisor; /* owned: where we are, on v2; NULL: where we were */
     bool enabled;     /* we passed on the memory controller of the given group */
     uint64_t count;
+    int oom_fd; /* v1; -1: this kernel does not tell */
+    uint64_t oom;
 };
 
 enum cgroup_level_kind cgroup_tree_kind(const struct cgroup_tree *tree) { return tree->kind; }
 
 const char *cgroup_tree_folder(const struct cgroup_tree *tree) { return tree->folder; }
+
+uint64_t cgroup_tree_oom(struct cgroup_tree *tree) {
+    if (tree->oom_fd >= 0)
+        tree->oom += cgroup_event_take(tree->oom_fd);
+    return tree->oom;
+}
 
 uint64_t cgroup_tree_next(struct cgroup_tree *tree) { return ++tree->count; }
 
@@ -79,6 +88,7 @@ int cgroup_tree_open(const struct cgroup_level *level, const char *ledger_id,
     if (!tree)
         return failure_set_errno(failure, -ENOMEM, "no control group for the tasks");
     tree->kind = level->kind;
+    tree->oom_fd = -1;
     tree->given = strdup(level->folder);
     tree->folder = names_format("%s/%s%s-%d-%" PRIu64, level->folder, prefix, ledger_id,
                                 (int)getpid(), self.start_ticks);
@@ -98,6 +108,7 @@ int cgroup_tree_open(const struct cgroup_level *level, const char *ledger_id,
         /* Where somebody switched the killer off, a task at its limit would hang. Leaves inherit
          * it; a kernel that refuses has it on. */
         (void)!cgroup_group_write(tree->folder, "memory.oom_control", "0");
+        tree->oom_fd = cgroup_event_open(tree->folder);
     }
     if (r < 0) {
         cgroup_tree_close(tree);
@@ -112,6 +123,8 @@ void cgroup_tree_close(struct cgroup_tree *tree) {
     if (!tree)
         return;
     int killed = 0;
+    if (tree->oom_fd >= 0)
+        (void)close(tree->oom_fd);
     if (tree->supervisor) {
         (void)!cgroup_group_write(tree->folder, "cgroup.subtree_control", "-memory");
         if (tree->enabled)

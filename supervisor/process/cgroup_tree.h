@@ -26,6 +26,9 @@ void cgroup_tree_close(struct cgroup_tree *tree);
 
 enum cgroup_level_kind cgroup_tree_kind(const struct cgroup_tree *tree);
 const char *cgroup_tree_folder(const struct cgroup_tree *tree); /* borrowed */
+/* v1: how often a group above was out of memory since the tree was opened; each leaf is told of
+ * that too. */
+uint64_t cgroup_tree_oom(struct cgroup_tree *tree);
 /* The number of the next leaf. */
 uint64_t cgroup_tree_next(struct cgroup_tree *tree);
 
