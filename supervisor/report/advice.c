@@ -195,8 +195,15 @@ int advice_make(enum advice_kind kind, const struct advice_group *group, const c
         if (!text)
             return -ENOMEM;
     }
-    bool own_limit = kind == ADVICE_TIMEOUT && strstr(command, " --manifest");
-    *ret = (struct advice){.words = own_limit ? manifest_timeout : words[kind], .command = text};
+    static const char manifest_memory[] =
+        "allow it more memory: by its own \"memory\" in the manifest, where it has one, else by";
+    const bool has_manifest = strstr(command, " --manifest") != NULL;
+    const char *chosen = words[kind];
+    if (has_manifest && kind == ADVICE_TIMEOUT)
+        chosen = manifest_timeout;
+    if (has_manifest && kind == ADVICE_OOM_LIMIT)
+        chosen = manifest_memory;
+    *ret = (struct advice){.words = chosen, .command = text};
     return 0;
 }
 

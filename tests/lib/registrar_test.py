@@ -127,6 +127,8 @@ class Case:
         self.out = self.folder / "out"
         self.gate = self.folder / "gate"
         self.processes = []
+        self.preexec = None  # called in registrar before it is registrar
+        self.undo = []  # called at the end
         self._pending = b""
         os.mkfifo(self.folder / "events")
         os.mkfifo(self.gate)
@@ -162,14 +164,15 @@ class Case:
         """registrar with these arguments, to its end."""
         return subprocess.run([REGISTRAR, *map(str, arguments)], env=self.env, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s,
-                              check=False)
+                              preexec_fn=self.preexec, check=False)
 
     def start(self, *arguments, **options):
         """registrar in the background, in a session of its own; output goes to t.folder/stdout and
         stderr."""
         with open(self.folder / "stdout", "ab") as stdout, \
              open(self.folder / "stderr", "ab") as stderr:
-            options = {"stdout": stdout, "stderr": stderr, "stdin": subprocess.DEVNULL, **options}
+            options = {"stdout": stdout, "stderr": stderr, "stdin": subprocess.DEVNULL,
+                       "preexec_fn": self.preexec, **options}
             process = subprocess.Popen([REGISTRAR, *map(str, arguments)], env=self.env,
                                        start_new_session=True, **options)
         self.processes.append(process)
@@ -241,6 +244,8 @@ class Case:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        for undo in self.undo:
+            undo()
         os.close(self._events)
         shutil.rmtree(self.folder, ignore_errors=True)
 
