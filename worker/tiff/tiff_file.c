@@ -93,6 +93,8 @@ int tiff_file_read(const struct tiff_file *file, uint64_t offset, void *bytes, s
         if (n < 0)
             return failure_set_errno(failure, -errno, "%s cannot be read at byte %llu", file->path,
                                      (unsigned long long)offset);
+        if (n == 0 && offset < file->size && tiff_file_check_unchanged(file, failure) == -ESTALE)
+            return -ESTALE; /* cut short since it was opened */
         if (n == 0)
             return failure_set(failure, -EBADMSG,
                                "%s ends at byte %llu where pixels should follow; copy it again",

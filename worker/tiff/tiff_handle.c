@@ -2,24 +2,23 @@
  *
  * libtiff reads through our own functions, which pread from the shared descriptor. It can only take
  * in a compressed strip whole; for a strip too large for that the file is mapped, and the pages
- * are dropped again as decoding moves on. (If such a file is cut while it is mapped, the worker
- * dies of SIGBUS, which costs that task alone.)
+ * are dropped again as decoding moves on.
  */
 #include "worker/tiff/tiff_handle.h"
 
 #include "worker/tiff/tiff_limits.h"
+#include "worker/tiff/tiff_map.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/mman.h>
 
 struct tiff_handle {
     TIFF *tiff; /* owned */
     const struct tiff_file *file;
     uint64_t position;
-    void *map;      /* of the whole file; NULL: not mapped */
-    int read_error; /* negative errno of a failed pread */
+    struct tiff_map *map; /* of the whole file; owned; NULL: not mapped */
+    int read_error;       /* negative errno of a failed pread */
     bool damaged;
     char message[256];
 };
@@ -65,18 +64,17 @@ static toff_t size_cb(thandle_t context) { return ((struct tiff_handle *)context
 
 static int map_cb(thandle_t context, void **ret_base, toff_t *ret_size) {
     struct tiff_handle *handle = (struct tiff_handle *)context;
-    void *map = mmap(NULL, handle->file->size, PROT_READ, MAP_SHARED, handle->file->fd, 0);
-    if (map == MAP_FAILED)
+    handle->map = tiff_map_open(handle->file->fd, handle->file->size);
+    if (!handle->map)
         return 0;
-    handle->map = map;
-    *ret_base = map;
+    *ret_base = tiff_map_bytes(handle->map);
     *ret_size = handle->file->size;
     return 1;
 }
 
 static void unmap_cb(thandle_t context, void *base, toff_t size) {
-    (void)munmap(base, size); /* fails only for a range that is not ours */
-    ((struct tiff_handle *)context)->map = NULL;
+    (void)base, (void)size; /* the map knows them */
+    tiff_map_close(STEAL_PTR(((struct tiff_handle *)context)->map));
 }
 
 /* Made fit for a sentence: without the file's name, which stands there already, without bytes that
@@ -194,7 +192,9 @@ TIFF *tiff_handle_tiff(struct tiff_handle *handle) { return handle->tiff; }
 
 const char *tiff_handle_message(const struct tiff_handle *handle) { return handle->message; }
 
-bool tiff_handle_damaged(const struct tiff_handle *handle) { return handle->damaged; }
+bool tiff_handle_damaged(const struct tiff_handle *handle) {
+    return handle->damaged || (handle->map && tiff_map_was_cut(handle->map));
+}
 
 void tiff_handle_forget(struct tiff_handle *handle) {
     handle->message[0] = '\0';
@@ -202,6 +202,8 @@ void tiff_handle_forget(struct tiff_handle *handle) {
 }
 
 int tiff_handle_fail(const struct tiff_handle *handle, const char *what, struct failure *failure) {
+    if (tiff_file_check_unchanged(handle->file, failure) == -ESTALE)
+        return -ESTALE; /* whatever libtiff made of what is left, this is why */
     if (handle->read_error)
         return failure_set_errno(failure, handle->read_error, "%s: %s", handle->file->path, what);
     return failure_set(
@@ -211,5 +213,5 @@ int tiff_handle_fail(const struct tiff_handle *handle, const char *what, struct 
 
 void tiff_handle_release(struct tiff_handle *handle) {
     if (handle->map)
-        (void)madvise(handle->map, handle->file->size, MADV_DONTNEED); /* a hint */
+        tiff_map_release(handle->map);
 }

@@ -27,12 +27,14 @@ TIFF *tiff_handle_tiff(struct tiff_handle *handle); /* borrowed */
 /* The last error since tiff_handle_forget (what stopped libtiff), else the first such warning; ""
  * when there was none. */
 const char *tiff_handle_message(const struct tiff_handle *handle);
-/* libtiff went on with invented pixels (a warning that is an error to us). */
+/* libtiff went on with invented pixels: a warning that is an error to us, or a mapped file that was
+ * cut short. */
 bool tiff_handle_damaged(const struct tiff_handle *handle);
 void tiff_handle_forget(struct tiff_handle *handle);
 
 /* The failure for what libtiff could not do: `what` says where ("row 17 cannot be decoded"). A read
- * error of the disk keeps its errno, damage in the file is -EBADMSG. */
+ * error of the disk keeps its errno, a file that was changed meanwhile is -ESTALE, damage in it
+ * -EBADMSG. */
 int tiff_handle_fail(const struct tiff_handle *handle, const char *what, struct failure *failure);
 
 /* Gives the mapped pages that were read so far back to the kernel. */
