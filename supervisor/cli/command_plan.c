@@ -16,6 +16,7 @@
 #include "supervisor/report/terminal.h"
 
 #include <errno.h>
+#include <time.h>
 
 static const struct table_column columns[] = {
     {.title = "TASK", .shrinks = true, .cut = TEXT_CUT_MIDDLE},
@@ -29,6 +30,7 @@ struct plan {
     struct options options;
     struct task_list tasks;
     struct preflight preflight;
+    struct model *model;
     char *worker;
     bool *wanted; /* per task: not finished in an earlier run */
     struct cgroup_level level;
@@ -39,6 +41,7 @@ static void plan_free(struct plan *plan) {
     options_free(&plan->options);
     task_list_free(&plan->tasks);
     preflight_free(&plan->preflight);
+    model_close(plan->model);
     free(plan->worker);
     free(plan->wanted);
 }
@@ -69,6 +72,18 @@ static int print_table(const struct plan *plan, size_t width) {
     return table_print(table, stdout, width, terminal_has_colour(STDOUT_FILENO));
 }
 
+/* When it would be done if it were started now; of another machine nobody knows when that is. */
+static void print_end(const struct plan *plan) {
+    const struct preflight *preflight = &plan->preflight;
+    char text[32];
+    struct tm local;
+    const time_t end = time(NULL) + (time_t)(preflight->time_ms / 1000);
+    if (preflight->time_ms < 60000 || !localtime_r(&end, &local) ||
+        strftime(text, sizeof(text), "%a %H:%M", &local) == 0)
+        return;
+    (void)printf(" (started now, until %s)", text);
+}
+
 static void print_totals(const struct plan *plan, size_t width) {
     const struct preflight *preflight = &plan->preflight;
     const size_t n = plan->tasks.count - plan->n_problems - plan->n_finished;
@@ -78,12 +93,15 @@ static void print_totals(const struct plan *plan, size_t width) {
                      plan->n_finished, plan->n_finished == 1 ? " is" : "s are");
     if (n == 0)
         return;
-    (void)printf("\n%zu task%s to do, %d at once, %d thread%s each", n, n == 1 ? "" : "s",
-                 preflight->jobs, preflight->threads, preflight->threads == 1 ? "" : "s");
+    (void)printf("\n%zu task%s to do, %s%d at once, %d thread%s each", n, n == 1 ? "" : "s",
+                 preflight->at_once < preflight->jobs ? "at most " : "", preflight->jobs,
+                 preflight->threads, preflight->threads == 1 ? "" : "s");
     if (preflight->time_ms > 0)
-        (void)printf(", about %s", units_format_duration(preflight->time_ms, text));
+        (void)printf(", %s %s", preflight->n_untimed > 0 ? "more than" : "about",
+                     units_format_duration(preflight->time_ms, text));
+    print_end(plan);
     (void)printf("\n\n");
-    preflight_print(preflight, &plan->options, stdout);
+    preflight_print(preflight, &plan->tasks, &plan->options, stdout);
     (void)printf("Limits: ");
     text_wrap(stdout, plan->level.text, 8, width);
 }
@@ -133,14 +151,26 @@ static int find_tasks(int argc, char **argv, struct plan *plan, struct failure *
 
 static void close_resume(struct resume **resume) { resume_close(*resume); }
 
+struct readers {
+    struct resume *resume; /* NULL: what is finished does not matter */
+    struct model *model;
+};
+
+static int replay(void *context, const json_t *record, struct failure *failure) {
+    const struct readers *readers = context;
+    int r = model_replay(readers->model, record, failure);
+    return r < 0 || !readers->resume ? r : resume_replay(readers->resume, record, failure);
+}
+
 /* The ledger in OUT, if there is one. */
 static int read_ledger(const struct plan *plan, struct resume *resume, struct failure *failure) {
     CLEANUP_FREE char *path = names_format("%s/ledger.jsonl", plan->options.out);
     if (!path)
         return failure_set(failure, -ENOMEM, "out of memory");
-    if (plan->options.redo || access(path, F_OK) < 0)
+    if (access(path, F_OK) < 0)
         return 0;
-    return ledger_store_read(path, resume_replay, resume, failure);
+    struct readers readers = {plan->options.redo ? NULL : resume, plan->model};
+    return ledger_store_read(path, replay, &readers, failure);
 }
 
 /* Of a step that may have asked a worker about files. */
@@ -158,7 +188,7 @@ static int leave_out_finished(struct plan *plan, struct failure *failure) {
         (void)failure_set(failure, -ENOMEM, "out of memory");
         return EXIT_INTERNAL;
     }
-    if (resume_open(&resume, failure) < 0)
+    if (resume_open(&resume, failure) < 0 || model_open(&plan->model, failure) < 0)
         return EXIT_INTERNAL;
     if (read_ledger(plan, resume, failure) < 0)
         return EXIT_LEDGER;
@@ -172,7 +202,7 @@ static int leave_out_finished(struct plan *plan, struct failure *failure) {
 }
 
 static int predict(struct plan *plan, struct failure *failure) {
-    int r = preflight_run(&plan->options, &plan->tasks, plan->wanted, plan->worker,
+    int r = preflight_run(&plan->options, &plan->tasks, plan->wanted, plan->worker, plan->model,
                           &plan->preflight, failure);
     for (size_t i = 0; r == 0 && i < plan->tasks.count; i++)
         plan->n_problems += problem_of(plan, i) != NULL;

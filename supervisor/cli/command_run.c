@@ -23,6 +23,7 @@ struct run {
     struct options options;
     struct task_list tasks;
     struct resume *resume;
+    struct model *model;
     struct ledger_store *store;
     struct preflight preflight;
     struct engine_outcome outcome;
@@ -38,6 +39,7 @@ static void run_free(struct run *run) {
     preflight_free(&run->preflight);
     ledger_store_close(run->store);
     resume_close(run->resume);
+    model_close(run->model);
     task_list_free(&run->tasks);
     options_free(&run->options);
     free(run->finished);
@@ -78,7 +80,8 @@ static int find_tasks(struct run *run) {
 static int replay(void *context, const json_t *record, struct failure *failure) {
     struct run *run = context;
     run->last_record_ms = leftovers_record_ms(record);
-    return resume_replay(run->resume, record, failure);
+    int r = model_replay(run->model, record, failure);
+    return r < 0 ? r : resume_replay(run->resume, record, failure);
 }
 
 static int open_ledger(struct run *run) {
@@ -88,7 +91,7 @@ static int open_ledger(struct run *run) {
     if (atomic_file_make_folders(run->options.out, &run->failure) < 0)
         return fail(run, EXIT_USAGE);
     if (asprintf(&path, "%s/ledger.jsonl", run->options.out) < 0 ||
-        resume_open(&run->resume, &run->failure) < 0)
+        resume_open(&run->resume, &run->failure) < 0 || model_open(&run->model, &run->failure) < 0)
         return fail(run, EXIT_INTERNAL);
     int r = ledger_store_open(path, replay, run, &run->store, &recovery, &run->failure);
     if (r == 0)
@@ -131,12 +134,12 @@ static int choose_tasks(struct run *run) {
 
 static int check_preflight(struct run *run) {
     const struct options *options = &run->options;
-    if (preflight_run(options, &run->tasks, run->wanted, run->worker, &run->preflight,
+    if (preflight_run(options, &run->tasks, run->wanted, run->worker, run->model, &run->preflight,
                       &run->failure) < 0)
         return fail_worker(run);
     bool refused = preflight_level(&run->preflight) == PREFLIGHT_REFUSED && !options->force;
     if (!options->quiet || refused)
-        preflight_print(&run->preflight, options, stderr);
+        preflight_print(&run->preflight, &run->tasks, options, stderr);
     if (refused && options->json) {
         CLEANUP_JSON json_t *plan = preflight_to_json(&run->preflight, &run->tasks);
         preflight_describe_refusal(&run->preflight, &run->failure);
@@ -152,6 +155,7 @@ static int run_tasks(struct run *run) {
         .finished = run->finished,
         .preflight = &run->preflight,
         .resume = run->resume,
+        .model = run->model,
         .store = run->store,
         .worker = run->worker,
     };

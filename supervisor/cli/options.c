@@ -197,7 +197,23 @@ static int set_worker_memory(struct options *options, const char *name, const ch
     if (units_parse_size(text, &bytes) < 0 || bytes < FOOTPRINT_LEAST_CAP_BYTES)
         return refuse(name, text, allowed, failure);
     options->worker_memory_bytes = bytes;
+    options->is_worker_memory_given = true;
     return 0;
+}
+
+static int set_assume_memory(struct options *options, const char *name, const char *text,
+                             struct failure *failure) {
+    uint64_t bytes = 0;
+    if (units_parse_size(text, &bytes) < 0 || bytes == 0)
+        return refuse(name, text, "a size like 16G or 512M", failure);
+    options->assume_memory_bytes = bytes;
+    return 0;
+}
+
+static int set_assume_cpus(struct options *options, const char *name, const char *text,
+                           struct failure *failure) {
+    return set_count(&options->assume_cpus, name, text, 1, MAX_JOBS, "a number from 1 to 1024",
+                     failure);
 }
 
 static int set_param(struct options *options, const char *name, const char *text,
@@ -268,10 +284,15 @@ static const struct row rows[] = {
     {{"jobs", "N|auto", "auto", "workers at once", MACHINE, 0, BOTH}, set_jobs},
     {{"threads", "N|auto", "auto", "threads of each worker", MACHINE, 0, BOTH}, set_threads},
     {{"memory", "SIZE|PERCENT", "all that is available",
-      "for the whole batch; auto keeps to 80 % of it", MACHINE, 0, BOTH},
+      "for the whole batch; tasks wait for room in it", MACHINE, 0, BOTH},
      set_memory},
     {{"worker-memory", "SIZE", "512M", "cap that each worker obeys", MACHINE, 0, BOTH},
      set_worker_memory},
+    {{"assume-memory", "SIZE", NULL, "plan for a machine with so much memory in place of this one",
+      MACHINE, 0, "plan"},
+     set_assume_memory},
+    {{"assume-cpus", "N", NULL, "plan for a machine with so many cores", MACHINE, 0, "plan"},
+     set_assume_cpus},
     {{"force", NULL, NULL, "run although the pre-flight refuses", MACHINE, 0, BOTH}, set_force},
     {{"timeout", "DURATION", "2h", "for one attempt", PATIENCE, 0, BOTH}, set_timeout},
     {{"stall-timeout", "DURATION", "10m", "without any progress", PATIENCE, 0, BOTH},

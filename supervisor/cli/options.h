@@ -29,6 +29,9 @@ struct options {
     uint64_t memory_bytes;                /* budget of the batch; 0: not given as a size */
     double memory_share;                  /* of what is available; 0: not given as a share */
     uint64_t worker_memory_bytes;
+    bool is_worker_memory_given;  /* else it is the default, and may shrink */
+    uint64_t assume_memory_bytes; /* plan: of a machine to think of; 0: this one */
+    int assume_cpus;              /* 0: this one's */
     int retries;
     bool force, redo, json, quiet;
     json_t *params; /* complete: defaults with every --set applied */

@@ -2,10 +2,15 @@
  *
  * A task starts when a job is free and its reservation fits into what is left of the budget. Large
  * ones first, so that the night does not end with one large task alone; where the largest does not
- * fit, a smaller one that does takes the place (backfill). All tasks are there from the start and
- * the largest were first in line, so backfill delays them but cannot starve them for good: in the
- * end they run alone. Further tries come after all first tries: what keeps crashing holds up
- * nobody. A task above the whole budget (run with --force) runs alone.
+ * fit, a smaller one that does takes the place (backfill). Whoever stands first in line is passed
+ * over only so often: then nothing starts until it fits, so that none starves. Further tries come
+ * after all first tries: what keeps crashing holds up nobody.
+ *
+ * Careful start: of a kind of which nothing is known, one task runs alone, with a smaller input
+ * than most. When one size is known, the others have bounds in proportion, mostly far too large;
+ * the largest that leaves room for small ones on all other jobs starts with them, so that little
+ * time is lost until two sizes make a line. A task above the whole budget (run with --force) runs
+ * alone.
  */
 #ifndef SUPERVISOR_ENGINE_ADMISSION_H
 #define SUPERVISOR_ENGINE_ADMISSION_H
@@ -13,20 +18,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum admission_stage {
+    ADMISSION_UNKNOWN,  /* of its kind nothing is known: alone */
+    ADMISSION_LEARNING, /* how its kind grows is not known */
+    ADMISSION_KNOWN,
+};
+
 struct admission_candidate {
     size_t task;           /* its place in the batch: ties go by it */
-    uint64_t memory_bytes; /* the reservation */
+    uint64_t memory_bytes; /* the reservation; UNKNOWN: the whole budget, whatever stands here */
     int tries;             /* already made in this run */
+    enum admission_stage stage;
+    size_t kind; /* UNKNOWN: one after the other, by kind and size of the input */
+    double size;
 };
 
 struct admission_room {
     int jobs, running;
     uint64_t budget_bytes; /* 0: no limit */
     uint64_t reserved_bytes;
+    int passed_over; /* how often the first in line was passed over */
 };
 
 /* Sorts into the order of preference. */
 void admission_sort(struct admission_candidate *candidates, size_t count);
+/* Where one more belongs in the sorted candidates. */
+size_t admission_place(const struct admission_candidate *candidates, size_t count,
+                       const struct admission_candidate *one);
 /* The place in the sorted candidates of the one to start now; -1: none. */
 ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t count,
                          const struct admission_room *room);

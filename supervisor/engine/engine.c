@@ -35,7 +35,7 @@ void engine_append(struct engine *engine, const char *event, json_t *fields,
 }
 
 static void cancel_all(struct engine *engine, enum task_event event) {
-    engine->n_waiting = 0;
+    engine_queue_clear(engine);
     for (size_t i = 0; i < engine->request->tasks->count; i++)
         engine_task_step(&engine->slots[i], event);
 }
@@ -67,19 +67,9 @@ static int jobs_of(const struct engine_request *request) {
 static void admit(struct engine *engine) {
     while (engine->level == 0 && !engine->disk_full && engine->space_needed == 0 &&
            engine->outcome->fault.code == 0) {
-        const struct admission_room room = {
-            .jobs = jobs_of(engine->request),
-            .running = (int)engine->n_running,
-            .budget_bytes = engine->request->preflight->memory_budget_bytes,
-            .reserved_bytes = engine->reserved_bytes,
-        };
-        ptrdiff_t at = admission_pick(engine->waiting, engine->n_waiting, &room);
-        if (at < 0)
+        struct engine_slot *slot = engine_queue_take(engine);
+        if (!slot)
             return;
-        struct engine_slot *slot = &engine->slots[engine->waiting[at].task];
-        engine->n_waiting--;
-        memmove(engine->waiting + at, engine->waiting + at + 1,
-                (engine->n_waiting - (size_t)at) * sizeof(*engine->waiting));
         engine_task_step(slot, TASK_EVENT_ADMIT);
     }
 }
@@ -202,14 +192,10 @@ static void queue_tasks(struct engine *engine) {
             count_finished(engine, request->tasks->items[i].id);
             continue;
         }
-        engine->weight_total += engine_state_weight(slot);
         if (request->tasks->items[i].broken)
             engine_task_step(slot, TASK_EVENT_REFUSE);
-        else
-            engine->waiting[engine->n_waiting++] = (struct admission_candidate){
-                .task = i, .memory_bytes = engine_state_forecast(slot)->memory_bytes};
     }
-    admission_sort(engine->waiting, engine->n_waiting);
+    engine_queue_fill(engine);
 }
 
 static int open_parts(struct engine *engine, struct failure *failure) {
@@ -223,7 +209,7 @@ static int open_parts(struct engine *engine, struct failure *failure) {
         .out = request->options->out,
         .ledger_id = ledger_store_id(request->store),
         .threads = request->preflight->threads,
-        .worker_memory_bytes = request->options->worker_memory_bytes,
+        .worker_memory_bytes = request->preflight->cap_bytes,
     };
     int r = launch_base_init(&host->launch);
     if (r < 0)
@@ -261,6 +247,7 @@ static void take_down(struct engine *engine) {
     for (size_t i = 0; engine->slots && i < engine->request->tasks->count; i++) {
         engine->outcome->interrupted |= engine->slots[i].state != TASK_STATE_FINISHED;
         free(engine->slots[i].line);
+        free(engine->slots[i].refusal);
     }
     free(engine->slots);
     free(engine->waiting);

@@ -21,6 +21,7 @@ struct engine_request {
     const bool *finished; /* per task: an earlier run did it */
     const struct preflight *preflight;
     const struct resume *resume;
+    struct model *model; /* learns from what ends */
     struct ledger_store *store;
     const char *worker;
 };

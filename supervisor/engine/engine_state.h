@@ -1,7 +1,7 @@
 /* What the engine's files share: the run's state, and the doors between them.
  *
- * engine.c runs the loop and decides what starts; engine_task.c takes one task through its states;
- * engine_view.c tells of it all.
+ * engine.c runs the loop and decides what starts; engine_queue.c knows who waits, and what each is
+ * expected to need; engine_task.c takes one task through its states; engine_view.c tells of it all.
  */
 #ifndef SUPERVISOR_ENGINE_ENGINE_STATE_H
 #define SUPERVISOR_ENGINE_ENGINE_STATE_H
@@ -19,6 +19,9 @@ struct engine_slot {
     size_t index; /* of the task */
     enum task_state state;
     struct attempt *attempt;  /* while it runs */
+    struct forecast forecast; /* as the model sees it now */
+    uint64_t reserved_bytes;  /* while it waits or runs */
+    char *refusal;            /* it can never fit, as was learned on the way; owned */
     int tries;                /* in this run */
     int attempts;             /* in all runs */
     enum task_event recorded; /* what to do once its records are on disk */
@@ -35,9 +38,13 @@ struct engine {
     struct groups groups;
     struct ledger_commit *commit;
     struct live_view *view;
-    struct engine_slot *slots; /* one per task */
-    struct admission_candidate *waiting;
-    size_t n_waiting;
+    struct engine_slot *slots;           /* one per task */
+    struct admission_candidate *waiting; /* sorted; see engine_queue.c */
+    size_t first_waiting, n_waiting;
+    int passed_over;       /* how often the first in line was */
+    uint64_t budget_bytes; /* as the machine is now; at most the pre-flight's */
+    uint64_t available_bytes;
+    int64_t budget_read_ms;
     struct engine_slot **running;
     struct live_view_task *view_tasks; /* as many as jobs */
     size_t n_running;
@@ -47,11 +54,11 @@ struct engine {
     char batch_id[32];
     int level;             /* of interruption */
     bool disk_full;        /* says the ledger */
+    bool memory_short;     /* others have it */
     uint64_t space_needed; /* a worker failed for lack of it: wait until it is there; 0: no */
     bool ending;           /* the last record is on its way */
     bool closed;           /* handles are closing */
     size_t ok, problems;   /* finished */
-    double weight_total, weight_done; /* of forecast time, for the ETA */
     char notice[FAILURE_TEXT_BYTES];
 };
 
@@ -67,18 +74,21 @@ static inline const struct preflight_task *engine_state_forecast(const struct en
     return &slot->engine->request->preflight->tasks[slot->index];
 }
 
-/* A forecast of 0 is unknown: such tasks weigh alike. */
-static inline double engine_state_weight(const struct engine_slot *slot) {
-    int64_t ms = engine_state_forecast(slot)->time_ms;
-    return ms > 0 ? (double)ms : 1;
-}
-
 /* engine.c: after anything that happened: start what may start, and end when all is done. */
 void engine_go_on(struct engine *engine);
 void engine_fail(struct engine *engine, const char *what); /* a fault of registrar itself */
 /* Takes fields; NULL is a fault. */
 void engine_append(struct engine *engine, const char *event, json_t *fields,
                    ledger_commit_done_cb done, void *context);
+
+/* engine_queue.c */
+void engine_queue_fill(struct engine *engine);
+void engine_queue_add(struct engine_slot *slot);
+void engine_queue_clear(struct engine *engine);
+/* The one to start now, taken out of the line; NULL: none. */
+struct engine_slot *engine_queue_take(struct engine *engine);
+/* An attempt is over: the model learns, and what waits or runs is forecast anew if that matters. */
+void engine_queue_learn(struct engine_slot *slot, const struct attempt_result *result);
 
 /* engine_task.c */
 void engine_task_step(struct engine_slot *slot, enum task_event event);

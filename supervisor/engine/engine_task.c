@@ -83,13 +83,26 @@ static bool wants_space(const struct engine_slot *slot, const struct attempt_res
     return true;
 }
 
+static struct record_forecast expected_of(const struct engine_slot *slot) {
+    const struct preflight *preflight = slot->engine->request->preflight;
+    const struct forecast_task *need = &engine_state_forecast(slot)->need;
+    return (struct record_forecast){
+        .forecast = &slot->forecast,
+        .reserved_bytes = slot->reserved_bytes,
+        .size = need->size,
+        .threads = preflight->threads,
+        .cap_bytes = preflight->cap_bytes,
+        .is_pair = engine_state_task(slot)->kind == TASK_ALIGN,
+    };
+}
+
 static void record(struct engine_slot *slot, int number, const struct attempt_result *result) {
     struct engine *engine = slot->engine;
     bool final = slot->recorded == TASK_EVENT_RECORDED_FINAL;
+    const struct record_forecast expected = expected_of(slot);
     if (number > 0)
         engine_append(engine, "attempt_end",
-                      record_attempt_end(engine_state_task(slot), number, result,
-                                         engine_state_forecast(slot)->memory_bytes),
+                      record_attempt_end(engine_state_task(slot), number, result, &expected),
                       final ? NULL : on_recorded, slot);
     if (!final)
         return;
@@ -104,7 +117,7 @@ static void leave_running(struct engine_slot *slot) {
     for (size_t i = 0; i < engine->n_running; i++)
         if (engine->running[i] == slot) {
             engine->running[i] = engine->running[--engine->n_running];
-            engine->reserved_bytes -= engine_state_forecast(slot)->memory_bytes;
+            engine->reserved_bytes -= slot->reserved_bytes;
             break;
         }
     attempt_close(slot->attempt);
@@ -141,16 +154,17 @@ static void judge(struct engine_slot *slot) {
     leave_running(slot);
     engine->n_recording++;
     record(slot, number, &result);
+    engine_queue_learn(slot, &result);
     attempt_result_free(&result);
 }
 
-/* A broken pair: no attempt is made, its reason is its verdict. */
+/* A broken pair, or what can never fit: no attempt is made, its reason is its verdict. */
 static void refuse(struct engine_slot *slot) {
     struct attempt_result result = {.inputs = json_array(), .outputs = json_array()};
     result.judgement.verdict = VERDICT_FAILED;
-    result.judgement.cause = "input";
+    result.judgement.cause = slot->refusal ? "environment" : "input";
     (void)snprintf(result.judgement.reason, sizeof(result.judgement.reason), "%s",
-                   engine_state_task(slot)->broken);
+                   slot->refusal ? slot->refusal : engine_state_task(slot)->broken);
     remember(slot, &result);
     engine_view_prepare(slot, &result, "");
     slot->recorded = TASK_EVENT_RECORDED_FINAL;
@@ -181,11 +195,11 @@ static void forget_stages(const struct engine_slot *slot) {
 static uint64_t limit_of(const struct engine_slot *slot) {
     const struct preflight *preflight = slot->engine->request->preflight;
     const struct preflight_task *forecast = engine_state_forecast(slot);
-    const struct task *task = engine_state_task(slot);
+    const enum forecast_basis basis = slot->forecast.basis;
     return enforce_limit(&(struct enforce_facts){
-        .declared_bytes = task->memory_bytes,
-        .reserved_bytes = forecast->memory_bytes,
-        .is_assumed = task->kind == TASK_COMMAND && task->memory_bytes == 0,
+        .declared_bytes = engine_state_task(slot)->memory_bytes,
+        .reserved_bytes = slot->reserved_bytes,
+        .is_assumed = basis == FORECAST_UNKNOWN || basis == FORECAST_ONE_SIZE,
         .results_in_ram_bytes = preflight->space.is_ram ? forecast->disk_bytes : 0,
     });
 }
@@ -203,15 +217,15 @@ static void start(struct engine_slot *slot) {
         return;
     }
     engine->running[engine->n_running++] = slot;
-    engine->reserved_bytes += engine_state_forecast(slot)->memory_bytes;
+    engine->reserved_bytes += slot->reserved_bytes;
     if (attempt_pid(slot->attempt) == 0) {
         engine_task_step(slot, TASK_EVENT_OVER);
         return;
     }
+    const struct record_forecast expected = expected_of(slot);
     engine_append(engine, "attempt_start",
-                  record_attempt_start(engine_state_task(slot), slot->attempt,
-                                       engine_state_forecast(slot)->memory_bytes),
-                  NULL, NULL);
+                  record_attempt_start(engine_state_task(slot), slot->attempt, &expected), NULL,
+                  NULL);
 }
 
 static enum verdict_stop stop_of(const struct engine_slot *slot, enum task_event event) {
@@ -228,16 +242,6 @@ static void publish(struct engine_slot *slot) {
         engine->ok++;
     else
         engine->problems++;
-    engine->weight_done += engine_state_weight(slot);
-}
-
-static void requeue(struct engine_slot *slot) {
-    struct engine *engine = slot->engine;
-    engine->waiting[engine->n_waiting++] =
-        (struct admission_candidate){.task = slot->index,
-                                     .memory_bytes = engine_state_forecast(slot)->memory_bytes,
-                                     .tries = slot->tries};
-    admission_sort(engine->waiting, engine->n_waiting);
 }
 
 void engine_task_step(struct engine_slot *slot, enum task_event event) {
@@ -271,7 +275,7 @@ void engine_task_step(struct engine_slot *slot, enum task_event event) {
         publish(slot);
         break;
     case TASK_ACTION_REQUEUE:
-        requeue(slot);
+        engine_queue_add(slot);
         break;
     default:
         engine_fail(engine, "a task's event came in a state that forbids it");

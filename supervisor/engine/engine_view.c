@@ -6,9 +6,41 @@
 
 #include <string.h>
 
+/* Forecast time of this run's tasks; what has no forecast takes as long as the others usually. */
+struct work {
+    double usual, total, done;
+};
+
+static double weight_of(const struct engine_slot *slot, double usual) {
+    return slot->forecast.time_ms > 0 ? (double)slot->forecast.time_ms : usual;
+}
+
+static struct work all_work(const struct engine *engine) {
+    const struct engine_request *request = engine->request;
+    struct work work = {.usual = 1};
+    double known = 0;
+    size_t n_known = 0;
+    for (size_t i = 0; i < request->tasks->count; i++)
+        if (!request->finished[i] && engine->slots[i].forecast.time_ms > 0) {
+            known += (double)engine->slots[i].forecast.time_ms;
+            n_known++;
+        }
+    if (n_known > 0)
+        work.usual = known / (double)n_known;
+    for (size_t i = 0; i < request->tasks->count; i++) {
+        if (request->finished[i])
+            continue;
+        const double weight = weight_of(&engine->slots[i], work.usual);
+        work.total += weight;
+        if (engine->slots[i].state == TASK_STATE_FINISHED)
+            work.done += weight;
+    }
+    return work;
+}
+
 void engine_view_snapshot(void *context, struct live_view_snapshot *ret) {
     struct engine *engine = context;
-    double done = engine->weight_done;
+    struct work work = all_work(engine);
     for (size_t i = 0; i < engine->n_running; i++) {
         struct attempt_view look;
         const struct task *task = engine_state_task(engine->running[i]);
@@ -19,11 +51,12 @@ void engine_view_snapshot(void *context, struct live_view_snapshot *ret) {
             .stage = is_silent ? "running" : look.stage, /* a command need not tell of stages */
             .fraction = look.fraction,
             .memory_bytes = look.memory_bytes,
+            .reserved_bytes = engine->running[i]->reserved_bytes,
             .elapsed_ms = look.elapsed_ms,
             .attempt = attempt_number(engine->running[i]->attempt),
         };
         if (look.fraction > 0)
-            done += look.fraction * engine_state_weight(engine->running[i]);
+            work.done += look.fraction * weight_of(engine->running[i], work.usual);
     }
     int64_t elapsed_ms = clock_monotonic_ms() - engine->started_ms;
     size_t total = engine->request->tasks->count;
@@ -35,8 +68,11 @@ void engine_view_snapshot(void *context, struct live_view_snapshot *ret) {
         .problems = engine->problems,
         .left = total - engine->ok - engine->problems - engine->n_running,
         .elapsed_ms = elapsed_ms,
-        .eta_ms =
-            done > 0 ? (int64_t)((double)elapsed_ms * (engine->weight_total - done) / done) : -1,
+        .eta_ms = work.done > 0
+                      ? (int64_t)((double)elapsed_ms * (work.total - work.done) / work.done)
+                      : -1,
+        .reserved_bytes = engine->reserved_bytes,
+        .budget_bytes = engine->budget_bytes,
         .notice = engine->notice[0] ? engine->notice : NULL,
     };
 }

@@ -1,5 +1,5 @@
-/* See record.h. A reservation is the forecast, as long as nothing else decides it: both are
- * written, so that a later, better forecast can be judged against this one. */
+/* See record.h. Forecast and reservation are both written, so that the model can be judged by what
+ * it said. */
 #include "supervisor/engine/record.h"
 
 #include "common/version.h"
@@ -18,26 +18,46 @@ json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms) {
                      "wall_s", seconds(wall_ms));
 }
 
+/* kind and size are what the model learns by; a pair's need depends on more. */
+static json_t *with_forecast(json_t *record, const struct task *task,
+                             const struct record_forecast *expected) {
+    const struct forecast *forecast = expected->forecast;
+    CLEANUP_JSON json_t *owned = record;
+    CLEANUP_JSON json_t *more =
+        json_pack("{s:I, s:I, s:s, s:I}", "predicted_bytes", (json_int_t)forecast->predicted_bytes,
+                  "reserved_bytes", (json_int_t)expected->reserved_bytes, "kind", task->kind_name,
+                  "size", (json_int_t)expected->size);
+    if (!owned || !more || json_object_update(owned, more) < 0)
+        return NULL;
+    if (!expected->is_pair)
+        return STEAL_PTR(owned);
+    CLEANUP_JSON json_t *pair =
+        json_pack("{s:i, s:I, s:I, s:f}", "threads", expected->threads, "cap_bytes",
+                  (json_int_t)expected->cap_bytes, "prior_bytes", (json_int_t)forecast->prior_bytes,
+                  "prior_s", seconds(forecast->prior_ms));
+    return pair && json_object_update(owned, pair) == 0 ? STEAL_PTR(owned) : NULL;
+}
+
 json_t *record_attempt_start(const struct task *task, const struct attempt *attempt,
-                             uint64_t reserved_bytes) {
-    return json_pack("{s:s, s:i, s:i, s:I, s:s, s:I, s:I}", "task", task->id, "attempt",
-                     attempt_number(attempt), "pid", (int)attempt_pid(attempt), "start_ticks",
-                     (json_int_t)attempt_start_ticks(attempt), "token", attempt_token(attempt),
-                     "reserved_bytes", (json_int_t)reserved_bytes, "predicted_bytes",
-                     (json_int_t)reserved_bytes);
+                             const struct record_forecast *expected) {
+    json_t *record =
+        json_pack("{s:s, s:i, s:i, s:I, s:s}", "task", task->id, "attempt", attempt_number(attempt),
+                  "pid", (int)attempt_pid(attempt), "start_ticks",
+                  (json_int_t)attempt_start_ticks(attempt), "token", attempt_token(attempt));
+    return with_forecast(record, task, expected);
 }
 
 json_t *record_attempt_end(const struct task *task, int number, const struct attempt_result *result,
-                           uint64_t reserved_bytes) {
+                           const struct record_forecast *expected) {
     const struct verdict_judgement *judgement = &result->judgement;
-    return json_pack("{s:s, s:i, s:s, s:s, s:O, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:s}", "task",
-                     task->id, "attempt", number, "verdict", verdict_name(judgement->verdict),
-                     "reason", judgement->reason, "evidence", judgement->evidence, "started",
-                     result->started, "wall_s", seconds(result->wall_ms), "cpu_s",
-                     seconds(result->cpu_ms), "peak_rss_bytes", (json_int_t)result->peak_rss_bytes,
-                     "min_rss_bytes", (json_int_t)result->min_rss_bytes, "predicted_bytes",
-                     (json_int_t)reserved_bytes, "reserved_bytes", (json_int_t)reserved_bytes,
-                     "stage", result->stage);
+    json_t *record =
+        json_pack("{s:s, s:i, s:s, s:s, s:O, s:s, s:f, s:f, s:I, s:I, s:s}", "task", task->id,
+                  "attempt", number, "verdict", verdict_name(judgement->verdict), "reason",
+                  judgement->reason, "evidence", judgement->evidence, "started", result->started,
+                  "wall_s", seconds(result->wall_ms), "cpu_s", seconds(result->cpu_ms),
+                  "peak_rss_bytes", (json_int_t)result->peak_rss_bytes, "min_rss_bytes",
+                  (json_int_t)result->min_rss_bytes, "stage", result->stage);
+    return with_forecast(record, task, expected);
 }
 
 json_t *record_task_end(const struct task *task, int attempts, const struct attempt_result *result,

@@ -4,16 +4,27 @@
 #define SUPERVISOR_ENGINE_RECORD_H
 
 #include "supervisor/engine/attempt.h"
+#include "supervisor/memory/forecast.h"
 
 /* id: names this run within the ledger. cgroup: groups_to_json; taken, NULL is left out. */
 json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads,
                            json_t *cgroup);
 json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms);
 
+/* What an attempt was expected to need, and what a model can learn from it (memory/model.h). */
+struct record_forecast {
+    const struct forecast *forecast;
+    uint64_t reserved_bytes;
+    double size;
+    int threads; /* pairs: and the rest too */
+    uint64_t cap_bytes;
+    bool is_pair;
+};
+
 json_t *record_attempt_start(const struct task *task, const struct attempt *attempt,
-                             uint64_t reserved_bytes);
+                             const struct record_forecast *expected);
 json_t *record_attempt_end(const struct task *task, int number, const struct attempt_result *result,
-                           uint64_t reserved_bytes);
+                           const struct record_forecast *expected);
 /* identity: resume_identity's, borrowed; NULL leaves the task to be run again. */
 json_t *record_task_end(const struct task *task, int attempts, const struct attempt_result *result,
                         json_t *identity);

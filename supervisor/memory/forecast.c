@@ -1,7 +1,17 @@
-/* See forecast.h. */
+/* See forecast.h. A reservation is the forecast and the margin, or the interval's end where that is
+ * more; of what is small, pages that the kernel counts late are a large part, so it gets more. */
 #include "supervisor/memory/forecast.h"
 
 #include <math.h>
+
+enum { SLACK_BYTES = 4 << 20 };
+
+/* A correction of the headers' forecast stays within these: it was measured on other images. */
+static const double least_correction = 0.9, most_correction = 3;
+
+/* Measured: what one thread does alone of an align task's time, as a share of that time with one
+ * thread; and the threads that the footprint's figure is for. */
+static const double serial_share = 0.25, reference_threads = 2;
 
 struct forecast_task forecast_pair(const struct footprint_image *pre,
                                    const struct footprint_image *post,
@@ -16,26 +26,112 @@ struct forecast_task forecast_pair(const struct footprint_image *pre,
                  .pad = (uint32_t)params->pad,
                  .n_differences = n_differences,
                  .compressed = params->compression != PARAMS_COMPRESSION_NONE},
+        .size =
+            (double)pre->width * (double)pre->height + (double)post->width * (double)post->height,
     };
 }
 
-uint64_t forecast_memory(const struct forecast_task *task, int threads, uint64_t cap_bytes) {
-    if (!task->is_pair)
-        return task->declared_bytes ? task->declared_bytes : FORECAST_COMMAND_BYTES;
+static uint64_t to_bytes(double value) {
+    if (!(value > 0))
+        return 0;
+    return value < 0x1p62 ? (uint64_t)value : (uint64_t)1 << 62;
+}
+
+static int64_t to_ms(double value) {
+    return value > 0 && value < 0x1p53 ? (int64_t)ceil(value) : 0;
+}
+
+static double limit_to(double value, double low, double high) {
+    return fmin(fmax(value, low), high);
+}
+
+/* Amdahl's law, relative to the threads that the footprint's figure is for. */
+static double time_share(int threads) {
+    return (serial_share + (1 - serial_share) / threads) /
+           (serial_share + (1 - serial_share) / reference_threads);
+}
+
+static double with_margin(double estimate, double upper) {
+    return fmax(fmax(upper, estimate * (1 + FORECAST_MARGIN)), estimate + SLACK_BYTES);
+}
+
+static void forecast_of_pair(const struct forecast_task *task, const struct model *model,
+                             int threads, uint64_t cap_bytes, struct forecast *ret) {
     struct footprint_pair pair = task->pair;
     pair.threads = (uint32_t)threads;
     pair.cap_bytes = cap_bytes;
-    return footprint_align_memory(&pair);
+    ret->basis = FORECAST_HEADERS;
+    ret->prior_bytes = footprint_align_memory(&pair);
+    ret->prior_ms = to_ms((double)footprint_align_time_ms(&pair) * time_share(threads));
+    double expected = 1, upper = 1, slower = 1;
+    if (model) {
+        const struct model_forecast memory = model_memory(model, task->kind, task->size);
+        const struct model_forecast time = model_time(model, task->kind, task->size);
+        if (memory.shape != REGRESSION_NONE) {
+            expected = limit_to(memory.estimate, least_correction, most_correction);
+            upper = limit_to(memory.upper, least_correction, most_correction);
+            ret->n_attempts = memory.n;
+        }
+        if (time.shape != REGRESSION_NONE)
+            slower = time.estimate;
+    }
+    const double prior = (double)ret->prior_bytes;
+    ret->predicted_bytes = to_bytes(prior * expected);
+    ret->reserved_bytes = to_bytes(with_margin(prior * expected, prior * upper));
+    /* a worker obeys its cap; what it was seen to need above it counts */
+    const uint64_t most = to_bytes((double)cap_bytes * fmax(1, upper));
+    if (ret->prior_bytes <= cap_bytes && ret->reserved_bytes > most)
+        ret->reserved_bytes = most;
+    ret->time_ms = to_ms((double)ret->prior_ms * slower);
+}
+
+static void forecast_of_command(const struct forecast_task *task, const struct model *model,
+                                struct forecast *ret) {
+    if (model) {
+        const struct model_forecast memory = model_memory(model, task->kind, task->size);
+        const struct model_forecast time = model_time(model, task->kind, task->size);
+        if (memory.shape != REGRESSION_NONE && isfinite(memory.upper)) {
+            ret->basis = memory.shape == REGRESSION_ONE_SIZE ? FORECAST_ONE_SIZE : FORECAST_HISTORY;
+            ret->predicted_bytes = to_bytes(memory.estimate);
+            ret->reserved_bytes = to_bytes(with_margin(memory.estimate, memory.upper));
+            ret->n_attempts = memory.n;
+            ret->is_beyond = memory.is_beyond;
+            ret->is_faster = memory.shape == REGRESSION_FASTER;
+        }
+        if (time.shape != REGRESSION_NONE)
+            ret->time_ms = to_ms(time.estimate);
+    }
+    if (ret->basis == FORECAST_UNKNOWN)
+        ret->reserved_bytes = UINT64_MAX;
+    if (task->declared_bytes == 0)
+        return;
+    ret->basis = FORECAST_DECLARED;
+    ret->reserved_bytes = task->declared_bytes;
+    if (ret->predicted_bytes == 0)
+        ret->predicted_bytes = task->declared_bytes;
+}
+
+struct forecast forecast_make(const struct forecast_task *task, const struct model *model,
+                              int threads, uint64_t cap_bytes) {
+    struct forecast forecast = {0};
+    if (task->is_pair)
+        forecast_of_pair(task, model, threads, cap_bytes, &forecast);
+    else
+        forecast_of_command(task, model, &forecast);
+    if (forecast.reserved_bytes < task->floor_bytes)
+        forecast.reserved_bytes = task->floor_bytes;
+    return forecast;
 }
 
 uint64_t forecast_disk(const struct forecast_task *task) {
     return task->is_pair ? footprint_align_disk(&task->pair) : 0;
 }
 
-int64_t forecast_time_ms(const struct forecast_task *task, int threads) {
-    if (!task->is_pair)
-        return 0;
-    struct footprint_pair pair = task->pair;
-    pair.threads = (uint32_t)threads;
-    return footprint_align_time_ms(&pair);
+const char *forecast_basis_name(enum forecast_basis basis) {
+    static const char *const names[FORECAST_BASIS_COUNT] = {
+        [FORECAST_UNKNOWN] = "unknown",   [FORECAST_ONE_SIZE] = "one-size",
+        [FORECAST_HISTORY] = "history",   [FORECAST_HEADERS] = "headers",
+        [FORECAST_DECLARED] = "declared",
+    };
+    return names[basis];
 }

@@ -1,28 +1,17 @@
-/* See preflight.h. Asks the probe about every image, predicts each task, reads the machine and the
- * disk, and holds one against the other. */
+/* See preflight.h. Asks the probe about every image and reads the machine and the disk; what comes
+ * of it is preflight_choice's. */
 #include "supervisor/memory/preflight.h"
 
-#include "common/checked.h"
 #include "common/names.h"
 #include "supervisor/memory/preflight_advice.h"
+#include "supervisor/memory/preflight_choice.h"
 #include "supervisor/memory/probe.h"
-#include "supervisor/memory/sizing.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
 
 enum { PROBE_TIMEOUT_MS = 10000 /* headers of one file; a sleeping drive may need some seconds */ };
-
-/* Tasks that will be started and can be predicted, with their place in the list. */
-struct predictable {
-    struct forecast_task *tasks;
-    size_t *places;
-    size_t count;
-};
-
-static void predictable_free(struct predictable *predictable) {
-    free(predictable->tasks);
-    free(predictable->places);
-}
 
 struct probes {
     const char **paths; /* borrowed strings */
@@ -73,144 +62,123 @@ static bool take_error(struct probe_result *pair, struct preflight_task *task) {
     return task->error != NULL;
 }
 
+/* The bytes of what the manifest calls inputs; one that is not there counts as nothing. */
+static double input_size(const struct task *task) {
+    double bytes = 0;
+    for (size_t i = 0; i < task->n_inputs; i++) {
+        struct stat status;
+        if (stat(task->inputs[i], &status) == 0)
+            bytes += (double)status.st_size;
+    }
+    return bytes;
+}
+
+/* The task as the forecast wants it. *pair moves on behind a pair's images. */
+static int describe(const struct task *task, struct probe_result **pair, struct model *model,
+                    struct preflight *preflight, struct preflight_task *ret,
+                    struct failure *failure) {
+    ret->need = (struct forecast_task){.declared_bytes = task->memory_bytes};
+    if (task->kind == TASK_ALIGN) {
+        struct params params;
+        struct probe_result *images = *pair;
+        *pair += 2;
+        if (take_error(images, ret)) {
+            preflight->n_errors++;
+            return 0;
+        }
+        int r = params_parse(task->params, &params, failure);
+        if (r < 0)
+            return r;
+        ret->need = forecast_pair(&images[0].image, &images[1].image, &params);
+    } else {
+        ret->need.size = input_size(task);
+    }
+    ret->need.kind = model_kind(model, task->kind_name, task->kind == TASK_ALIGN);
+    return ret->need.kind == SIZE_MAX ? out_of_memory(failure) : 0;
+}
+
 static int collect(const struct task_list *tasks, const bool *wanted, struct probes *probes,
-                   struct predictable *ret, struct preflight *preflight, struct failure *failure) {
+                   struct model *model, struct preflight_choice *ret, struct preflight *preflight,
+                   struct failure *failure) {
     struct probe_result *pair = probes->results;
     ret->tasks = calloc(tasks->count + 1, sizeof(*ret->tasks));
     ret->places = calloc(tasks->count + 1, sizeof(*ret->places));
     if (!ret->tasks || !ret->places)
         return out_of_memory(failure);
     for (size_t i = 0; i < tasks->count; i++) {
-        const struct task *task = &tasks->items[i];
+        struct preflight_task *task = &preflight->tasks[i];
         if (!is_started(tasks, wanted, i))
             continue;
-        preflight->tasks[i].is_wanted = true;
+        task->is_wanted = true;
         preflight->n_wanted++;
-        struct forecast_task forecast = {.declared_bytes = task->memory_bytes};
-        if (task->kind == TASK_ALIGN) {
-            struct params params;
-            struct probe_result *images = pair;
-            pair += 2;
-            if (take_error(images, &preflight->tasks[i])) {
-                preflight->n_errors++;
-                continue;
-            }
-            int r = params_parse(task->params, &params, failure);
-            if (r < 0)
-                return r;
-            forecast = forecast_pair(&images[0].image, &images[1].image, &params);
-        } else if (task->memory_bytes == 0) {
-            preflight->n_assumed++;
-        }
-        ret->tasks[ret->count] = forecast;
+        int r = describe(&tasks->items[i], &pair, model, preflight, task, failure);
+        if (r < 0)
+            return r;
+        if (task->error)
+            continue;
+        ret->tasks[ret->count] = task->need;
         ret->places[ret->count++] = i;
     }
     return 0;
 }
 
-/* ---- holding one against the other ---- */
+/* ---- the whole ---- */
 
-static enum preflight_level level_of(uint64_t needed, uint64_t limit) {
-    if (needed <= sizing_comfortable(limit))
-        return PREFLIGHT_OK;
-    return needed <= limit ? PREFLIGHT_WARNING : PREFLIGHT_REFUSED;
-}
-
-/* What the need is held against: what is available, or less where the user says so. */
-static uint64_t memory_limit(const struct options *options, uint64_t available) {
-    if (options->memory_share > 0)
-        return (uint64_t)((double)available * options->memory_share);
-    if (options->memory_bytes > 0 && options->memory_bytes < available)
-        return options->memory_bytes;
-    return available;
-}
-
-/* The disk is summed first: on tmpfs it is a part of what memory is needed. */
-static void predict_disk(const struct predictable *predictable, struct preflight *preflight) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < predictable->count; i++) {
-        const uint64_t disk = forecast_disk(&predictable->tasks[i]);
-        preflight->tasks[predictable->places[i]].disk_bytes = disk;
-        if (!checked_add_u64(sum, disk, &sum))
-            sum = UINT64_MAX;
+static int read_machine(const struct options *options, struct machine *ret,
+                        struct failure *failure) {
+    int r = machine_read(MACHINE_PROC_ROOT, MACHINE_CGROUP_ROOT, ret, failure);
+    if (r < 0)
+        return r;
+    if (options->assume_memory_bytes > 0) { /* another machine: all of it is there for us */
+        ret->available_bytes = ret->total_bytes = options->assume_memory_bytes;
+        ret->is_cgroup_bound = false;
+        ret->cgroup = (struct cgroup_limits){0};
     }
-    preflight->disk_needed_bytes = sum;
-    preflight->disk_free_bytes = preflight->space.free_bytes;
-    preflight->disk_level = level_of(sum, preflight->disk_free_bytes);
+    if (options->assume_cpus > 0)
+        ret->cores = options->assume_cpus;
+    return 0;
 }
 
-static void predict_tasks(const struct predictable *predictable, uint64_t cap_bytes,
-                          struct preflight *preflight) {
-    int64_t time_ms = 0;
-    for (size_t i = 0; i < predictable->count; i++) {
-        struct preflight_task *task = &preflight->tasks[predictable->places[i]];
-        const struct forecast_task *forecast = &predictable->tasks[i];
-        task->memory_bytes = forecast_memory(forecast, preflight->threads, cap_bytes);
-        task->time_ms = forecast_time_ms(forecast, preflight->threads);
-        time_ms += task->time_ms;
-        if (task->memory_bytes > preflight->largest_bytes)
-            preflight->largest_bytes = task->memory_bytes;
-    }
-    preflight->time_ms = time_ms / preflight->jobs;
-}
-
-static void choose(const struct sizing *sizing, const struct predictable *predictable,
-                   struct preflight *preflight) {
-    preflight->jobs = sizing_jobs(sizing);
-    preflight->threads = sizing_threads(sizing, preflight->jobs);
-    predict_tasks(predictable, sizing->cap_bytes, preflight);
-    preflight->memory_needed_bytes = sizing_needed(sizing, preflight->jobs, preflight->threads);
-    preflight->memory_limit_bytes = sizing->limit_bytes;
-    preflight->memory_level = level_of(preflight->memory_needed_bytes, sizing->limit_bytes);
-    const uint64_t workers = preflight->memory_needed_bytes - sizing->results_bytes;
-    const uint64_t at_once = predictable->count < (size_t)preflight->jobs
-                                 ? predictable->count
-                                 : (uint64_t)preflight->jobs;
-    const uint64_t if_uniform = at_once * preflight->largest_bytes;
-    preflight->is_uniform = if_uniform - workers <= if_uniform / 100;
-    /* whoever asked for these jobs, knowing the warning or by force, gets them */
-    const uint64_t comfortable = sizing_comfortable(sizing->limit_bytes);
-    const uint64_t rest =
-        comfortable > sizing->results_bytes ? comfortable - sizing->results_bytes : 0;
-    preflight->memory_budget_bytes = workers > rest ? workers : rest;
+/* Each kind once. */
+static int note_faster(const struct task *task, struct preflight *preflight,
+                       struct failure *failure) {
+    for (char *const *name = preflight->faster; name && *name; name++)
+        if (strcmp(*name, task->kind_name) == 0)
+            return 0;
+    return names_append(&preflight->faster, task->kind_name) < 0 ? out_of_memory(failure) : 0;
 }
 
 static int fill(const struct options *options, const struct task_list *tasks, const bool *wanted,
-                const char *worker, struct preflight *preflight, struct failure *failure) {
+                const char *worker, struct model *model, struct preflight *preflight,
+                struct failure *failure) {
     CLEANUP(probes_free) struct probes probes = {0};
-    CLEANUP(predictable_free) struct predictable predictable = {0};
+    CLEANUP(preflight_choice_free) struct preflight_choice choice = {0};
     preflight->n_tasks = tasks->count;
     preflight->tasks = calloc(tasks->count + 1, sizeof(*preflight->tasks));
     if (!preflight->tasks)
         return out_of_memory(failure);
-    int r = machine_read(MACHINE_PROC_ROOT, MACHINE_CGROUP_ROOT, &preflight->machine, failure);
+    int r = read_machine(options, &preflight->machine, failure);
     if (r == 0)
         r = space_read(options->out, &preflight->space, failure);
     if (r == 0)
         r = probe_pairs(tasks, wanted, worker, &probes, failure);
     if (r == 0)
-        r = collect(tasks, wanted, &probes, &predictable, preflight, failure);
+        r = collect(tasks, wanted, &probes, model, &choice, preflight, failure);
     if (r < 0)
         return r;
-    predict_disk(&predictable, preflight);
-    const struct sizing sizing = {
-        .tasks = predictable.tasks,
-        .n_tasks = predictable.count,
-        .cores = preflight->machine.cores,
-        .jobs = options->jobs,
-        .threads = options->threads,
-        .cap_bytes = options->worker_memory_bytes,
-        .limit_bytes = memory_limit(options, preflight->machine.available_bytes),
-        .results_bytes = preflight->space.is_ram ? preflight->disk_needed_bytes : 0,
-    };
-    choose(&sizing, &predictable, preflight);
-    return preflight_advice_fill(options, &sizing, preflight, failure);
+    (void)model_refresh(model);
+    r = preflight_choice_make(options, model, &choice, preflight, failure);
+    for (size_t i = 0; r == 0 && i < choice.count; i++)
+        if (preflight->tasks[choice.places[i]].forecast.is_faster)
+            r = note_faster(&tasks->items[choice.places[i]], preflight, failure);
+    return r < 0 ? r : preflight_advice_fill(options, &choice.sizing, preflight, failure);
 }
 
 int preflight_run(const struct options *options, const struct task_list *tasks, const bool *wanted,
-                  const char *worker, struct preflight *ret, struct failure *failure) {
+                  const char *worker, struct model *model, struct preflight *ret,
+                  struct failure *failure) {
     CLEANUP(preflight_free) struct preflight preflight = {0};
-    int r = fill(options, tasks, wanted, worker, &preflight, failure);
+    int r = fill(options, tasks, wanted, worker, model, &preflight, failure);
     if (r < 0)
         return r;
     *ret = preflight;
@@ -229,5 +197,6 @@ void preflight_free(struct preflight *preflight) {
     free(preflight->tasks);
     names_free(preflight->memory_advice);
     names_free(preflight->disk_advice);
+    names_free(preflight->faster);
     *preflight = (struct preflight){0};
 }

@@ -42,7 +42,7 @@ static char *describe(const struct advice *advice, int jobs, uint64_t cap_bytes)
 
 static int advise_jobs(const struct advice *advice, int *ret_jobs) {
     const int jobs =
-        sizing_jobs_within(advice->sizing, advice->preflight->jobs, advice->target_bytes);
+        sizing_jobs_within(advice->sizing, advice->preflight->at_once, advice->target_bytes);
     *ret_jobs = jobs;
     if (jobs == 0)
         return 0;
@@ -60,7 +60,7 @@ static int advise_cap(const struct advice *advice, int jobs) {
     if (!need)
         return -ENOMEM;
     return add(&advice->preflight->memory_advice,
-               jobs == advice->preflight->jobs
+               jobs == advice->preflight->at_once
                    ? names_format("--worker-memory %lluM %s", mib, need)
                    : names_format("--jobs %d --worker-memory %lluM %s", jobs, mib, need));
 }
@@ -125,10 +125,10 @@ static int advise_on_memory(const struct advice *advice) {
     if (r == 0)
         r = advise_jobs(advice, &jobs);
     if (r == 0)
-        r = advise_cap(advice, advice->preflight->jobs);
+        r = advise_cap(advice, advice->preflight->at_once);
     /* all at once do not fit however small; one alone may */
-    if (r == 0 && jobs == 0 && advice->preflight->jobs > 1 &&
-        sizing_cap_within(advice->sizing, advice->preflight->jobs, advice->target_bytes) == 0)
+    if (r == 0 && jobs == 0 && advice->preflight->at_once > 1 &&
+        sizing_cap_within(advice->sizing, advice->preflight->at_once, advice->target_bytes) == 0)
         r = advise_cap(advice, 1);
     if (r == 0)
         r = advise_memory(advice);

@@ -37,7 +37,7 @@ static const char *percent_text(uint64_t needed, uint64_t limit, char text[16]) 
 static void format_memory(const struct preflight *preflight, const struct options *options,
                           char line[LINE_BYTES]) {
     char each[UNITS_TEXT_BYTES], all[UNITS_TEXT_BYTES], limit[UNITS_TEXT_BYTES], share[16];
-    const int jobs = preflight->jobs;
+    const int jobs = preflight->at_once;
     int used = snprintf(line, LINE_BYTES, "RAM:  %d worker%s", jobs, jobs == 1 ? "" : "s");
     (void)units_format_size(preflight->largest_bytes, each);
     if (preflight->is_uniform)
@@ -54,7 +54,8 @@ static void format_memory(const struct preflight *preflight, const struct option
         units_format_size(preflight->memory_limit_bytes, limit),
         is_own_limit && preflight->memory_limit_bytes < preflight->machine.available_bytes
             ? "for the batch"
-            : "available",
+        : options->assume_memory_bytes > 0 ? "assumed"
+                                           : "available",
         percent_text(preflight->memory_needed_bytes, preflight->memory_limit_bytes, share));
 }
 
@@ -84,9 +85,46 @@ static void print_advice(FILE *stream, const char *heading, char *const *lines) 
         (void)fprintf(stream, "  - %s\n", *lines);
 }
 
-static void print_notes(FILE *stream, const struct preflight *preflight) {
+static const char *plural(size_t n) { return n == 1 ? "" : "s"; }
+
+static void print_notes_on_tasks(FILE *stream, const struct preflight *preflight,
+                                 const struct options *options) {
+    char text[UNITS_TEXT_BYTES];
+    if (preflight->at_once < preflight->jobs && options->jobs > 0)
+        (void)fprintf(stream, "Note: not all of --jobs %d fit at once; the others wait for room.\n",
+                      options->jobs);
+    if (preflight->is_cap_shrunk)
+        (void)fprintf(stream,
+                      "Note: each worker is held to %s, so that it fits (--worker-memory).\n",
+                      units_format_size(preflight->cap_bytes, text));
+    if (preflight->n_assumed > 0)
+        (void)fprintf(
+            stream,
+            "Note: of %zu command%s nothing is known yet: one of a kind runs alone first, "
+            "and the\n      others are planned by what it needs.\n",
+            preflight->n_assumed, plural(preflight->n_assumed));
+    for (char *const *kind = preflight->faster; kind && *kind; kind++)
+        (void)fprintf(stream,
+                      "Note: %s: memory grows faster than linear with the size of the inputs.\n",
+                      *kind);
+    if (preflight->n_beyond > 0)
+        (void)fprintf(stream,
+                      "Note: %zu task%s larger than any of the kind so far: the forecast is less "
+                      "certain.\n",
+                      preflight->n_beyond, preflight->n_beyond == 1 ? " is" : "s are");
+    if (preflight->n_errors > 0)
+        (void)fprintf(stream, "Note: %zu pair%s cannot be read and will fail.\n",
+                      preflight->n_errors, plural(preflight->n_errors));
+}
+
+static void print_notes(FILE *stream, const struct preflight *preflight,
+                        const struct options *options) {
     char text[UNITS_TEXT_BYTES];
     const struct machine *machine = &preflight->machine;
+    if (options->assume_memory_bytes > 0 || options->assume_cpus > 0)
+        (void)fprintf(stream, "Note: for a machine with %s and %d core%s, all of it free.\n",
+                      units_format_size(machine->available_bytes, text), machine->cores,
+                      plural((size_t)machine->cores));
     if (machine->is_cgroup_bound)
         (void)fprintf(stream,
                       "Note: the control group %s allows %s; it bounds what is available.\n",
@@ -95,13 +133,22 @@ static void print_notes(FILE *stream, const struct preflight *preflight) {
     if (preflight->space.is_ram)
         (void)fprintf(stream, "Note: %s is in RAM (tmpfs): results there count as memory too.\n",
                       preflight->space.existing);
-    if (preflight->n_assumed > 0)
-        (void)fprintf(stream, "Note: %zu command%s no \"memory\"; %s each is assumed.\n",
-                      preflight->n_assumed, preflight->n_assumed == 1 ? " declares" : "s declare",
-                      units_format_size(FORECAST_COMMAND_BYTES, text));
-    if (preflight->n_errors > 0)
-        (void)fprintf(stream, "Note: %zu pair%s cannot be read and will fail.\n",
-                      preflight->n_errors, preflight->n_errors == 1 ? "" : "s");
+    print_notes_on_tasks(stream, preflight, options);
+}
+
+/* By name: what no number of jobs helps. */
+static void print_too_large(FILE *stream, const struct preflight *preflight,
+                            const struct task_list *tasks) {
+    char need[UNITS_TEXT_BYTES], limit[UNITS_TEXT_BYTES], more[64] = "";
+    if (preflight->n_too_large == 0)
+        return;
+    if (preflight->n_too_large > 1)
+        (void)snprintf(more, sizeof(more), " (and %zu more do not fit either)",
+                       preflight->n_too_large - 1);
+    const size_t at = preflight->too_large;
+    (void)fprintf(stream, "\n%s can never fit: alone it needs %s of %s%s.\n", tasks->items[at].id,
+                  units_format_size(preflight->tasks[at].memory_bytes, need),
+                  units_format_size(preflight->memory_limit_bytes, limit), more);
 }
 
 static void print_remedies(FILE *stream, const struct preflight *preflight) {
@@ -117,8 +164,8 @@ static void print_remedies(FILE *stream, const struct preflight *preflight) {
         print_advice(stream, "Too little disk.", preflight->disk_advice);
 }
 
-void preflight_print(const struct preflight *preflight, const struct options *options,
-                     FILE *stream) {
+void preflight_print(const struct preflight *preflight, const struct task_list *tasks,
+                     const struct options *options, FILE *stream) {
     char memory[LINE_BYTES], disk[LINE_BYTES];
     if (preflight->n_wanted == 0)
         return; /* nothing will start: there is nothing to say */
@@ -131,7 +178,8 @@ void preflight_print(const struct preflight *preflight, const struct options *op
     print_level(stream, preflight->memory_level, colour);
     (void)fprintf(stream, "%-*s", width, disk);
     print_level(stream, preflight->disk_level, colour);
-    print_notes(stream, preflight);
+    print_notes(stream, preflight, options);
+    print_too_large(stream, preflight, tasks);
     print_remedies(stream, preflight);
     if (preflight_level(preflight) != PREFLIGHT_REFUSED)
         return;
@@ -178,6 +226,12 @@ static json_t *task_to_json(const struct preflight_task *predicted, const struct
     if (!object || problem || !predicted->is_wanted)
         return object;
     (void)json_object_set_new(object, "memory_bytes", size_json(predicted->memory_bytes));
+    (void)json_object_set_new(object, "predicted_bytes",
+                              size_json(predicted->forecast.predicted_bytes));
+    (void)json_object_set_new(object, "from",
+                              json_string(forecast_basis_name(predicted->forecast.basis)));
+    (void)json_object_set_new(object, "attempts",
+                              json_integer((json_int_t)predicted->forecast.n_attempts));
     (void)json_object_set_new(object, "disk_bytes", size_json(predicted->disk_bytes));
     (void)json_object_set_new(object, "time_s", json_real((double)predicted->time_ms / 1e3));
     return object;
@@ -188,16 +242,18 @@ json_t *preflight_to_json(const struct preflight *preflight, const struct task_l
     for (size_t i = 0; i < tasks->count; i++)
         if (json_array_append_new(list, task_to_json(&preflight->tasks[i], &tasks->items[i])) < 0)
             return NULL;
-    return json_pack(
-        "{s:i, s:O, s:i, s:i, s:f, s:{s:s, s:o, s:o, s:o, s:o}, s:{s:s, s:o, s:o, s:b, s:o}}",
-        "version", 1, "tasks", list, "jobs", preflight->jobs, "threads", preflight->threads,
-        "time_s", (double)preflight->time_ms / 1e3, "memory", "level",
-        level_names[preflight->memory_level], "needed_bytes",
-        size_json(preflight->memory_needed_bytes), "limit_bytes",
-        size_json(preflight->memory_limit_bytes), "available_bytes",
-        size_json(preflight->machine.available_bytes), "advice",
-        texts_to_json(preflight->memory_advice), "disk", "level",
-        level_names[preflight->disk_level], "needed_bytes", size_json(preflight->disk_needed_bytes),
-        "free_bytes", size_json(preflight->disk_free_bytes), "is_ram", preflight->space.is_ram,
-        "advice", texts_to_json(preflight->disk_advice));
+    return json_pack("{s:i, s:O, s:i, s:i, s:i, s:I, s:f, s:{s:s, s:o, s:o, s:o, s:o}, s:{s:s, "
+                     "s:o, s:o, s:b, s:o}}",
+                     "version", 1, "tasks", list, "jobs", preflight->jobs, "threads",
+                     preflight->threads, "at_once", preflight->at_once, "worker_memory_bytes",
+                     (json_int_t)preflight->cap_bytes, "time_s", (double)preflight->time_ms / 1e3,
+                     "memory", "level", level_names[preflight->memory_level], "needed_bytes",
+                     size_json(preflight->memory_needed_bytes), "limit_bytes",
+                     size_json(preflight->memory_limit_bytes), "available_bytes",
+                     size_json(preflight->machine.available_bytes), "advice",
+                     texts_to_json(preflight->memory_advice), "disk", "level",
+                     level_names[preflight->disk_level], "needed_bytes",
+                     size_json(preflight->disk_needed_bytes), "free_bytes",
+                     size_json(preflight->disk_free_bytes), "is_ram", preflight->space.is_ram,
+                     "advice", texts_to_json(preflight->disk_advice));
 }

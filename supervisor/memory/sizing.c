@@ -12,6 +12,19 @@ static int compare_descending(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
+struct forecast sizing_forecast(const struct sizing *sizing, size_t task, int threads) {
+    return forecast_make(&sizing->tasks[task], sizing->model, threads, sizing->cap_bytes);
+}
+
+uint64_t sizing_counted(const struct sizing *sizing, const struct forecast *forecast) {
+    if (forecast->basis != FORECAST_UNKNOWN)
+        return forecast->reserved_bytes;
+    const int jobs = sizing->jobs > 0 ? sizing->jobs : sizing->cores;
+    const uint64_t share =
+        sizing_comfortable(sizing->limit_bytes) / (uint64_t)(jobs > 0 ? jobs : 1);
+    return share < FORECAST_COMMAND_BYTES ? share : FORECAST_COMMAND_BYTES;
+}
+
 uint64_t sizing_needed(const struct sizing *sizing, int jobs, int threads) {
     uint64_t needed = sizing->results_bytes;
     if (sizing->n_tasks == 0)
@@ -19,8 +32,10 @@ uint64_t sizing_needed(const struct sizing *sizing, int jobs, int threads) {
     CLEANUP_FREE uint64_t *memory = calloc(sizing->n_tasks, sizeof(*memory));
     if (!memory)
         return UINT64_MAX;
-    for (size_t i = 0; i < sizing->n_tasks; i++)
-        memory[i] = forecast_memory(&sizing->tasks[i], threads, sizing->cap_bytes);
+    for (size_t i = 0; i < sizing->n_tasks; i++) {
+        const struct forecast forecast = sizing_forecast(sizing, i, threads);
+        memory[i] = sizing_counted(sizing, &forecast);
+    }
     qsort(memory, sizing->n_tasks, sizeof(*memory), compare_descending);
     for (size_t i = 0; i < sizing->n_tasks && i < (size_t)jobs; i++)
         if (!checked_add_u64(needed, memory[i], &needed))

@@ -14,6 +14,7 @@
 struct sizing {
     const struct forecast_task *tasks; /* borrowed */
     size_t n_tasks;
+    const struct model *model; /* borrowed; NULL: no history */
     int cores;
     int jobs, threads;      /* as asked; 0: auto */
     uint64_t cap_bytes;     /* of each pair's worker */
@@ -21,6 +22,11 @@ struct sizing {
     uint64_t results_bytes; /* results that are written to RAM: part of the need */
 };
 
+/* What one task is predicted to need. What nothing is known of is counted with a share of the limit
+ * that all jobs have, and at most FORECAST_COMMAND_BYTES: it will be learned, and refuses nothing.
+ */
+struct forecast sizing_forecast(const struct sizing *sizing, size_t task, int threads);
+uint64_t sizing_counted(const struct sizing *sizing, const struct forecast *forecast);
 /* What jobs workers with so many threads need, results included. UINT64_MAX: more than fits into a
  * number, or no memory left to count it. */
 uint64_t sizing_needed(const struct sizing *sizing, int jobs, int threads);

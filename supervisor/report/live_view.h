@@ -19,6 +19,7 @@ struct live_view_task {
     const char *stage;     /* "" before the first report */
     double fraction;       /* 0 to 1; negative: unknown */
     uint64_t memory_bytes; /* resident now; 0: unknown */
+    uint64_t reserved_bytes;
     int64_t elapsed_ms;
     int attempt;
 };
@@ -28,8 +29,9 @@ struct live_view_snapshot {
     size_t n_running;
     size_t total, ok, problems, left; /* left: neither finished nor running */
     int64_t elapsed_ms;
-    int64_t eta_ms;     /* negative: unknown */
-    const char *notice; /* "the disk is full: ..."; NULL: nothing */
+    int64_t eta_ms;                        /* negative: unknown */
+    uint64_t reserved_bytes, budget_bytes; /* budget 0: nothing to say */
+    const char *notice;                    /* "the disk is full: ..."; NULL: nothing */
 };
 
 typedef void (*live_view_snapshot_cb)(void *context, struct live_view_snapshot *ret);

@@ -14,36 +14,81 @@
 static void order(void **state) {
     (void)state;
     struct admission_candidate tasks[] = {
-        {0, 10, 0}, {1, 30, 1}, {2, 20, 0}, {3, 20, 0}, {4, 5, 1}};
+        {.task = 0, .memory_bytes = 10, .stage = ADMISSION_KNOWN},
+        {.task = 1, .memory_bytes = 30, .tries = 1, .stage = ADMISSION_KNOWN},
+        {.task = 2, .memory_bytes = 20, .stage = ADMISSION_KNOWN},
+        {.task = 3, .memory_bytes = 20, .stage = ADMISSION_KNOWN},
+        {.task = 4, .memory_bytes = 5, .tries = 1, .stage = ADMISSION_KNOWN},
+        {.task = 5, .memory_bytes = 1, .stage = ADMISSION_LEARNING},
+        {.task = 6, .size = 7, .kind = 1},
+        {.task = 7, .size = 9},
+        {.task = 8, .size = 3},
+    };
     admission_sort(tasks, ARRAY_LEN(tasks));
-    static const size_t expected[] = {2, 3, 0, 1, 4};
+    static const size_t expected[] = {8, 7, 6, 5, 2, 3, 0, 1, 4};
     for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
         assert_int_equal(tasks[i].task, expected[i]);
+    for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
+        assert_int_equal(admission_place(tasks, ARRAY_LEN(tasks), &tasks[i]), i);
     admission_sort(NULL, 0);
 }
 
 static void fit(void **state) {
     (void)state;
-    static const struct admission_candidate tasks[] = {{0, 50, 0}, {1, 30, 0}, {2, 0, 0}};
+    static const struct admission_candidate tasks[] = {
+        {.task = 0, .memory_bytes = 50, .stage = ADMISSION_KNOWN},
+        {.task = 1, .memory_bytes = 30, .stage = ADMISSION_KNOWN},
+        {.task = 2, .memory_bytes = 0, .stage = ADMISSION_KNOWN},
+    };
     static const struct {
         size_t count;
-        struct admission_room room; /* jobs, running, budget, reserved */
+        struct admission_room room; /* jobs, running, budget, reserved, passed over */
         ptrdiff_t pick;
     } table[] = {
-        {0, {4, 0, 100, 0}, -1},   /* nothing waits */
-        {3, {1, 0, 100, 0}, 0},    /* the largest first */
-        {3, {1, 1, 100, 50}, -1},  /* no job is free */
-        {3, {4, 1, 100, 50}, 0},   /* fits to the byte */
-        {3, {4, 1, 100, 51}, 1},   /* backfill */
-        {3, {4, 2, 100, 90}, 2},   /* one that reserves nothing */
-        {3, {4, 2, 100, 100}, 2},  /* the budget is used up */
-        {3, {4, 2, 100, 120}, -1}, /* overdrawn by force */
-        {2, {4, 2, 100, 80}, -1},  /* nothing fits */
-        {3, {4, 0, 10, 0}, 0},     /* above the whole budget: alone */
-        {3, {4, 3, 0, 1000}, 0},   /* no budget */
+        {0, {4, 0, 100, 0, 0}, -1},   /* nothing waits */
+        {3, {1, 0, 100, 0, 0}, 0},    /* the largest first */
+        {3, {1, 1, 100, 50, 0}, -1},  /* no job is free */
+        {3, {4, 1, 100, 50, 0}, 0},   /* fits to the byte */
+        {3, {4, 1, 100, 51, 0}, 1},   /* backfill */
+        {3, {4, 2, 100, 90, 0}, 2},   /* one that reserves nothing */
+        {3, {4, 2, 100, 100, 0}, 2},  /* the budget is used up */
+        {3, {4, 2, 100, 120, 0}, -1}, /* overdrawn by force */
+        {2, {4, 2, 100, 80, 0}, -1},  /* nothing fits */
+        {3, {4, 0, 10, 0, 0}, 2},     /* the one that fits */
+        {2, {4, 0, 10, 0, 0}, 0},     /* above the whole budget: alone */
+        {3, {4, 3, 0, 1000, 0}, 0},   /* no budget */
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         assert_int_equal(admission_pick(tasks, table[i].count, &table[i].room), table[i].pick);
+}
+
+/* Of an unknown kind one runs alone; with one size known, small ones fill the other jobs. */
+static void careful_start(void **state) {
+    (void)state;
+    struct admission_candidate tasks[8];
+    for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
+        tasks[i] = (struct admission_candidate){.task = i, .size = (double)(8 - i)};
+    admission_sort(tasks, ARRAY_LEN(tasks));
+    struct admission_room room = {.jobs = 4, .budget_bytes = 1000};
+    const ptrdiff_t first = admission_pick(tasks, ARRAY_LEN(tasks), &room);
+    assert_int_equal(first, 1);
+    assert_true(tasks[first].size > 1 && tasks[first].size < 3);
+    room.running = 1;
+    room.reserved_bytes = 1000;
+    assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), -1);
+    for (size_t i = 0; i < ARRAY_LEN(tasks); i++) {
+        tasks[i].stage = ADMISSION_LEARNING;
+        tasks[i].memory_bytes = 100 * (i + 1);
+    }
+    admission_sort(tasks, ARRAY_LEN(tasks)); /* 800, 700, ..., 100 */
+    room.running = 0;
+    room.reserved_bytes = 0;
+    assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 4); /* 400 beside 1 + 2 + 3 */
+    room.running = 3;
+    assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 0);
+    room.running = 1;
+    room.reserved_bytes = 850;
+    assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 7);
 }
 
 /* Plays whole batches: the budget holds unless a task runs alone, and all are run. */
@@ -56,7 +101,8 @@ static void batches_come_to_an_end(void **state) {
         size_t n_waiting = ARRAY_LEN(waiting), done = 0;
         for (size_t i = 0; i < n_waiting; i++) {
             seed = seed * 1103515245 + 12345;
-            waiting[i] = (struct admission_candidate){i, seed >> 16 & 127, 0};
+            waiting[i] = (struct admission_candidate){
+                .task = i, .memory_bytes = seed >> 16 & 127, .stage = ADMISSION_KNOWN};
         }
         admission_sort(waiting, n_waiting);
         struct admission_room room = {.jobs = 1 + round % 8, .budget_bytes = 100};
@@ -84,6 +130,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order),
         cmocka_unit_test(fit),
+        cmocka_unit_test(careful_start),
         cmocka_unit_test(batches_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 struct fixture {
     struct options options;
     struct task_list tasks;
+    struct model *model;
     struct preflight preflight;
     struct failure failure;
     char *text; /* as printed */
@@ -20,6 +21,7 @@ static void fixture_free(struct fixture *fixture) {
     options_free(&fixture->options);
     task_list_free(&fixture->tasks);
     preflight_free(&fixture->preflight);
+    model_close(fixture->model);
     free(fixture->text);
 }
 
@@ -27,6 +29,7 @@ static struct fixture make_fixture(const char *out) {
     struct fixture fixture = {.options = {.worker_memory_bytes = MIB(512)}};
     fixture.options.out = strdup(out);
     fixture.options.params = params_defaults();
+    assert_int_equal(model_open(&fixture.model, &fixture.failure), 0);
     return fixture;
 }
 
@@ -68,11 +71,11 @@ static char *make_worker(const char *folder) {
 
 static void run(struct fixture *fixture, const bool *wanted, const char *worker) {
     size_t size = 0;
-    if (preflight_run(&fixture->options, &fixture->tasks, wanted, worker, &fixture->preflight,
-                      &fixture->failure) < 0)
+    if (preflight_run(&fixture->options, &fixture->tasks, wanted, worker, fixture->model,
+                      &fixture->preflight, &fixture->failure) < 0)
         fail_msg("%s", fixture->failure.text);
     FILE *stream = open_memstream(&fixture->text, &size);
-    preflight_print(&fixture->preflight, &fixture->options, stream);
+    preflight_print(&fixture->preflight, &fixture->tasks, &fixture->options, stream);
     assert_int_equal(fclose(stream), 0);
 }
 
@@ -89,7 +92,9 @@ static void levels(void **state) {
         {MIB(400), MIB(1000), "(80 %)", 2, PREFLIGHT_OK},
         {MIB(400) + 1, MIB(1000), "(81 %)", 2, PREFLIGHT_WARNING},
         {MIB(500), MIB(1000), "(100 %)    warning\n", 2, PREFLIGHT_WARNING},
-        {MIB(500) + 1, MIB(1000), "(101 %)", 2, PREFLIGHT_REFUSED},
+        /* commands wait for each other: two do not fit, one does */
+        {MIB(500) + 1, MIB(1000), "RAM:  1 worker x 500 MiB = ", 2, PREFLIGHT_OK},
+        {MIB(1000) + 1, MIB(1000), "(101 %)", 2, PREFLIGHT_REFUSED},
         {MIB(300), MIB(100),
          "RAM:  1 worker x 300 MiB = 300 MiB of 100 MiB for the batch (300 %)    refused\n", 1,
          PREFLIGHT_REFUSED},
@@ -124,6 +129,7 @@ static void verdicts_stand_under_each_other(void **state) {
 static struct fixture run_pairs(const char *out, const char *worker, int jobs, uint64_t cap,
                                 uint64_t memory) {
     struct fixture fixture = make_fixture(out);
+    fixture.options.is_worker_memory_given = true;
     fixture.options.jobs = jobs;
     fixture.options.threads = 1;
     fixture.options.memory_bytes = memory;
@@ -182,9 +188,51 @@ static void auto_stays_comfortable(void **state) {
     add_commands(&fixture, 50, MIB(150));
     run(&fixture, NULL, NULL);
     assert_int_equal(fixture.preflight.memory_level, PREFLIGHT_OK);
-    assert_true(fixture.preflight.jobs <= 2);
+    assert_true(fixture.preflight.at_once <= 2);
     assert_true(fixture.preflight.jobs * fixture.preflight.threads <=
                 fixture.preflight.machine.cores);
+    assert_int_equal(fixture.preflight.memory_budget_bytes, MIB(400)); /* all that was given */
+}
+
+/* Before anything is refused, workers make do with less. */
+static void caps_shrink(void **state) {
+    CLEANUP_FREE char *worker = make_worker(*state);
+    for (int jobs = 0; jobs < 3; jobs++) {
+        CLEANUP(fixture_free) struct fixture fixture = make_fixture(*state);
+        fixture.options.jobs = jobs;
+        fixture.options.threads = 64;
+        fixture.options.memory_bytes = MIB(300) * (uint64_t)(jobs > 1 ? jobs : 1);
+        add_pairs(&fixture, 5, "/a");
+        run(&fixture, NULL, worker);
+        print_message("%s", fixture.text);
+        assert_int_not_equal(fixture.preflight.memory_level, PREFLIGHT_REFUSED);
+        assert_true(fixture.preflight.is_cap_shrunk);
+        assert_true(fixture.preflight.cap_bytes < MIB(512));
+        assert_in("Note: each worker is held to ", fixture.text);
+    }
+}
+
+static void what_can_never_fit_is_named(void **state) {
+    CLEANUP(fixture_free) struct fixture fixture = make_fixture(*state);
+    fixture.options.memory_bytes = MIB(200);
+    add_commands(&fixture, 2, MIB(100));
+    add_commands(&fixture, 2, MIB(300));
+    run(&fixture, NULL, NULL);
+    assert_int_equal(preflight_level(&fixture.preflight), PREFLIGHT_REFUSED);
+    assert_in(
+        "\nc3 can never fit: alone it needs 300 MiB of 200 MiB (and 1 more do not fit either).",
+        fixture.text);
+}
+
+static void another_machine(void **state) {
+    CLEANUP(fixture_free) struct fixture fixture = make_fixture(*state);
+    fixture.options.assume_memory_bytes = MIB(64 * 1024);
+    fixture.options.assume_cpus = 48;
+    add_commands(&fixture, 100, MIB(1024));
+    run(&fixture, NULL, NULL);
+    assert_int_equal(fixture.preflight.at_once, 48);
+    assert_in("RAM:  48 workers x 1.0 GiB = 48 GiB of 64 GiB assumed (75 %)", fixture.text);
+    assert_in("Note: for a machine with 64 GiB and 48 cores, all of it free.", fixture.text);
 }
 
 static void force_is_answered(void **state) {
@@ -241,7 +289,7 @@ static void what_is_left_out_needs_nothing(void **state) {
     assert_int_equal(preflight->tasks[1].memory_bytes, 0);
     assert_string_equal(preflight->tasks[2].error, "it is bad");
     assert_in("Note: 1 pair cannot be read and will fail.", fixture.text);
-    assert_in("Note: 1 command declares no \"memory\"; 256 MiB each is assumed.", fixture.text);
+    assert_in("Note: of 1 command nothing is known yet: ", fixture.text);
     CLEANUP_JSON json_t *json = preflight_to_json(preflight, &fixture.tasks);
     const json_t *tasks = json_object_get(json, "tasks");
     assert_int_equal(json_array_size(tasks), 5);
@@ -262,6 +310,9 @@ int main(void) {
         WITH_FOLDER(remedies_hold),
         WITH_FOLDER(a_warning_has_advice_that_ends_it),
         WITH_FOLDER(auto_stays_comfortable),
+        WITH_FOLDER(caps_shrink),
+        WITH_FOLDER(what_can_never_fit_is_named),
+        WITH_FOLDER(another_machine),
         WITH_FOLDER(force_is_answered),
         WITH_FOLDER(a_disk_that_is_too_small),
         cmocka_unit_test_setup_teardown(a_folder_in_ram_counts_as_memory, folder_setup,

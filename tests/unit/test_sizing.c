@@ -59,9 +59,12 @@ static void the_largest_count(void **state) {
     tasks[2].declared_bytes = MIB(2000);
     tasks[3].declared_bytes = 0; /* not declared */
     assert_int_equal(sizing_needed(&sizing, 1, 1), MIB(2000));
+    /* of which nothing is known: assumed, or an equal share of what is comfortable */
     assert_int_equal(sizing_needed(&sizing, 2, 1), MIB(2000) + FORECAST_COMMAND_BYTES);
     assert_int_equal(sizing_needed(&sizing, 4, 1), MIB(2020) + FORECAST_COMMAND_BYTES);
     assert_int_equal(sizing_needed(&sizing, 400, 1), MIB(2020) + FORECAST_COMMAND_BYTES);
+    sizing.limit_bytes = MIB(100);
+    assert_int_equal(sizing_needed(&sizing, 4, 1), MIB(2020) + MIB(20));
     sizing.results_bytes = MIB(7);
     assert_int_equal(sizing_needed(&sizing, 1, 1), MIB(2007));
     tasks[0].declared_bytes = tasks[1].declared_bytes = UINT64_MAX;
@@ -90,7 +93,7 @@ static void cap_within(void **state) {
     const struct sizing sizing = {
         .tasks = tasks, .n_tasks = 3, .cores = 4, .threads = 4, .cap_bytes = MIB(4096)};
     /* between what the least cap allows and what the pair would take by itself */
-    const uint64_t each = forecast_memory(&tasks[0], 4, sizing.cap_bytes);
+    const uint64_t each = forecast_make(&tasks[0], NULL, 4, sizing.cap_bytes).reserved_bytes;
     assert_true(each > FOOTPRINT_LEAST_CAP_BYTES + MIB(20));
     const uint64_t room = 3 * ((FOOTPRINT_LEAST_CAP_BYTES + each) / 2);
     const uint64_t cap = sizing_cap_within(&sizing, 3, room);
@@ -121,11 +124,8 @@ static void difference_images(void **state) {
     params.compression = PARAMS_COMPRESSION_DEFLATE; /* may shrink nothing, and needs a buffer */
     const struct forecast_task small = forecast_pair(&image, &image, &params);
     assert_int_equal(forecast_disk(&small), forecast_disk(&more));
-    assert_true(forecast_memory(&small, 8, MIB(512)) > forecast_memory(&more, 8, MIB(512)));
-    task = (struct forecast_task){0};
-    assert_int_equal(forecast_memory(&task, 8, MIB(512)), FORECAST_COMMAND_BYTES);
-    assert_int_equal(forecast_disk(&task), 0);
-    assert_int_equal(forecast_time_ms(&task, 8), 0);
+    assert_true(forecast_make(&small, NULL, 8, MIB(512)).prior_bytes >
+                forecast_make(&more, NULL, 8, MIB(512)).prior_bytes);
 }
 
 int main(void) {

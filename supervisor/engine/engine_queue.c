@@ -1,0 +1,245 @@
+/* Who waits, in which order, and how much memory there is for them. The model is asked again when
+ * it has learned something that matters; until then nothing is sorted anew, so ten thousand tasks
+ * cost what a thousand do, tenfold. The machine is looked at while others use it too: what they
+ * take is not there for us, and what our own tasks hold does not count against us twice. */
+#include "supervisor/engine/engine_state.h"
+
+#include "common/units.h"
+
+#include <string.h>
+
+enum {
+    BUDGET_AGE_MS = 500,
+    SPARE_SHARE = 32,  /* of what was available at the start: left to the machine */
+    SURE_ATTEMPTS = 5, /* before a forecast alone refuses a task */
+};
+
+/* ---- forecasts ---- */
+
+static void forecast_slot(struct engine_slot *slot) {
+    const struct engine_request *request = slot->engine->request;
+    const struct preflight *preflight = request->preflight;
+    const uint64_t budget = preflight->memory_budget_bytes;
+    const struct preflight_task *planned = engine_state_forecast(slot);
+    if (planned->error) { /* it fails at once, and needs next to nothing */
+        slot->forecast = (struct forecast){.basis = FORECAST_HEADERS};
+        slot->reserved_bytes = 0;
+        return;
+    }
+    slot->forecast =
+        forecast_make(&planned->need, request->model, preflight->threads, preflight->cap_bytes);
+    slot->reserved_bytes = slot->forecast.reserved_bytes;
+    const bool is_unknown = slot->forecast.basis == FORECAST_UNKNOWN;
+    /* the margin may reach above the budget, the task itself must not */
+    if (is_unknown || (slot->reserved_bytes > budget && slot->forecast.predicted_bytes <= budget))
+        slot->reserved_bytes = budget;
+}
+
+static struct admission_candidate candidate_of(const struct engine_slot *slot) {
+    static const enum admission_stage stages[FORECAST_BASIS_COUNT] = {
+        [FORECAST_UNKNOWN] = ADMISSION_UNKNOWN, [FORECAST_ONE_SIZE] = ADMISSION_LEARNING,
+        [FORECAST_HISTORY] = ADMISSION_KNOWN,   [FORECAST_HEADERS] = ADMISSION_KNOWN,
+        [FORECAST_DECLARED] = ADMISSION_KNOWN,
+    };
+    const struct forecast_task *need = &engine_state_forecast(slot)->need;
+    return (struct admission_candidate){
+        .task = slot->index,
+        .memory_bytes = slot->reserved_bytes,
+        .tries = slot->tries,
+        .stage = stages[slot->forecast.basis],
+        .kind = need->kind,
+        .size = need->size,
+    };
+}
+
+static struct admission_candidate *line(const struct engine *engine) {
+    return engine->waiting + engine->first_waiting;
+}
+
+/* Learned on the way: it would need more than there is for the whole batch. */
+static bool is_hopeless(const struct engine_slot *slot) {
+    const struct engine_request *request = slot->engine->request;
+    return slot->forecast.basis == FORECAST_HISTORY && !request->options->force &&
+           slot->forecast.n_attempts >= SURE_ATTEMPTS && !slot->forecast.is_beyond &&
+           slot->forecast.predicted_bytes > request->preflight->memory_budget_bytes;
+}
+
+static void refuse(struct engine_slot *slot) {
+    char need[UNITS_TEXT_BYTES], budget[UNITS_TEXT_BYTES];
+    const uint64_t bytes = slot->engine->request->preflight->memory_budget_bytes;
+    if (asprintf(
+            &slot->refusal,
+            "it can never fit: by %zu attempts of its kind it needs %s, and all tasks together "
+            "may use %s; raise --memory, or use a machine with more",
+            slot->forecast.n_attempts, units_format_size(slot->forecast.predicted_bytes, need),
+            units_format_size(bytes, budget)) < 0)
+        slot->refusal = NULL; /* tried after all, alone */
+    else
+        engine_task_step(slot, TASK_EVENT_REFUSE);
+}
+
+/* ---- the line ---- */
+
+static void fill(struct engine *engine) {
+    engine->first_waiting = 0;
+    engine->n_waiting = 0;
+    for (size_t i = 0; i < engine->request->tasks->count; i++) {
+        struct engine_slot *slot = &engine->slots[i];
+        if (slot->state != TASK_STATE_WAITING)
+            continue;
+        forecast_slot(slot);
+        if (is_hopeless(slot))
+            refuse(slot);
+        if (slot->state == TASK_STATE_WAITING)
+            engine->waiting[engine->n_waiting++] = candidate_of(slot);
+    }
+    admission_sort(engine->waiting, engine->n_waiting);
+}
+
+void engine_queue_fill(struct engine *engine) {
+    engine->budget_bytes = engine->request->preflight->memory_budget_bytes;
+    fill(engine);
+}
+
+void engine_queue_add(struct engine_slot *slot) {
+    struct engine *engine = slot->engine;
+    forecast_slot(slot);
+    const struct admission_candidate one = candidate_of(slot);
+    const size_t at = admission_place(line(engine), engine->n_waiting, &one);
+    /* never more than all tasks wait, so there is room at one end */
+    memmove(engine->waiting, line(engine), engine->n_waiting * sizeof(one));
+    engine->first_waiting = 0;
+    memmove(engine->waiting + at + 1, engine->waiting + at, (engine->n_waiting - at) * sizeof(one));
+    engine->waiting[at] = one;
+    engine->n_waiting++;
+}
+
+void engine_queue_clear(struct engine *engine) { engine->n_waiting = 0; }
+
+/* Closes the gap from the shorter side. */
+static void take_out(struct engine *engine, size_t at) {
+    struct admission_candidate *candidates = line(engine);
+    engine->n_waiting--;
+    if (at > engine->n_waiting / 2) {
+        memmove(candidates + at, candidates + at + 1,
+                (engine->n_waiting - at) * sizeof(*candidates));
+        return;
+    }
+    memmove(candidates + 1, candidates, at * sizeof(*candidates));
+    engine->first_waiting++;
+}
+
+/* ---- what there is ---- */
+
+static void read_budget(struct engine *engine) {
+    const struct preflight *preflight = engine->request->preflight;
+    const int64_t now_ms = clock_monotonic_ms();
+    struct machine machine;
+    struct failure failure;
+    uint64_t own = 0;
+    if (engine->request->options->force || now_ms - engine->budget_read_ms < BUDGET_AGE_MS)
+        return;
+    engine->budget_read_ms = now_ms;
+    if (machine_read(MACHINE_PROC_ROOT, MACHINE_CGROUP_ROOT, &machine, &failure) < 0)
+        return; /* it could be read in the pre-flight: what was then, counts */
+    for (size_t i = 0; i < engine->n_running; i++) {
+        struct attempt_view look;
+        attempt_look(engine->running[i]->attempt, &look);
+        own += look.memory_bytes;
+    }
+    const uint64_t spare = preflight->machine.available_bytes / SPARE_SHARE;
+    engine->available_bytes = machine.available_bytes;
+    const uint64_t there = machine.available_bytes + own;
+    const uint64_t now = there > spare ? there - spare : 0;
+    engine->budget_bytes =
+        now < preflight->memory_budget_bytes ? now : preflight->memory_budget_bytes;
+}
+
+/* Nothing of ours runs, and yet there is no room: others have it. Waiting is all that helps. */
+static bool is_short(struct engine *engine, const struct engine_slot *slot) {
+    static const char back[] = "there is memory again: the batch continues";
+    char need[UNITS_TEXT_BYTES], left[UNITS_TEXT_BYTES], text[FAILURE_TEXT_BYTES];
+    const bool is_taken = engine->n_running == 0 &&
+                          engine->budget_bytes < engine->request->preflight->memory_budget_bytes &&
+                          slot->reserved_bytes > engine->budget_bytes &&
+                          slot->forecast.predicted_bytes > engine->available_bytes;
+    if (is_taken != engine->memory_short && !is_taken)
+        engine_view_end_notice(engine, back);
+    engine->memory_short = is_taken;
+    if (!is_taken)
+        return false;
+    (void)snprintf(text, sizeof(text),
+                   "other programs have the memory: %s needs %s, %s are there; nothing new is "
+                   "started until it fits",
+                   engine_state_task(slot)->id, units_format_size(slot->reserved_bytes, need),
+                   units_format_size(engine->available_bytes, left));
+    if (!engine->notice[0])
+        engine_view_notify(engine, text);
+    return true;
+}
+
+struct engine_slot *engine_queue_take(struct engine *engine) {
+    if (engine->n_waiting == 0)
+        return NULL;
+    read_budget(engine);
+    const struct preflight *preflight = engine->request->preflight;
+    const struct admission_room room = {
+        .jobs = preflight->jobs > 0 ? preflight->jobs : 1,
+        .running = (int)engine->n_running,
+        .budget_bytes = engine->budget_bytes > 0 ? engine->budget_bytes : 1,
+        .reserved_bytes = engine->reserved_bytes,
+        .passed_over = engine->passed_over,
+    };
+    const ptrdiff_t at = admission_pick(line(engine), engine->n_waiting, &room);
+    if (at < 0)
+        return NULL;
+    struct engine_slot *slot = &engine->slots[line(engine)[at].task];
+    if (is_short(engine, slot))
+        return NULL;
+    engine->passed_over = at == 0 ? 0 : engine->passed_over + 1;
+    take_out(engine, (size_t)at);
+    return slot;
+}
+
+/* ---- learning ---- */
+
+/* What runs is forecast anew too: a bound that was far too large makes room as soon as it is known
+ * to be. It never falls below what the task is seen to hold. */
+static void forecast_running(struct engine *engine) {
+    for (size_t i = 0; i < engine->n_running; i++) {
+        struct engine_slot *slot = engine->running[i];
+        struct attempt_view look;
+        attempt_look(slot->attempt, &look);
+        engine->reserved_bytes -= slot->reserved_bytes;
+        forecast_slot(slot);
+        if (slot->reserved_bytes < look.memory_bytes)
+            slot->reserved_bytes = look.memory_bytes;
+        engine->reserved_bytes += slot->reserved_bytes;
+    }
+}
+
+void engine_queue_learn(struct engine_slot *slot, const struct attempt_result *result) {
+    struct engine *engine = slot->engine;
+    struct model *model = engine->request->model;
+    const enum verdict verdict = result->judgement.verdict;
+    const struct forecast_task *need = &engine_state_forecast(slot)->need;
+    char now[CLOCK_TEXT_BYTES];
+    if (engine_state_forecast(slot)->error)
+        return;
+    const struct model_observation seen = {
+        .kind = need->kind,
+        .size = need->size,
+        .peak_bytes = result->peak_rss_bytes,
+        .predicted_bytes = slot->forecast.predicted_bytes,
+        .prior_bytes = slot->forecast.prior_bytes,
+        .wall_ms = result->wall_ms,
+        .prior_ms = slot->forecast.prior_ms,
+        .is_whole = verdict == VERDICT_OK || verdict == VERDICT_DOUBTFUL,
+        .is_first = slot->attempts == 1,
+        .time = clock_rfc3339(now),
+    };
+    if (model_observe(model, &seen) < 0 || !model_refresh(model) || engine->level > 0)
+        return; /* out of memory: what was known still holds */
+    forecast_running(engine);
+    fill(engine);
+}
