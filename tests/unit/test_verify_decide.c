@@ -136,6 +136,13 @@ static void doubts(void **state) {
     facts.agreeing = 27;
     expect(&facts, VERIFY_DOUBTFUL, "only 27 of 100 test tiles agree");
 
+    facts = good(); /* islands with the same outlines, other content */
+    facts.agreeing = 70;
+    facts.median_px = 0.3;
+    expect(&facts, VERIFY_ALIGNED, "70 of 100 test tiles");
+    facts.median_px = 1.4;
+    expect(&facts, VERIFY_DOUBTFUL, "not their content");
+
     facts = good();
     facts.sectors_agreeing = 4;
     expect(&facts, VERIFY_DOUBTFUL, "4 of 9 parts");
@@ -147,10 +154,13 @@ static void doubts_of_a_measurement(void **state) {
     struct verify_facts facts = good();
     facts.planted.slope_y = 0.94;
     expect(&facts, VERIFY_DOUBTFUL, "100 % of the shift across and 94 % down");
+    facts.repeats.ambiguous = 40; /* smooth ground fits everywhere */
+    expect(&facts, VERIFY_DOUBTFUL, "94 % down");
+    facts.repeats.ambiguous = 0;
     facts.planted.slope_y = 1.049;
     expect(&facts, VERIFY_ALIGNED, "93 of 100");
-    facts.planted.following = 14;
-    expect(&facts, VERIFY_DOUBTFUL, "14 of 24 give it back");
+    facts.planted.following = 19;
+    expect(&facts, VERIFY_DOUBTFUL, "19 of 24 give it back");
 
     facts = good(); /* the unseen tiles have a better map */
     facts.error_bar.offset_px = 1.2;

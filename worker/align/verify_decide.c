@@ -12,18 +12,22 @@ static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is
 /* Of the tiles that both images show something of. Two samples of the same outline agree along it:
  * about a quarter. */
 static const double AGREEING_SHARE = 0.55;
+/* Outlines hold the map to a pixel or two at best: where the residuals (times max_residual) are
+ * like that, nearly all tiles must agree. */
+static const double LARGE_MEDIAN = 0.5, LARGE_MEDIAN_SHARE = 0.8;
 /* Those that one image shows nothing of are not asked, but they must not be nearly all. */
 static const double LEAST_SHARE = 0.3;
 static const double SECTOR_SHARE = 0.75;
 /* Of the evidence (the logarithm of accident) for the winner. */
 static const double RUNNER_UP_SHARE = 0.6;
 static const double AMBIGUOUS_SHARE = 0.5;
+enum { LEAST_REPEATS_TESTED = 5 };
 static const double LEAST_OVERLAP = 0.15;
 /* The camera's pattern: half of the empty ground shows it, and the tissue little more of it. */
 static const double GROUND_SHARE = 0.5, CLEARER_ON_TISSUE = 8;
 enum { LEAST_GROUND_TILES = 8 };
 /* A planted shift is measured back to so much; and by so many tiles. */
-static const double SLOPE_TOLERANCE = 0.05, FOLLOWING_SHARE = 0.67;
+static const double SLOPE_TOLERANCE = 0.05, FOLLOWING_SHARE = 0.8;
 /* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. */
 static const double COARSE_SHARE = 0.3;
 enum { LEAST_COARSE_TILES = 12 };
@@ -65,7 +69,7 @@ static double rival_by_accident(const struct verify_facts *facts) {
 }
 
 static bool repeats(const struct verify_facts *facts) {
-    return facts->repeats.tested > 0 &&
+    return facts->repeats.tested >= LEAST_REPEATS_TESTED &&
            facts->repeats.ambiguous > AMBIGUOUS_SHARE * facts->repeats.tested;
 }
 
@@ -126,6 +130,25 @@ static bool explain_failure(const struct verify_facts *facts, char *reason) {
         return true;
     }
     return false;
+}
+
+/* Whether the tiles say where the tissue lies, or the same whatever the map. */
+static bool follows_slopes(const struct verify_planted *planted) {
+    return planted->tiles == 0 || (fabs(planted->slope_x - 1) <= SLOPE_TOLERANCE &&
+                                   fabs(planted->slope_y - 1) <= SLOPE_TOLERANCE);
+}
+
+static bool explain_planted(const struct verify_facts *facts, char *reason) {
+    const struct verify_planted *planted = &facts->planted;
+    if (follows_slopes(planted) && planted->following >= FOLLOWING_SHARE * planted->tiles)
+        return false;
+    (void)snprintf(reason, VERIFY_REASON_BYTES,
+                   "the position cannot be measured: when the map is shifted on purpose, the test "
+                   "tiles report %.0f %% of the shift across and %.0f %% down, and %d of %d give "
+                   "it back; stripes, smooth shading or noise hold the map there, not the tissue",
+                   100 * planted->slope_x, 100 * planted->slope_y, planted->following,
+                   planted->tiles);
+    return true;
 }
 
 /* The map follows what the camera adds to every image. */
@@ -189,8 +212,9 @@ static bool explain_rivals(const struct verify_facts *facts, char *reason) {
 }
 
 static bool explain_doubt_of_place(const struct verify_facts *facts, char *reason) {
-    if (repeats(facts)) {
-        explain_repeats(facts, reason);
+    if (repeats(facts)) { /* smooth ground and stripes "repeat" at every distance */
+        if (follows_slopes(&facts->planted) || !explain_planted(facts, reason))
+            explain_repeats(facts, reason);
         return true;
     }
     if (explain_pattern(facts, reason) || explain_other_map(facts, reason))
@@ -237,8 +261,11 @@ static bool explain_parts(const struct verify_facts *facts, char *reason) {
     return false;
 }
 
-static bool explain_shares(const struct verify_facts *facts, char *reason) {
-    if (facts->agreeing < AGREEING_SHARE * (facts->held_out - facts->silent) ||
+static bool explain_shares(const struct verify_facts *facts, const struct params *params,
+                           char *reason) {
+    double asked = facts->median_px > LARGE_MEDIAN * params->max_residual_px ? LARGE_MEDIAN_SHARE
+                                                                             : AGREEING_SHARE;
+    if (facts->agreeing < asked * (facts->held_out - facts->silent) ||
         facts->agreeing < LEAST_SHARE * facts->held_out) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "only %d of %d test tiles agree with the map: the images share an outline "
@@ -257,22 +284,6 @@ static bool explain_shares(const struct verify_facts *facts, char *reason) {
         return true;
     }
     return false;
-}
-
-/* Whether the tiles say where the tissue lies, or the same whatever the map. */
-static bool explain_planted(const struct verify_facts *facts, char *reason) {
-    const struct verify_planted *planted = &facts->planted;
-    if (planted->tiles == 0 || (fabs(planted->slope_x - 1) <= SLOPE_TOLERANCE &&
-                                fabs(planted->slope_y - 1) <= SLOPE_TOLERANCE &&
-                                planted->following >= FOLLOWING_SHARE * planted->tiles))
-        return false;
-    (void)snprintf(reason, VERIFY_REASON_BYTES,
-                   "the position cannot be measured: when the map is shifted on purpose, the test "
-                   "tiles report %.0f %% of the shift across and %.0f %% down, and %d of %d give "
-                   "it back; stripes, smooth shading or noise hold the map there, not the tissue",
-                   100 * planted->slope_x, 100 * planted->slope_y, planted->following,
-                   planted->tiles);
-    return true;
 }
 
 /* How well the map is known, and whether unseen tiles would move it. */
@@ -328,9 +339,9 @@ enum verify_status verify_decide(const struct verify_facts *facts, const struct 
     if (explain_failure(facts, ret_reason))
         return VERIFY_FAILED;
     if (explain_doubt_of_place(facts, ret_reason) ||
-        explain_doubt_of_fit(facts, params, ret_reason) || explain_shares(facts, ret_reason) ||
-        explain_parts(facts, ret_reason) || explain_planted(facts, ret_reason) ||
-        explain_error(facts, params, ret_reason))
+        explain_doubt_of_fit(facts, params, ret_reason) ||
+        explain_shares(facts, params, ret_reason) || explain_parts(facts, ret_reason) ||
+        explain_planted(facts, ret_reason) || explain_error(facts, params, ret_reason))
         return VERIFY_DOUBTFUL;
     (void)snprintf(ret_reason, VERIFY_REASON_BYTES, "median %.2f px on %d of %d test tiles",
                    facts->median_px, facts->agreeing, facts->held_out);

@@ -51,16 +51,33 @@ static struct map plant_map(const struct verify_scene *scene, const struct plant
     return map;
 }
 
-/* Agreeing tiles, evenly over the list, which is sorted by texture. */
-static size_t choose_tiles(const struct verify_sample *sample, size_t ret[MOST_TILES]) {
-    size_t agreeing = (size_t)verify_sample_count(sample, VERIFY_AGREES), seen = 0, n = 0;
+/* What the tile says along the axis where it says less, 1 / px^2. */
+static double least_information(const struct fit_match *match) {
+    double mean = (match->info_xx + match->info_yy) / 2;
+    double half = (match->info_xx - match->info_yy) / 2;
+    return mean - hypot(half, match->info_xy);
+}
+
+/* Of the agreeing tiles those that say most: they hold the map. Noise alone makes others slip. */
+static int choose_tiles(const struct verify_sample *sample, size_t ret[MOST_TILES],
+                        size_t *ret_count, struct failure *failure) {
+    size_t agreeing = (size_t)verify_sample_count(sample, VERIFY_AGREES), n = 0;
+    *ret_count = 0;
     if (agreeing < VERIFY_PLANTED_LEAST_TILES)
         return 0;
-    size_t wanted = agreeing < MOST_TILES ? agreeing : MOST_TILES;
-    for (size_t i = 0; i < sample->grid.count && n < wanted; i++)
-        if (sample->answers[i] == VERIFY_AGREES && seen++ >= n * agreeing / wanted)
-            ret[n++] = i;
-    return n;
+    CLEANUP_TRACKED double *information =
+        tracked_alloc(agreeing, sizeof(*information), "residuals");
+    if (!information)
+        return failure_set(failure, -ENOMEM, "no memory for %zu tiles", agreeing);
+    for (size_t i = 0; i < sample->grid.count; i++)
+        if (sample->answers[i] == VERIFY_AGREES)
+            information[n++] = least_information(&sample->matches[i]);
+    double share = agreeing > MOST_TILES ? 1 - (double)MOST_TILES / (double)agreeing : 0;
+    double enough = fit_quantile(information, n, share);
+    for (size_t i = 0; i < sample->grid.count && *ret_count < MOST_TILES; i++)
+        if (sample->answers[i] == VERIFY_AGREES && least_information(&sample->matches[i]) >= enough)
+            ret[(*ret_count)++] = i;
+    return 0;
 }
 
 struct planting {
@@ -118,16 +135,17 @@ static void judge(const struct verify_sample *sample, const size_t *tiles, size_
 int verify_planted_measure(const struct verify_scene *scene, const struct verify_sample *sample,
                            struct tiles_span progress, struct verify_planted *ret,
                            struct failure *failure) {
-    size_t tiles[MOST_TILES], count = choose_tiles(sample, tiles);
+    size_t tiles[MOST_TILES], count = 0;
+    int r = choose_tiles(sample, tiles, &count, failure);
     *ret = (struct verify_planted){.tiles = (int)count};
-    if (count == 0)
-        return 0;
+    if (r < 0 || count == 0)
+        return r;
     CLEANUP_TRACKED struct planting *planting = tracked_alloc(1, sizeof(*planting), "tiles");
     if (!planting)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", count * N_PLANTS);
     plan(scene, sample, tiles, count, planting);
-    int r = tiles_measure(scene->crew, planting->requests, count * N_PLANTS, progress,
-                          planting->shifts, failure);
+    r = tiles_measure(scene->crew, planting->requests, count * N_PLANTS, progress, planting->shifts,
+                      failure);
     if (r == 0)
         judge(sample, tiles, count, planting, ret);
     return r;
