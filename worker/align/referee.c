@@ -6,7 +6,12 @@
 #include <errno.h>
 #include <math.h>
 
-enum { LEVEL_SIDE_PX = 512, MOST_TILES = 60 };
+enum {
+    LEVEL_SIDE_PX = 512,
+    MOST_TILES = 60,
+    ENOUGH_TILES = 40, /* so many agree by accident next to never */
+    FINER_LEVELS = 2,  /* a hypothesis is good to some pixels of the level only */
+};
 
 /* A vote by accident: the share of the reach that agrees, and some more for overlapping tiles. */
 static const double CHANCE = 0.03;
@@ -54,7 +59,7 @@ static int count_votes(const struct fit_match *fitted, size_t n_fitted,
 static void vote(const struct referee *referee, const struct halves *halves, bool mirror,
                  struct referee_verdict *verdict) {
     struct fit_options options = {.model = FIT_SIMILARITY,
-                                  .inlier_px = ldexp(AGREE_PX, referee->level),
+                                  .inlier_px = ldexp(AGREE_PX, verdict->level),
                                   .seed = referee->seed};
     const struct fit_match *even = halves->matches, *odd = even + halves->n_even;
     verdict->votes = count_votes(even, halves->n_even, odd, halves->n_odd, &options) +
@@ -91,13 +96,25 @@ static int collect(const struct tiles_grid *grid, const struct tile_shift *shift
     return 0;
 }
 
+/* Tiles of the level, or of a finer one where the images share so little that there are too few. */
+static int choose_tiles(const struct referee *referee, const struct transform *start,
+                        struct tiles_grid *ret, struct failure *failure) {
+    int finest = referee->level - FINER_LEVELS;
+    struct tiles_choice choice = {
+        .level = referee->level, .overlap = true, .most_tiles = MOST_TILES, .transform = start};
+    for (;; choice.level--) {
+        tiles_free(ret);
+        int r = tiles_choose(referee->texture, referee->pre, referee->post, &choice, ret, failure);
+        if (r < 0 || ret->count >= ENOUGH_TILES || choice.level == 0 || choice.level == finest)
+            return r;
+    }
+}
+
 int referee_try(const struct referee *referee, const struct map *map, int reach_px, bool mirror,
                 struct tiles_span progress, struct referee_verdict *ret, struct failure *failure) {
     struct transform start = {.map = *map};
-    struct tiles_choice choice = {
-        .level = referee->level, .overlap = true, .most_tiles = MOST_TILES, .transform = &start};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
-    int r = tiles_choose(referee->texture, referee->pre, referee->post, &choice, &grid, failure);
+    int r = choose_tiles(referee, &start, &grid, failure);
     if (r < 0)
         return r;
     CLEANUP_TRACKED struct tile_shift *shifts =
@@ -113,7 +130,7 @@ int referee_try(const struct referee *referee, const struct map *map, int reach_
     r = collect(&grid, shifts, &start, mirror, &halves, failure);
     if (r < 0)
         return r;
-    struct referee_verdict verdict = {.tiles = (int)grid.count, .map = *map};
+    struct referee_verdict verdict = {.tiles = (int)grid.count, .level = grid.level, .map = *map};
     vote(referee, &halves, mirror, &verdict);
     *ret = verdict;
     return 0;

@@ -10,7 +10,8 @@
 #include "worker/align/tiles.h"
 
 struct referee_verdict {
-    int votes, tiles;    /* tiles that agree, and that were asked */
+    int votes, tiles;    /* tiles that agree, and that were asked, */
+    int level;           /* at this level */
     struct map map;      /* fitted to all of them */
     double search_score; /* the hypothesis's, from the search, */
     unsigned found_by;   /* and what proposed it (search.h) */
@@ -31,7 +32,8 @@ struct referee {
 /* The level at which hypotheses are tried: the post image's longer side at most 512 px. */
 int referee_level(const struct survey *post);
 
-/* reach_px: of the level. mirror: the map contains a reflection. Without enough tiles the verdict
+/* Where the map leaves few tiles of the referee's level, those of a finer one are asked.
+ * reach_px: of the level. mirror: the map contains a reflection. Without enough tiles the verdict
  * has no votes and the map unchanged. */
 MUST_USE int referee_try(const struct referee *referee, const struct map *map, int reach_px,
                          bool mirror, struct tiles_span progress, struct referee_verdict *ret,

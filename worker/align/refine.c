@@ -175,6 +175,7 @@ static int try_map(struct refinery *refinery, const struct referee *referee, int
     if (plausible(refinery, &tried.map)) {
         verdict->votes = tried.votes;
         verdict->tiles = tried.tiles;
+        verdict->level = tried.level;
         verdict->map = tried.map;
     }
     return 0;
@@ -225,7 +226,8 @@ static void note_rivals(const struct refinery *refinery, const struct referee *r
     }
 }
 
-static int choose_winner(struct refinery *refinery, struct refine_result *result,
+/* *ret_level: where the winner was judged. */
+static int choose_winner(struct refinery *refinery, struct refine_result *result, int *ret_level,
                          struct failure *failure) {
     const struct referee referee = {.crew = refinery->crew,
                                     .texture = &refinery->texture,
@@ -240,6 +242,7 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
     result->transform = (struct transform){.map = verdicts[0].map};
     result->votes = verdicts[0].votes;
     result->tiles = verdicts[0].tiles;
+    *ret_level = verdicts[0].level;
     note_rivals(refinery, &referee, verdicts, result);
     struct tiles_span span = {0.38, 0.4};
     r = referee_try(&referee, &refinery->search.mirrored.map, FIRST_REACH_PX, true, span, &mirrored,
@@ -252,9 +255,9 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
 }
 
 /* The referee's level, one in the middle when there is room for one, the full resolution. */
-static int refine_winner(struct refinery *refinery, struct refine_result *result,
+static int refine_winner(struct refinery *refinery, struct refine_result *result, int top,
                          struct failure *failure) {
-    int top = referee_level(&refinery->post), middle = 0;
+    int middle = 0;
     uint32_t longer = refinery->post.layout.width > refinery->post.layout.height
                           ? refinery->post.layout.width
                           : refinery->post.layout.height;
@@ -319,6 +322,7 @@ int align_refine(const struct align_context *context, const json_t *pre_survey,
     CLEANUP(refinery_cleanup) struct refinery refinery = {.context = context};
     struct refine_result result = {.transform = {.map = map_identity}};
     struct tile_pair pair;
+    int level = 0;
     int r = survey_read(pre_survey, "the pre survey", &refinery.pre, failure);
     if (r == 0)
         r = survey_read(post_survey, "the post survey", &refinery.post, failure);
@@ -332,8 +336,8 @@ int align_refine(const struct align_context *context, const json_t *pre_survey,
         (void)snprintf(result.reason, sizeof(result.reason), "%s", refinery.search.reason);
         return describe(&refinery, &result, ret_refine, failure);
     }
-    r = choose_winner(&refinery, &result, failure);
+    r = choose_winner(&refinery, &result, &level, failure);
     if (r == 0)
-        r = refine_winner(&refinery, &result, failure);
+        r = refine_winner(&refinery, &result, level, failure);
     return r == 0 ? describe(&refinery, &result, ret_refine, failure) : r;
 }
