@@ -101,6 +101,8 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.c.o $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(TOOLS_LIBS)
 
+# vectors
+$(BUILD)/worker/output/lanes.c.o: OPT := $(OPT:-O2=-O3)
 # vectors: it draws a billion kernels for a large image
 $(BUILD)/tests/tools/scene/render.c.o: OPT := -O3
 

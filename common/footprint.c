@@ -10,7 +10,8 @@ enum {
     FIXED_BYTES = 16 << 20,
     PER_THREAD_BYTES = 512 << 10,
 
-    TILE_PX = 256 * 256, /* of an output tile, and of the source box that it is made from */
+    TILE_PX = 256 * 256, /* of an output tile, and of a source box as float */
+    HELD_PX = 448 * 448, /* of the source box that a tile is made from */
     CACHED_TILES = 72,   /* what is kept of decoded blocks: worker/output/tile_plan.c */
     HISTOGRAM_BYTES = 2 << 20,
     PARCELS = 2,                  /* of finished tiles, per thread: worker/output/painter.c */
@@ -82,13 +83,15 @@ static uint64_t refine_bytes(const struct footprint_pair *pair) {
 static uint64_t render_bytes(const struct footprint_pair *pair) {
     uint64_t pre = pixel_bytes(&pair->pre), post = pixel_bytes(&pair->post);
     uint64_t lanes = pair->pre.samples == 1 ? 1 : 4;
-    uint64_t tile = pre + post + 1 + 2 * sizeof(float), box = pre + lanes * sizeof(float);
+    uint64_t tile = pre + post + 1 + 2 * sizeof(float), block = lanes * sizeof(float);
     uint64_t written = pre + pair->n_differences * sizeof(float);
     uint64_t warp = TILE_PX * (sizeof(float) + PARCELS * written) +
                     (pair->compressed ? CODEC_BYTES + TILE_PX * max_u64(pre, sizeof(float)) : 0);
     uint64_t wanted = max_u64(pre, post) * TILE_PX * CACHED_TILES;
     uint64_t caches = cache_bytes(&pair->pre, wanted) + cache_bytes(&pair->post, wanted);
-    return pair->threads * (TILE_PX * (tile + box) + max_u64(HISTOGRAM_BYTES, warp)) + caches;
+    return pair->threads *
+               (TILE_PX * (tile + block) + HELD_PX * pre + max_u64(HISTOGRAM_BYTES, warp)) +
+           caches;
 }
 
 uint64_t footprint_align_memory(const struct footprint_pair *pair) {

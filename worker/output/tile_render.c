@@ -3,6 +3,7 @@
 #include "worker/output/tile_render.h"
 
 #include "worker/memory/tracked.h"
+#include "worker/output/lanes.h"
 #include "worker/output/placement.h"
 #include "worker/output/sampler.h"
 
@@ -13,8 +14,13 @@
 enum {
     PIECE_PX = 128,       /* side of a piece at first: its float block stays in the L2 cache */
     BLOCK_PX = 256 * 256, /* a piece whose source box has more pixels is halved */
-    MAX_LANES = 4,
+    HELD_PX = 448 * 448,  /* a tile whose source box has more is read piece by piece */
     TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX,
+};
+
+/* Pre pixels that a piece touches: [x0, x1) x [y0, y1), margins included, perhaps off the image. */
+struct box {
+    int64_t x0, y0, x1, y1;
 };
 
 struct tile_render {
@@ -24,23 +30,17 @@ struct tile_render {
     struct image_reader *pre_reader, *post_reader;
     struct tile_render_tile tile;
     uint32_t x, y;        /* canvas position of the tile */
-    uint8_t *box;         /* source box, native samples */
+    uint8_t *box;         /* source box, native samples ... */
+    struct box held;      /* ... of this part of the image */
     float *block;         /* the same as float lanes with margins */
     uint8_t *post_pixels; /* post's part of the tile, native */
     float *row;           /* one row of sampled lanes */
     double *positions;    /* x of one row, then y */
 };
 
-/* Pre pixels that a piece touches: [x0, x1) x [y0, y1), margins included, perhaps off the image. */
-struct box {
-    int64_t x0, y0, x1, y1;
-};
-
 static size_t pixel_bytes(const struct image_info *info) {
     return (size_t)info->samples * info->bits / 8;
 }
-
-static int lanes_of(const struct image_info *pre) { return pre->samples == 1 ? 1 : MAX_LANES; }
 
 uint32_t tile_render_canvas_width(const struct tile_render_task *task) {
     return image_get_info(task->post)->width + 2 * task->pad;
@@ -53,8 +53,8 @@ uint32_t tile_render_canvas_height(const struct tile_render_task *task) {
 uint64_t tile_render_bytes(const struct tile_render_task *task) {
     const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
     uint64_t per_tile_pixel = pixel_bytes(pre) + pixel_bytes(post) + 1 + 2 * sizeof(float);
-    uint64_t per_box_pixel = pixel_bytes(pre) + (uint64_t)lanes_of(pre) * sizeof(float);
-    return TILE_PIXELS * per_tile_pixel + BLOCK_PX * per_box_pixel;
+    return TILE_PIXELS * per_tile_pixel + HELD_PX * pixel_bytes(pre) +
+           BLOCK_PX * lanes_of(pre->samples) * sizeof(float);
 }
 
 static struct placement place(const struct tile_render_task *task) {
@@ -84,9 +84,9 @@ static int make(const struct tile_render_task *task, struct tile_render **ret,
     render->placement = place(task);
     render->pre = *image_get_info(task->pre);
     render->post = *image_get_info(task->post);
-    size_t lanes = (size_t)lanes_of(&render->pre);
+    size_t lanes = lanes_of(render->pre.samples);
     struct tile_render_tile *tile = &render->tile;
-    render->box = tracked_alloc(BLOCK_PX, pixel_bytes(&render->pre), "source box");
+    render->box = tracked_alloc(HELD_PX, pixel_bytes(&render->pre), "source box");
     render->block = tracked_alloc(BLOCK_PX * lanes, sizeof(float), "source box as float");
     render->post_pixels = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->post), "post tile");
     tile->aligned = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->pre), "aligned tile");
@@ -175,33 +175,6 @@ static bool box_of(const struct tile_render *render, const struct placement_piec
     return true;
 }
 
-/* count pixels of `samples` samples, channels [first, first + n), to lanes. */
-#define DEFINE_WIDEN(name, type)                                                                   \
-    static void name(const type *from, size_t count, size_t samples, size_t first, size_t n,       \
-                     float *to) {                                                                  \
-        if (samples == 1) {                                                                        \
-            for (size_t i = 0; i < count; i++)                                                     \
-                to[i] = (float)from[i];                                                            \
-            return;                                                                                \
-        }                                                                                          \
-        if (n == 3) {                                                                              \
-            for (size_t i = 0; i < count; i++) {                                                   \
-                const type *at = from + i * samples + first;                                       \
-                to[4 * i] = (float)at[0];                                                          \
-                to[4 * i + 1] = (float)at[1];                                                      \
-                to[4 * i + 2] = (float)at[2];                                                      \
-                to[4 * i + 3] = 0;                                                                 \
-            }                                                                                      \
-            return;                                                                                \
-        }                                                                                          \
-        for (size_t i = 0; i < count; i++)                                                         \
-            for (size_t lane = 0; lane < MAX_LANES; lane++)                                        \
-                to[4 * i + lane] = lane < n ? (float)from[i * samples + first + lane] : 0.0F;      \
-    }
-
-DEFINE_WIDEN(widen_u8, uint8_t)
-DEFINE_WIDEN(widen_u16, uint16_t)
-
 /* Repeats one pixel's lanes over count pixels. */
 static void repeat(const float *pixel, size_t lanes, size_t count, float *to) {
     for (size_t i = 0; i < count; i++)
@@ -212,26 +185,54 @@ static int64_t clamp_i64(int64_t value, int64_t low, int64_t high) {
     return value < low ? low : value > high ? high : value;
 }
 
-/* The part of the box that lies on the image is read once... */
-static int read_box(struct tile_render *render, const struct box *box, struct box *ret_inside,
-                    struct failure *failure) {
-    struct box inside = {
+/* The part of the box that lies on the image. */
+static struct box clip(const struct tile_render *render, const struct box *box) {
+    return (struct box){
         .x0 = clamp_i64(box->x0, 0, render->pre.width - 1),
         .y0 = clamp_i64(box->y0, 0, render->pre.height - 1),
         .x1 = clamp_i64(box->x1, 1, render->pre.width),
         .y1 = clamp_i64(box->y1, 1, render->pre.height),
     };
-    size_t stride = (size_t)(inside.x1 - inside.x0) * pixel_bytes(&render->pre);
-    *ret_inside = inside;
-    return image_reader_read(render->pre_reader, (uint32_t)inside.x0, (uint32_t)inside.y0,
-                             (uint32_t)(inside.x1 - inside.x0), (uint32_t)(inside.y1 - inside.y0),
-                             render->box, stride, failure);
 }
 
-/* ... and spread to float lanes, channels [first, first + n), with its edge repeated around it. */
+static int64_t box_area(const struct box *box) { return (box->x1 - box->x0) * (box->y1 - box->y0); }
+
+static bool box_holds(const struct box *outer, const struct box *inner) {
+    return inner->x0 >= outer->x0 && inner->x1 <= outer->x1 && inner->y0 >= outer->y0 &&
+           inner->y1 <= outer->y1;
+}
+
+/* A box on the image is read, unless what was read last holds it ... */
+static int hold(struct tile_render *render, const struct box *box, struct failure *failure) {
+    if (box_holds(&render->held, box))
+        return 0;
+    size_t stride = (size_t)(box->x1 - box->x0) * pixel_bytes(&render->pre);
+    render->held = (struct box){0};
+    int r = image_reader_read(render->pre_reader, (uint32_t)box->x0, (uint32_t)box->y0,
+                              (uint32_t)(box->x1 - box->x0), (uint32_t)(box->y1 - box->y0),
+                              render->box, stride, failure);
+    if (r == 0)
+        render->held = *box;
+    return r;
+}
+
+/* All that a tile is made of, when it has room: its pieces' boxes overlap, and every row of every
+ * read is a call of the kernel. */
+static int hold_tile(struct tile_render *render, struct failure *failure) {
+    struct placement_piece piece = {render->x, render->y, render->tile.width, render->tile.height};
+    struct box box;
+    if (!box_of(render, &piece, &box))
+        return 0;
+    box = clip(render, &box);
+    return box_area(&box) <= HELD_PX ? hold(render, &box, failure) : 0;
+}
+
+/* ... and spread to float lanes, with its edge repeated around it. */
 static void fill_block(struct tile_render *render, const struct box *box, const struct box *inside,
-                       size_t first, size_t n) {
-    size_t lanes = (size_t)lanes_of(&render->pre), samples = render->pre.samples;
+                       const struct lanes_format *format) {
+    const struct box *held = &render->held;
+    size_t held_width = (size_t)(held->x1 - held->x0);
+    size_t lanes = lanes_of(render->pre.samples);
     size_t width = (size_t)(box->x1 - box->x0) * lanes;
     size_t count = (size_t)(inside->x1 - inside->x0);
     size_t left = (size_t)(inside->x0 - box->x0), right = (size_t)(box->x1 - inside->x1);
@@ -242,47 +243,19 @@ static void fill_block(struct tile_render *render, const struct box *box, const 
             continue;
         }
         size_t row = (size_t)(clamp_i64(y, inside->y0, inside->y1 - 1) - inside->y0);
-        const uint8_t *from = render->box + row * count * pixel_bytes(&render->pre);
+        size_t at =
+            ((size_t)(inside->y0 - held->y0) + row) * held_width + (size_t)(inside->x0 - held->x0);
+        const uint8_t *from = render->box + at * pixel_bytes(&render->pre);
         float *middle = to + left * lanes;
-        if (render->pre.bits == 8)
-            widen_u8(from, count, samples, first, n, middle);
-        else
-            widen_u16((const uint16_t *)(const void *)from, count, samples, first, n, middle);
+        lanes_widen(format, from, count, middle);
         repeat(middle, lanes, left, to);
         repeat(middle + (count - 1) * lanes, lanes, right, middle + count * lanes);
     }
 }
 
-/* Rounded to nearest and clamped: a kernel with negative lobes overshoots. */
-#define DEFINE_NARROW(name, type, limit)                                                           \
-    static void name(const float *from, size_t count, size_t lanes, size_t n, size_t samples,      \
-                     type *to) {                                                                   \
-        for (size_t i = 0; i < count; i++)                                                         \
-            for (size_t lane = 0; lane < n; lane++) {                                              \
-                float value = from[i * lanes + lane] + 0.5F;                                       \
-                value = value < 0 ? 0 : value;                                                     \
-                value = value > (limit) ? (limit) : value;                                         \
-                to[i * samples + lane] = (type)(int)value;                                         \
-            }                                                                                      \
-    }
-
-DEFINE_NARROW(narrow_u8, uint8_t, 255.0F)
-DEFINE_NARROW(narrow_u16, uint16_t, 65535.0F)
-
-static void narrow(const struct image_info *pre, const float *from, size_t count, size_t first,
-                   size_t n, uint8_t *pixels) {
-    size_t lanes = (size_t)lanes_of(pre), samples = pre->samples;
-    if (pre->bits == 16)
-        narrow_u16(from, count, lanes, n, samples, (uint16_t *)(void *)pixels + first);
-    else if (samples == 3)
-        narrow_u8(from, count, 4, 3, 3, pixels); /* constants: the loop unrolls */
-    else
-        narrow_u8(from, count, lanes, n, samples, pixels + first);
-}
-
 static void sample_rows(struct tile_render *render, const struct placement_piece *piece,
-                        const struct box *box, size_t first_channel, size_t n_channels) {
-    int lanes = lanes_of(&render->pre);
+                        const struct box *box, const struct lanes_format *format) {
+    int lanes = (int)lanes_of(render->pre.samples);
     struct sampler_source source = {
         .pixels = render->block,
         .lanes = lanes,
@@ -301,8 +274,8 @@ static void sample_rows(struct tile_render *render, const struct placement_piece
                         render->row);
             size_t at = (size_t)(piece->y - render->y + row) * TILE_RENDER_PX +
                         (piece->x - render->x) + first;
-            narrow(&render->pre, render->row, end - first, first_channel, n_channels,
-                   (uint8_t *)render->tile.aligned + at * pixel_bytes(&render->pre));
+            lanes_narrow(format, render->row, end - first,
+                         (uint8_t *)render->tile.aligned + at * pixel_bytes(&render->pre));
             memset(render->tile.covered + at, 1, end - first);
         }
     }
@@ -313,8 +286,7 @@ static int render_piece(struct tile_render *render, const struct placement_piece
     struct box box, inside;
     if (!box_of(render, piece, &box))
         return 0;
-    if ((box.x1 - box.x0) * (box.y1 - box.y0) > BLOCK_PX &&
-        (piece->width > 1 || piece->height > 1)) {
+    if (box_area(&box) > BLOCK_PX && (piece->width > 1 || piece->height > 1)) {
         struct placement_piece halves[2] = {*piece, *piece};
         if (piece->width >= piece->height) {
             halves[0].width = piece->width / 2;
@@ -328,14 +300,16 @@ static int render_piece(struct tile_render *render, const struct placement_piece
         int r = render_piece(render, &halves[0], failure);
         return r < 0 ? r : render_piece(render, &halves[1], failure);
     }
-    int r = read_box(render, &box, &inside, failure);
+    inside = clip(render, &box);
+    int r = hold(render, &inside, failure);
     if (r < 0)
         return r;
-    size_t samples = render->pre.samples;
-    for (size_t first = 0; first < samples; first += MAX_LANES) {
-        size_t n = samples - first < MAX_LANES ? samples - first : MAX_LANES;
-        fill_block(render, &box, &inside, first, n);
-        sample_rows(render, piece, &box, first, n);
+    struct lanes_format format = {.samples = render->pre.samples, .bits = render->pre.bits};
+    for (; format.first < format.samples; format.first += format.n) {
+        size_t left = format.samples - format.first;
+        format.n = left < LANES_MAX ? left : LANES_MAX;
+        fill_block(render, &box, &inside, &format);
+        sample_rows(render, piece, &box, &format);
     }
     return 0;
 }
@@ -397,16 +371,19 @@ int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y
     tile->height = min_u32(TILE_RENDER_PX, tile_render_canvas_height(&render->task) - render->y);
     memset(tile->aligned, 0, TILE_PIXELS * pixel_bytes(&render->pre));
     memset(tile->covered, 0, TILE_PIXELS);
+    int r = hold_tile(render, failure);
+    if (r < 0)
+        return r;
     for (uint32_t y = 0; y < tile->height; y += PIECE_PX)
         for (uint32_t x = 0; x < tile->width; x += PIECE_PX) {
             struct placement_piece piece = {render->x + x, render->y + y,
                                             min_u32(PIECE_PX, tile->width - x),
                                             min_u32(PIECE_PX, tile->height - y)};
-            int r = render_piece(render, &piece, failure);
+            r = render_piece(render, &piece, failure);
             if (r < 0)
                 return r;
         }
-    int r = read_post(render, failure);
+    r = read_post(render, failure);
     if (r < 0)
         return r;
     finish_signals(render);
