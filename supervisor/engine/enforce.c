@@ -6,10 +6,13 @@ static uint64_t add(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64
 
 uint64_t enforce_limit(const struct enforce_facts *facts) {
     uint64_t limit = facts->declared_bytes;
-    if (limit == 0) {
+    if (limit > 0) {
+        limit = facts->reserved_bytes > limit ? facts->reserved_bytes : limit;
+    } else {
         if (facts->is_assumed || facts->reserved_bytes == 0)
             return 0;
-        const uint64_t share = facts->reserved_bytes / ENFORCE_ROOM_DIVISOR;
+        const uint64_t share =
+            facts->reserved_bytes / (facts->is_uncertain ? 1 : ENFORCE_ROOM_DIVISOR);
         const uint64_t room =
             share > ENFORCE_LEAST_ROOM_BYTES ? share : (uint64_t)ENFORCE_LEAST_ROOM_BYTES;
         limit = add(add(facts->reserved_bytes, room), facts->results_in_ram_bytes);

@@ -1,8 +1,9 @@
 /* How much memory the kernel lets an attempt have. Pure.
  *
- * What the manifest declares is the limit. A forecast is what a task will most likely need, and a
- * limit is there to keep a task that went wrong from the others, so it stands with room above: a
- * quarter, and at least as much as libraries, page tables and buffers of the kernel take. Page
+ * What the manifest declares is the limit, until a task was seen to need more. A forecast is what a
+ * task will most likely need, and a limit is there to keep a task that went wrong from the others,
+ * so it stands with room above: a quarter, twice the forecast where little speaks for it, and at
+ * least as much as libraries, page tables and buffers of the kernel take. Page
  * cache needs no room, for the kernel drops it before it kills; files in RAM (tmpfs) do, for they
  * count as memory of the task that writes them. A figure that is merely assumed is no limit.
  */
@@ -14,6 +15,7 @@
 
 enum {
     ENFORCE_ROOM_DIVISOR = 4,
+    ENFORCE_FEW_ATTEMPTS = 8, /* a history of fewer is little */
     ENFORCE_LEAST_ROOM_BYTES = 64 << 20,
     ENFORCE_LEAST_BYTES = 16 << 20, /* with less, a program may die before it is one */
 };
@@ -22,6 +24,7 @@ struct enforce_facts {
     uint64_t declared_bytes;       /* by the manifest; 0: not */
     uint64_t reserved_bytes;       /* the forecast */
     bool is_assumed;               /* the forecast stands on nothing */
+    bool is_uncertain;             /* it stands on little */
     uint64_t results_in_ram_bytes; /* what it writes to tmpfs */
 };
 

@@ -200,6 +200,9 @@ static uint64_t limit_of(const struct engine_slot *slot) {
         .declared_bytes = engine_state_task(slot)->memory_bytes,
         .reserved_bytes = slot->reserved_bytes,
         .is_assumed = basis == FORECAST_UNKNOWN || basis == FORECAST_ONE_SIZE,
+        .is_uncertain =
+            basis == FORECAST_HISTORY &&
+            (slot->forecast.is_beyond || slot->forecast.n_attempts < ENFORCE_FEW_ATTEMPTS),
         .results_in_ram_bytes = preflight->space.is_ram ? forecast->disk_bytes : 0,
     });
 }

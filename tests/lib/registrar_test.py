@@ -39,7 +39,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-__all__ = ["BUILD", "FAKE_WORKER", "GENERATE", "REGISTRAR", "ROOT", "WORKER", "Case", "alive",
+__all__ = ["BUILD", "FAKE_WORKER", "GENERATE", "REGISTRAR", "ROOT", "Skip", "WORKER", "Case", "alive",
            "expect", "expect_in", "json", "os", "run_tests", "shared_data", "signal", "skip",
            "subprocess", "sys", "test", "wait_gone", "with_token", "Path"]
 

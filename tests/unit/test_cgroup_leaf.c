@@ -6,8 +6,10 @@
 #include "supervisor/process/spawn.h"
 #include "tests/unit/folder_fixture.h"
 
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 extern char **environ;
@@ -268,6 +270,57 @@ static void v1_what_the_dead_left(void **state) {
     assert_int_equal(access(dead, F_OK), -1);
 }
 
+static void expect_text(const char *folder, const char *name, const char *wanted) {
+    char text[128] = "";
+    CLEANUP_FREE char *path = names_format("%s/%s", folder, name);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_true(read(fd, text, sizeof(text) - 1) >= 0);
+    assert_string_equal(text, wanted);
+}
+
+/* On v2 we move ourselves; with the memory controller there (pure v2) or not (hybrid), the group
+ * that we were given is afterwards as it was, and we are in it. */
+static void v2_is_left_as_it_was(void **state) {
+    (void)state;
+    static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    struct cgroup_level level = {.kind = CGROUP_LEVEL_V2};
+    for (size_t i = 0; i < ARRAY_LEN(roots) && !level.folder[0]; i++) {
+        struct statfs system;
+        (void)snprintf(level.folder, sizeof(level.folder), "%s/registrar-test-%d", roots[i],
+                       (int)getpid());
+        if (statfs(roots[i], &system) < 0 || system.f_type != CGROUP2_SUPER_MAGIC ||
+            mkdir(level.folder, 0755) < 0)
+            level.folder[0] = '\0';
+    }
+    if (!level.folder[0])
+        skip(); /* no root of v2 that we may write */
+    const pid_t pid = fork();
+    if (pid == 0) {
+        char own[32];
+        struct failure failure = {0};
+        struct cgroup_tree *tree = NULL;
+        (void)snprintf(own, sizeof(own), "%d\n", (int)getpid());
+        assert_int_equal(cgroup_group_write(level.folder, "cgroup.procs", "0"), 0);
+        if (cgroup_tree_open(&level, ledger_id, &tree, &failure) == 0) {
+            expect_text(level.folder, "cgroup.procs", "");
+            expect_text(level.folder, "cgroup.subtree_control", "memory\n");
+            remove_leaf(open_leaf(tree, 64 << 20));
+            cgroup_tree_close(tree);
+        } else {
+            assert_in("cannot be divided", failure.text);
+        }
+        expect_text(level.folder, "cgroup.procs", own);
+        expect_text(level.folder, "cgroup.subtree_control", "");
+        assert_int_equal(cgroup_tree_clear_leftovers(&level, NULL, ledger_id), 0);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(rmdir(level.folder), 0); /* nothing else is in it */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(counters, folder_setup, folder_teardown),
@@ -276,6 +329,7 @@ int main(void) {
         cmocka_unit_test(v1_own_limit),
         cmocka_unit_test(v1_all_of_it_is_ended),
         cmocka_unit_test(v1_what_the_dead_left),
+        cmocka_unit_test(v2_is_left_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

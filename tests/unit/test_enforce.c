@@ -19,11 +19,13 @@ static void every_row(void **state) {
         /* declared: that and nothing else */
         {{.declared_bytes = 2 * GIB, .reserved_bytes = 2 * GIB}, 2 * GIB},
         {{.declared_bytes = 2 * GIB, .reserved_bytes = GIB, .results_in_ram_bytes = GIB}, 2 * GIB},
+        {{.declared_bytes = 2 * GIB, .reserved_bytes = 4 * GIB}, 4 * GIB}, /* it needed more */
         {{.declared_bytes = 1}, 16 * MIB},
         {{.declared_bytes = UINT64_MAX}, 0},
         /* forecast: with room */
         {{.reserved_bytes = 400 * MIB}, 500 * MIB},
         {{.reserved_bytes = 100 * MIB}, 164 * MIB},
+        {{.reserved_bytes = 400 * MIB, .is_uncertain = true}, 800 * MIB},
         {{.reserved_bytes = 1}, 64 * MIB + 1},
         {{.reserved_bytes = 400 * MIB, .results_in_ram_bytes = GIB}, 500 * MIB + GIB},
         {{.reserved_bytes = UINT64_MAX}, 0},
