@@ -14,6 +14,8 @@ enum { ITERATIONS = 8 };
 static const double TUKEY_TUNING = 4.685;     /* 95 % efficient on Gaussian residuals */
 static const double RAYLEIGH_MEDIAN = 1.1774; /* median length of a 2-D unit Gaussian */
 static const double LEAST_SIGMA_PX = 0.02;    /* residuals below it are not told apart */
+/* A field that is too stiff yet must not take the places it cannot follow for wrong matches. */
+static const double LEAST_CUT_PX = 1;
 static const double MEMBRANE = 0.02;          /* of the thin plate's energy */
 
 /* Symmetric, positive definite; row i holds columns i .. i + band - 1. */
@@ -162,7 +164,7 @@ static double residual_of(const struct bspline_fit_problem *problem, const struc
 static bool fit_round(const struct bspline_fit_problem *problem, const double *residuals,
                       double sigma, struct system *system, struct bspline *grid) {
     int controls = grid->columns * grid->rows;
-    double cut_px = TUKEY_TUNING * sigma;
+    double cut_px = fmax(TUKEY_TUNING * sigma, LEAST_CUT_PX);
     memset(system->matrix, 0, (size_t)system->n * (size_t)system->band * sizeof(double));
     memset(system->right, 0, (size_t)system->n * sizeof(double));
     add_energy(system, grid, problem->penalty * (double)problem->count);
