@@ -9,14 +9,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { ITERATIONS = 8 };
+enum { ITERATIONS = 10 };
 
 static const double TUKEY_TUNING = 4.685;     /* 95 % efficient on Gaussian residuals */
 static const double RAYLEIGH_MEDIAN = 1.1774; /* median length of a 2-D unit Gaussian */
 static const double LEAST_SIGMA_PX = 0.02;    /* residuals below it are not told apart */
 /* A field that is too stiff yet must not take the places it cannot follow for wrong matches. */
 static const double LEAST_CUT_PX = 1;
-static const double MEMBRANE = 0.02;          /* of the thin plate's energy */
+static const double CONVERGED_PX = 0.01;
+static const double MEMBRANE = 0.02; /* of the thin plate's energy */
 
 /* Symmetric, positive definite; row i holds columns i .. i + band - 1. */
 struct system {
@@ -33,6 +34,13 @@ static void system_cleanup(struct system *system) {
     tracked_free(system->right);
 }
 
+/* row -= factor x pivot. */
+__attribute__((target_clones("avx2", "default"))) static void
+subtract(double *restrict row, const double *restrict pivot, double factor, int count) {
+    for (int i = 0; i < count; i++)
+        row[i] -= factor * pivot[i];
+}
+
 /* false when it is not positive definite. */
 static bool solve(struct system *system) {
     int n = system->n, band = system->band;
@@ -47,10 +55,8 @@ static bool solve(struct system *system) {
             pivot[k] *= inverse;
         x[j] *= inverse;
         for (int k = 1; k < reach; k++) {
-            double *row = row_of(system, j + k), factor = pivot[k];
-            x[j + k] -= factor * x[j];
-            for (int l = k; l < reach; l++)
-                row[l - k] -= factor * pivot[l];
+            x[j + k] -= pivot[k] * x[j];
+            subtract(row_of(system, j + k), pivot + k, pivot[k], reach - k);
         }
     }
     for (int j = n - 1; j >= 0; j--) {
@@ -160,9 +166,11 @@ static double residual_of(const struct bspline_fit_problem *problem, const struc
     return hypot(e.x - d.x, e.y - d.y);
 }
 
-/* One round: weights from the residuals of the present field, then the field anew. */
+/* One round: weights from the residuals of the present field, then the field anew. *ret_moved: by
+ * how much a control point did at most, px. */
 static bool fit_round(const struct bspline_fit_problem *problem, const double *residuals,
-                      double sigma, struct system *system, struct bspline *grid) {
+                      double sigma, struct system *system, struct bspline *grid,
+                      double *ret_moved) {
     int controls = grid->columns * grid->rows;
     double cut_px = fmax(TUKEY_TUNING * sigma, LEAST_CUT_PX);
     memset(system->matrix, 0, (size_t)system->n * (size_t)system->band * sizeof(double));
@@ -178,12 +186,16 @@ static bool fit_round(const struct bspline_fit_problem *problem, const double *r
     }
     if (!solve(system))
         return false;
+    double moved = 0;
     for (int i = 0; i < controls; i++) {
+        moved = fmax(moved, fabs(system->right[2 * i] - grid->dx[i]));
+        moved = fmax(moved, fabs(system->right[2 * i + 1] - grid->dy[i]));
         if (!isfinite(system->right[2 * i]) || !isfinite(system->right[2 * i + 1]))
             return false;
         grid->dx[i] = system->right[2 * i];
         grid->dy[i] = system->right[2 * i + 1];
     }
+    *ret_moved = moved;
     return true;
 }
 
@@ -202,12 +214,13 @@ int bspline_fit(const struct bspline_fit_problem *problem, struct bspline *grid)
         return -ENOMEM;
     struct bspline fitted = *grid;
     double *scratch = residuals + count;
-    for (int iteration = 0; iteration < ITERATIONS; iteration++) {
+    double moved = HUGE_VAL;
+    for (int iteration = 0; iteration < ITERATIONS && moved > CONVERGED_PX; iteration++) {
         for (size_t i = 0; i < count; i++)
             residuals[i] = residual_of(problem, &fitted, i);
         memcpy(scratch, residuals, count * sizeof(*residuals));
         double sigma = fmax(fit_quantile(scratch, count, 0.5) / RAYLEIGH_MEDIAN, LEAST_SIGMA_PX);
-        if (!fit_round(problem, residuals, sigma, &system, &fitted))
+        if (!fit_round(problem, residuals, sigma, &system, &fitted, &moved))
             return -ENODATA;
     }
     *grid = fitted;
