@@ -23,11 +23,12 @@ static const double CHANCE_LIMIT = 1e-6;  /* a fit less likely by accident is be
 static const double INLIER_PX = 5;        /* of the level: farther off counts as wrong */
 static const double CLEARLY_FALLS = 0.93; /* residuals of left-out tiles, for a higher model */
 static const double CLEARLY_PX = 0.004;
-static const double GRID_CLEARLY_FALLS = 0.8; /* the same for a grid, which can follow errors */
-static const double GRID_CLEARLY_PX = 0.02;
+static const double GRID_CLEARLY_FALLS = 0.85; /* the same for a grid, which can follow errors */
+static const double GRID_CLEARLY_PX = 0.01;
 static const double TRUNCATE = 3;          /* times the median: larger residuals count as this */
 static const double CONTRADICTS = 3;       /* times the neighbours' own usual difference */
 static const double LEAST_SPREAD_PX = 0.7; /* of the level: what neighbours may always differ */
+static const double SURROUNDED = 0.3;      /* of the mean distance */
 static const double MATCHES_PER_CELL = 1;
 /* Tried from stiff to soft, px^2 per match and unit of energy; and how clearly a softer one must be
  * better. */
@@ -197,6 +198,18 @@ static bool contradicted(const struct offset *offsets, size_t of, const size_t *
     return hypot(offsets[of].x - middle_x, offsets[of].y - middle_y) > CONTRADICTS * usual;
 }
 
+/* Moves those that are not wrong to the front; returns how many. */
+static size_t sort_right(struct fit_match *matches, size_t count, const bool *wrong) {
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!wrong[i]) {
+            struct fit_match right = matches[i];
+            matches[i] = matches[n];
+            matches[n++] = right; /* what was there is wrong, and its mark was read */
+        }
+    return n;
+}
+
 /* Moves matches that their neighbours do not contradict to the front. */
 static int sort_agreeing(struct fit_match *matches, size_t count,
                          const struct ladder_request *request, size_t *ret) {
@@ -214,14 +227,43 @@ static int sort_agreeing(struct fit_match *matches, size_t count,
         size_t n = find_neighbours(matches, count, i, neighbours);
         wrong[i] = contradicted(offsets, i, neighbours, n, least_spread);
     }
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++)
-        if (!wrong[i]) {
-            struct fit_match agreeing = matches[i];
-            matches[i] = matches[n];
-            matches[n++] = agreeing; /* what was there is wrong: its mark is not asked again */
-        }
-    *ret = n;
+    *ret = sort_right(matches, count, wrong);
+    return 0;
+}
+
+/* Whether there are neighbours on all sides: their mean place is near the match. */
+static bool is_surrounded(const struct fit_match *matches, size_t of, const size_t *neighbours,
+                          size_t n) {
+    double x = 0, y = 0, distance = 0;
+    for (size_t i = 0; i < n; i++) {
+        double dx = matches[neighbours[i]].x - matches[of].x;
+        double dy = matches[neighbours[i]].y - matches[of].y;
+        x += dx;
+        y += dy;
+        distance += hypot(dx, dy);
+    }
+    return hypot(x, y) < SURROUNDED * distance;
+}
+
+/* The same once more, by residuals of matches that were left out: a soft field follows a wrong
+ * match that is in the fit, but not one that is left out. At the edge of the tissue all are large
+ * and tell nothing. */
+static int sort_confirmed(struct fit_match *matches, size_t count,
+                          const struct ladder_request *request, const double *residuals,
+                          size_t *ret) {
+    CLEANUP_TRACKED bool *wrong = tracked_alloc(count, sizeof(*wrong), "grid fit");
+    if (!wrong)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        size_t neighbours[NEIGHBOURS];
+        double near[NEIGHBOURS];
+        size_t n = find_neighbours(matches, count, i, neighbours);
+        for (size_t k = 0; k < n; k++)
+            near[k] = residuals[neighbours[k]];
+        double usual = fit_quantile(near, n, 0.5) + ldexp(LEAST_SPREAD_PX, request->level);
+        wrong[i] = is_surrounded(matches, i, neighbours, n) && residuals[i] > CONTRADICTS * usual;
+    }
+    *ret = sort_right(matches, count, wrong);
     return 0;
 }
 
@@ -239,14 +281,20 @@ static bool begin_grid(const struct fit_match *matches, size_t count,
     return true;
 }
 
-/* Chooses the penalty by residuals of left-out matches, which are left in residuals; stiffer ones
- * are tried first and kept unless a softer one is better. */
-static double choose_penalty(struct bspline_fit_problem *problem, const struct bspline *grid,
-                             double cut_px, double *residuals, double *scratch, double *ret_cost) {
-    double best = PENALTIES[0];
+/* Indices of PENALTIES. */
+struct range {
+    size_t first, end;
+};
+
+/* Chooses the penalty's index by residuals of left-out matches, which are left in residuals;
+ * stiffer ones are tried first and kept unless a softer one is better. */
+static size_t choose_penalty(struct bspline_fit_problem *problem, const struct bspline *grid,
+                             const struct range *range, double cut_px, double *residuals,
+                             double *scratch, double *ret_cost) {
+    size_t best = range->first;
     int worse = 0; /* in a row */
     *ret_cost = HUGE_VAL;
-    for (size_t i = 0; i < ARRAY_LEN(PENALTIES) && worse < PATIENCE; i++) {
+    for (size_t i = range->first; i < range->end && worse < PATIENCE; i++) {
         problem->penalty = PENALTIES[i];
         bspline_fit_cross(problem, grid, CROSS_FOLDS, scratch);
         double cost = truncated_mean(scratch, problem->count, cut_px);
@@ -254,7 +302,7 @@ static double choose_penalty(struct bspline_fit_problem *problem, const struct b
         if (!(cost < SOFTER_FALLS * *ret_cost))
             continue;
         worse = 0;
-        best = PENALTIES[i];
+        best = i;
         *ret_cost = cost;
         memcpy(residuals, scratch, problem->count * sizeof(*residuals));
     }
@@ -328,42 +376,79 @@ static bool fit_unfolded(struct bspline_fit_problem *problem, const struct ladde
     return false;
 }
 
-/* Climbs to the grid when that is asked for, or clearly better. */
+/* A grid on trial: on the first `count` matches. */
+struct trial {
+    struct fit_match *matches;
+    size_t count;
+    struct map affine;
+    struct transform transform;
+    size_t penalty;              /* chosen of PENALTIES */
+    double *residuals, *scratch; /* residuals: of left-out matches */
+    size_t inliers;              /* of left-out ones */
+};
+
+/* Whether, with the best penalty, the grid is better than the map on matches that were left out, or
+ * asked for and sound. all: how many matches there were. */
+static bool weigh(struct trial *trial, const struct range *range, size_t all,
+                  const struct ladder_request *request, struct ladder_fit *fit) {
+    size_t n = trial->count;
+    double cut_px = inlier_full_px(request), *scratch = trial->scratch;
+    if (n < LEAST_GRID_MATCHES || !begin_grid(trial->matches, n, request, &trial->transform))
+        return false;
+    trial->affine = trial->transform.map;
+    if (fit->credible) {
+        fit_cross_residuals(trial->matches, n, fit->model, &fit->transform.map, CROSS_FOLDS,
+                            scratch);
+        memcpy(trial->residuals, scratch, n * sizeof(*scratch));
+        cut_px = fmin(cut_px, TRUNCATE * fit_quantile(trial->residuals, n, 0.5));
+        fit->map_cost = truncated_mean(scratch, n, cut_px);
+    }
+    struct bspline_fit_problem problem = {
+        .matches = trial->matches, .count = n, .affine = &trial->affine};
+    trial->penalty = choose_penalty(&problem, &trial->transform.grid, range, cut_px,
+                                    trial->residuals, scratch, &fit->grid_cost);
+    trial->inliers = 0;
+    for (size_t i = 0; i < n; i++)
+        trial->inliers += trial->residuals[i] < inlier_full_px(request);
+    if (!is_credible(request, all, trial->inliers))
+        return false;
+    return request->params->model == PARAMS_MODEL_GRID || !fit->credible ||
+           fit->grid_cost < GRID_CLEARLY_FALLS * fit->map_cost - GRID_CLEARLY_PX;
+}
+
+/* Climbs to the grid when that is asked for, or clearly better. scratch: twice count. */
 static int climb_to_grid(struct fit_match *matches, size_t count,
                          const struct ladder_request *request, double *scratch,
                          struct ladder_fit *fit) {
-    bool forced = request->params->model == PARAMS_MODEL_GRID;
-    size_t n = 0;
-    int r = sort_agreeing(matches, count, request, &n);
-    struct transform transform;
-    if (r < 0 || n < LEAST_GRID_MATCHES || !begin_grid(matches, n, request, &transform))
+    struct trial trial = {.matches = matches, .scratch = scratch, .residuals = scratch + count};
+    const struct range whole = {0, ARRAY_LEN(PENALTIES)};
+    int r = sort_agreeing(matches, count, request, &trial.count);
+    if (r < 0 || !weigh(&trial, &whole, count, request, fit))
         return r;
-    double *residuals = scratch + count, cut_px = inlier_full_px(request);
-    if (fit->credible) {
-        fit_cross_residuals(matches, n, fit->model, &fit->transform.map, CROSS_FOLDS, scratch);
-        memcpy(residuals, scratch, n * sizeof(*scratch));
-        cut_px = fmin(cut_px, TRUNCATE * fit_quantile(residuals, n, 0.5));
-        fit->map_cost = truncated_mean(scratch, n, cut_px);
+    size_t confirmed = 0;
+    r = sort_confirmed(matches, trial.count, request, trial.residuals, &confirmed);
+    if (r < 0)
+        return r;
+    if (confirmed < trial.count) {
+        const struct range near = {trial.penalty > 0 ? trial.penalty - 1 : 0,
+                                   trial.penalty + 2 < whole.end ? trial.penalty + 2 : whole.end};
+        trial.count = confirmed;
+        if (!weigh(&trial, &near, count, request, fit))
+            return 0;
     }
-    struct map affine = transform.map;
-    struct bspline_fit_problem problem = {.matches = matches, .count = n, .affine = &affine};
-    problem.penalty =
-        choose_penalty(&problem, &transform.grid, cut_px, residuals, scratch, &fit->grid_cost);
-    size_t inliers = 0;
-    for (size_t i = 0; i < n; i++)
-        inliers += residuals[i] < inlier_full_px(request);
-    if (!is_credible(request, count, inliers) ||
-        (!forced && fit->credible &&
-         !(fit->grid_cost < GRID_CLEARLY_FALLS * fit->map_cost - GRID_CLEARLY_PX)) ||
-        !fit_unfolded(&problem, request, &transform))
+    struct bspline_fit_problem problem = {.matches = matches,
+                                          .count = trial.count,
+                                          .affine = &trial.affine,
+                                          .penalty = PENALTIES[trial.penalty]};
+    if (!fit_unfolded(&problem, request, &trial.transform))
         return 0;
-    fit->transform = transform;
+    fit->transform = trial.transform;
     fit->model = FIT_AFFINE;
     fit->credible = true;
-    fit->inliers = inliers;
-    for (size_t i = 0; i < n; i++)
-        scratch[i] = transform_residual(&transform, &matches[i]);
-    fit->median_px = ldexp(fit_quantile(scratch, n, 0.5), -request->level);
+    fit->inliers = trial.inliers;
+    for (size_t i = 0; i < trial.count; i++)
+        scratch[i] = transform_residual(&trial.transform, &matches[i]);
+    fit->median_px = ldexp(fit_quantile(scratch, trial.count, 0.5), -request->level);
     return 0;
 }
 
