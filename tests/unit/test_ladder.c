@@ -1,5 +1,4 @@
-/* Which rung matches ask for, and that a fold is never climbed to. */
-/* timeout: 300 */
+/* Which rung matches ask for, and that a fold is never climbed to. timeout: 300 */
 #include "worker/align/ladder.h"
 
 #include "worker/align/refine.h"
