@@ -22,7 +22,7 @@ _spec = importlib.util.spec_from_loader("map_error", _loader)
 _map_error = importlib.util.module_from_spec(_spec)
 sys.dont_write_bytecode = True
 _loader.exec_module(_map_error)
-map_error = _map_error.map_error
+map_error, place = _map_error.map_error, _map_error.place
 
 
 def fresh(name):
