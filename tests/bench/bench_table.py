@@ -5,6 +5,7 @@ import os
 import platform
 import time
 
+MARKS = ("<!-- bench -->", "<!-- end of bench -->")
 VERDICTS = {True: "pass", False: "MISSED", None: ""}
 
 
@@ -62,25 +63,30 @@ class Table:
         print(f"\n{sum(row['met'] is True for row in rows)} pass, "
               f"{sum(row['met'] is False for row in rows)} missed; not measured yet: "
               f"{', '.join(name for name in self.order if name not in self.parts) or 'none'}")
-        print("\nmeasured with:")
-        self._print_commands("  {name}: {command}")
+        print("\nmeasured with:", *self._commands("  {name}: {command}"), sep="\n")
 
-    def print_markdown(self):
-        print("| part | what | measured | wanted | |\n|---|---|---|---|---|")
+    def markdown(self):
+        lines = ["| part | what | measured | wanted | |", "|---|---|---|---|---|"]
         for name, part in self._measured_parts():
             for i, row in enumerate(part["rows"]):
                 cells = [name if i == 0 else "", row["what"], row["measured"], row["wanted"],
                          VERDICTS[row["met"]]]
-                print("| " + " | ".join(cell.strip().replace("|", "\\|") for cell in cells) + " |")
+                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         days = sorted({part["date"] for _, part in self._measured_parts()})
-        cpus = sorted({part["cpus"] for _, part in self._measured_parts()})
+        cpus = sorted({str(part["cpus"]) for _, part in self._measured_parts()})
         if days:
-            print(f"\nMeasured {' to '.join(dict.fromkeys((days[0], days[-1])))} on "
-                  f"{' and '.join(map(str, cpus))} cores. `make bench PARTS=\"...\"` runs the part; "
-                  "what each runs:\n")
-        self._print_commands("- {name}: `{command}`")
+            lines += ["", f"Measured {' to '.join(dict.fromkeys((days[0], days[-1])))} with "
+                      f"{' and '.join(cpus)} cores. What each part runs:", ""]
+        return "\n".join(lines + self._commands("- {name}: `{command}`"))
 
-    def _print_commands(self, form):
-        for name, part in self._measured_parts():
-            for command in dict.fromkeys(row["command"] for row in part["rows"]):
-                print(form.format(name=name, command=command))
+    def put_into(self, path):
+        """Replaces what stands between the marks."""
+        head, begin, rest = path.read_text().partition(MARKS[0])
+        _, end, tail = rest.partition(MARKS[1])
+        if not begin or not end:
+            raise SystemExit(f"bench: {path} lacks the marks {' and '.join(MARKS)}")
+        path.write_text(f"{head}{begin}\n{self.markdown()}\n{end}{tail}")
+
+    def _commands(self, form):
+        return [form.format(name=name, command=command) for name, part in self._measured_parts()
+                for command in dict.fromkeys(row["command"] for row in part["rows"])]

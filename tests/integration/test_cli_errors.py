@@ -168,6 +168,23 @@ def _(t):
         expect_in("ledger.jsonl", told["error"]["sentence"])
 
 
+@test("--json tells of an interruption before anything was started")
+def _(t):
+    t.pair("S1", "DAPI")
+    worker = t.folder / "worker"
+    worker.write_text("#!/bin/sh\necho \"$$ - probing\" > \"$FAKE_WORKER_EVENTS\"\nexec sleep 600\n")
+    worker.chmod(0o755)
+    t.env["REGISTRAR_WORKER"] = str(worker)
+    process = t.start("run", t.raw, "-o", t.out, "--json")
+    pid = t.wait_worker("probing")
+    process.send_signal(signal.SIGINT)
+    expect(process.wait(), 4, "exit status")
+    told = json.loads((t.folder / "stdout").read_text())["error"]
+    expect(told["exit"], 4, "exit in the object")
+    expect_in(told["sentence"], (t.folder / "stderr").read_text())
+    wait_gone(pid)
+
+
 @test("a program that is no worker is wrong usage when REGISTRAR_WORKER names it")
 def _(t):
     t.pair("S1", "DAPI")
