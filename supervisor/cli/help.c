@@ -136,6 +136,8 @@ static void print_options(FILE *stream, const struct help_page *page) {
     const char *group = "";
     const struct option_row *row = NULL;
     for (size_t i = 0; (row = page->row(i)); i++) {
+        if (page->is_batch && !option_words_belongs(row, page->command))
+            continue;
         if (strcmp(group, row->group) != 0)
             (void)fprintf(stream, "%s%s:\n", i ? "\n" : "", row->group);
         group = row->group;

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum { FIRST_VALUE = 256 /* getopt's code of row 0: out of the way of every letter */ };
@@ -100,12 +99,11 @@ int option_words_parse(int argc, char **argv, const struct option_words *words, 
     return r;
 }
 
-/* Whether the list, "show, csv", has the word. */
-static bool has_word(const char *list, const char *word) {
-    const size_t length = strlen(word);
-    for (; *list; list += strspn(list, ", ")) {
+bool option_words_belongs(const struct option_row *row, const char *command) {
+    const size_t length = strlen(command);
+    for (const char *list = row->commands; *list; list += strspn(list, ", ")) {
         const size_t n = strcspn(list, ",");
-        if (n == length && strncmp(list, word, n) == 0)
+        if (n == length && strncmp(list, command, n) == 0)
             return true;
         list += n;
     }
@@ -116,7 +114,7 @@ int option_words_check(const struct option_words *words, uint32_t given, const c
                        const char *command, struct failure *failure) {
     const struct option_row *row = NULL;
     for (size_t i = 0; (row = words->row(i)); i++)
-        if ((given & UINT32_C(1) << i) && !has_word(row->commands, command))
+        if ((given & UINT32_C(1) << i) && !option_words_belongs(row, command))
             return failure_set(failure, -EINVAL,
                                "--%s does not go with registrar %s%s; it is for %s: leave it out",
                                row->name, before, command, row->commands);

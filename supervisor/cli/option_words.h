@@ -5,6 +5,7 @@
 
 #include "common/failure.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { OPTION_WORDS_MAX_ROWS = 32 };
@@ -36,6 +37,8 @@ struct option_words {
  * words, wherever they stood. *ret_given has bit n set when option n was. */
 MUST_USE int option_words_parse(int argc, char **argv, const struct option_words *words,
                                 uint32_t *ret_given, struct failure *failure);
+/* Whether the command is one of the row's. */
+bool option_words_belongs(const struct option_row *row, const char *command);
 /* Refuses options that do not belong to the command: better than to leave them unheard. given: from
  * option_words_parse; before: what stands before the command, "ledger ". */
 MUST_USE int option_words_check(const struct option_words *words, uint32_t given,

@@ -35,7 +35,8 @@ def _(t):
 def _(t):
     page = (ROOT / "man" / "registrar.1").read_text()
     ran = t.run("run", "--help")
-    in_help = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", ran.stdout, re.M))
+    in_help = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)",
+                             ran.stdout + t.run("plan", "--help").stdout, re.M))
     sections = {part.partition("\n")[0]: part for part in page.split("\n.Ss ")}
     options = sections["Options of run and plan"]
     expect(set(re.findall(r"^\.It .*?Fl -([a-z-]+)", options, re.M)), in_help, "options")
