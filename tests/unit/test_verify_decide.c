@@ -56,6 +56,8 @@ static void a_good_map_is_aligned(void **state) {
     (void)state;
     struct verify_facts facts = good();
     expect(&facts, VERIFY_ALIGNED, "93 of 100 test tiles");
+    facts.refine.inverted = true;
+    expect(&facts, VERIFY_ALIGNED, "bright in one image is dark in the other");
 }
 
 /* Half of the tissue is missing in one image: what is left agrees; but a few tiles are not enough,

@@ -17,9 +17,11 @@ void feature_tone(const struct survey *survey, float *pixels, size_t count) {
     float table[TONE_STEPS + 2];
     for (int i = 0; i <= TONE_STEPS + 1; i++)
         table[i] = (float)(log1p(LOG_STRETCH * i / TONE_STEPS) / log1p(LOG_STRETCH));
-    float low = (float)survey->low, scale = TONE_STEPS / (float)fmax(survey->high - low, 1e-6);
+    float zero = (float)(survey->inverted ? survey->high : survey->low);
+    float scale = TONE_STEPS / (float)fmax(survey->high - survey->low, 1e-6);
+    scale = survey->inverted ? -scale : scale;
     for (size_t i = 0; i < count; i++) {
-        float t = (pixels[i] - low) * scale;
+        float t = (pixels[i] - zero) * scale;
         t = t > 0 ? t : 0; /* comparisons, since fmaxf is a call */
         t = t < TONE_STEPS ? t : TONE_STEPS;
         int step = (int)t;

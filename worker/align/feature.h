@@ -11,7 +11,7 @@
 #include "worker/align/survey.h"
 
 /* In place, 0 to 1: log(1 + k t) / log(1 + k) of t = (v - low) / (high - low) clipped to 0..1, from
- * a table with linear interpolation (exact to 1e-5). */
+ * a table with linear interpolation (exact to 1e-5). survey->inverted: of 1 - t. */
 void feature_tone(const struct survey *survey, float *pixels, size_t count);
 
 /* Blurs of the band-pass and of the local deviation, px. */

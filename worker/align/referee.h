@@ -14,7 +14,8 @@ struct referee_verdict {
     int level;           /* at this level */
     struct map map;      /* fitted to all of them */
     double search_score; /* the hypothesis's, from the search, */
-    unsigned found_by;   /* and what proposed it (search.h) */
+    unsigned found_by;   /* and what proposed it (search.h), */
+    bool inverted;       /* for which contrast */
 };
 
 /* Probability of so many votes when nothing is there. Many of a few tiles can weigh more than some

@@ -169,6 +169,7 @@ static int try_map(struct refinery *refinery, const struct referee *referee, int
                    struct tiles_span span, struct referee_verdict *verdict,
                    struct failure *failure) {
     struct referee_verdict tried;
+    refinery->pre.inverted = verdict->inverted;
     int r = referee_try(referee, &verdict->map, reach_px, false, span, &tried, failure);
     if (r < 0)
         return r;
@@ -190,7 +191,8 @@ static int try_hypotheses(struct refinery *refinery, const struct referee *refer
         struct tiles_span span = {0.3 * i / count, 0.3 * (i + 1) / count};
         ret[i] = (struct referee_verdict){.map = hypothesis->map,
                                           .search_score = hypothesis->score,
-                                          .found_by = hypothesis->found_by};
+                                          .found_by = hypothesis->found_by,
+                                          .inverted = hypothesis->inverted};
         int r = try_map(refinery, referee, FIRST_REACH_PX, span, &ret[i], failure);
         if (r < 0)
             return r;
@@ -212,7 +214,8 @@ static void note_rivals(const struct refinery *refinery, const struct referee *r
     double same_px = ldexp(SECOND_REACH_PX, referee->level);
     for (int i = 0; i < refinery->search.count; i++) {
         const struct referee_verdict *verdict = &verdicts[i];
-        if (map_distance(refinery, &verdicts[0].map, &verdict->map) <= same_px) {
+        if (verdict->inverted == verdicts[0].inverted &&
+            map_distance(refinery, &verdicts[0].map, &verdict->map) <= same_px) {
             result->search_score = fmax(result->search_score, verdict->search_score);
             result->found_by |= verdict->found_by;
             continue;
@@ -240,15 +243,18 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
     if (r < 0)
         return r;
     result->transform = (struct transform){.map = verdicts[0].map};
+    result->inverted = verdicts[0].inverted;
     result->votes = verdicts[0].votes;
     result->tiles = verdicts[0].tiles;
     *ret_level = verdicts[0].level;
     note_rivals(refinery, &referee, verdicts, result);
     struct tiles_span span = {0.38, 0.4};
+    refinery->pre.inverted = false;
     r = referee_try(&referee, &refinery->search.mirrored.map, FIRST_REACH_PX, true, span, &mirrored,
                     failure);
     if (r < 0)
         return r;
+    refinery->pre.inverted = result->inverted;
     result->mirrored_votes = mirrored.votes;
     result->mirrored_tiles = mirrored.tiles;
     return 0;
@@ -285,13 +291,13 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
 static int describe(struct refinery *refinery, const struct refine_result *result,
                     json_t **ret_refine, struct failure *failure) {
     *ret_refine = json_pack(
-        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O,s:o}", "model",
+        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O,s:i,s:o}", "model",
         refine_model_name(&result->transform, result->model), "reason", result->reason, "tile_px",
         result->tile_px, "referee", "votes", result->votes, "tiles", result->tiles, "search_score",
         result->search_score, "runner_up", "votes", result->runner_up_votes, "tiles",
         result->runner_up_tiles, "search_score", result->search_runner_up, "mirrored", "votes",
         result->mirrored_votes, "tiles", result->mirrored_tiles, "levels", refinery->levels,
-        "found_by", evidence_write(result->found_by));
+        "contrast", result->inverted ? -1 : 1, "found_by", evidence_write(result->found_by));
     if (!*ret_refine)
         return failure_set(failure, -ENOMEM, "no memory for the refinement's result");
     return transform_write(&result->transform, *ret_refine, failure);

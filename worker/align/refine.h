@@ -21,6 +21,7 @@ struct refine_result {
     int runner_up_votes, runner_up_tiles; /* the best different hypothesis's */
     int mirrored_votes, mirrored_tiles;
     double search_score, search_runner_up; /* of the winner and of the best different one */
+    bool inverted; /* what is bright in one image is dark in the other: survey.inverted of pre */
     unsigned found_by; /* the kinds of evidence that led to the winner: bit 1 << enum evidence */
 };
 

@@ -49,6 +49,7 @@ static bool is_fine(const json_t *levels) {
 int refine_read(const json_t *checkpoint, struct refine_result *ret, struct failure *failure) {
     struct refine_result result = {0};
     const char *reason = NULL, *model = NULL;
+    int64_t contrast = 1;
     int r = json_read_string(checkpoint, "reason", "refine", &reason, failure);
     if (r == 0)
         r = json_read_string(checkpoint, "model", "refine", &model, failure);
@@ -58,6 +59,8 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
         r = read_count(checkpoint, "tile_px", &result.tile_px, failure);
     if (r == 0)
         r = read_votes(checkpoint, &result, failure);
+    if (r == 0)
+        r = json_read_int(checkpoint, "contrast", "refine", -1, 1, &contrast, failure);
     if (r == 0)
         r = evidence_read(json_object_get(checkpoint, "found_by"), "refine", &result.found_by,
                           failure);
@@ -69,6 +72,7 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
         result.model++;
     if (result.model == FIT_MODEL_COUNT)
         return failure_set(failure, -EINVAL, "refine: \"%s\" is no model", model);
+    result.inverted = contrast < 0;
     result.fine = is_fine(json_object_get(checkpoint, "levels"));
     (void)snprintf(result.reason, sizeof(result.reason), "%s", reason);
     *ret = result;

@@ -17,9 +17,11 @@
 enum {
     PLAIN_CLIMBS = 40,
     MIRRORED_CLIMBS = 12,
+    INVERTED_CLIMBS = 8,
+    MOST_INVERTED = 3,     /* hypotheses */
     PIXEL_SIZE_CLIMBS = 2, /* of the magnification that the files' tags tell */
     OTHERS = 2 * EVIDENCE_MOST_PLACES,
-    MOST_PLACES = PLAIN_CLIMBS + MIRRORED_CLIMBS + PIXEL_SIZE_CLIMBS + OTHERS,
+    MOST_PLACES = PLAIN_CLIMBS + MIRRORED_CLIMBS + INVERTED_CLIMBS + PIXEL_SIZE_CLIMBS + OTHERS,
 };
 
 static const double PI = 3.14159265358979323846;
@@ -42,6 +44,7 @@ struct place {
     struct map map; /* full resolution */
     double score;
     unsigned found_by;
+    bool inverted;
     bool exact;                  /* as good as it gets without the referee: not climbed from */
     struct correlator_pose pose; /* of the fine correlator */
 };
@@ -172,11 +175,13 @@ static int compare_ranked(const void *a, const void *b) {
     return (x->index > y->index) - (x->index < y->index); /* the same every time */
 }
 
-enum kind { PLAIN, MIRRORED, OF_PIXEL_SIZE };
+enum kind { PLAIN, MIRRORED, INVERTED, OF_PIXEL_SIZE };
 
 static const struct correlator_pose *pose_of(const struct candidate *candidate, enum kind kind,
                                              size_t i) {
-    return kind == MIRRORED ? &candidate->found.mirrored : &candidate->found.peaks[i];
+    return kind == MIRRORED   ? &candidate->found.mirrored
+           : kind == INVERTED ? &candidate->found.inverted
+                              : &candidate->found.peaks[i];
 }
 
 static bool is_of_kind(const struct search *search, const struct correlator_pose *pose,
@@ -188,7 +193,8 @@ static bool is_of_kind(const struct search *search, const struct correlator_pose
 /* The best places of one kind, all different, join those to climb from. */
 static int choose_places(struct search *search, enum kind kind, size_t most,
                          struct failure *failure) {
-    size_t each = kind == MIRRORED ? 1 : CORRELATOR_PEAKS, count = search->n_candidates * each;
+    size_t each = kind == MIRRORED || kind == INVERTED ? 1 : CORRELATOR_PEAKS;
+    size_t count = search->n_candidates * each;
     CLEANUP_TRACKED struct ranked *ranked = tracked_alloc(count, sizeof(*ranked), "candidates");
     if (!ranked)
         return failure_set(failure, -ENOMEM, "no memory for %zu candidates", count);
@@ -207,8 +213,10 @@ static int choose_places(struct search *search, enum kind kind, size_t most,
             continue;
         struct map map = correlator_map(search->coarse, pose);
         if (!is_near_any(search, &map, places, n, NEAR_SHARE))
-            places[n++] =
-                (struct place){.map = map, .score = pose->score, .found_by = 1U << evidence};
+            places[n++] = (struct place){.map = map,
+                                         .score = pose->score,
+                                         .found_by = 1U << evidence,
+                                         .inverted = kind == INVERTED};
     }
     search->n_places += n;
     return 0;
@@ -240,6 +248,7 @@ static int climb_item(void *opaque, int thread, size_t item, struct failure *fai
     struct place *place = &search->places[item];
     struct correlator_steps steps = search->steps;
     place->pose = correlator_pose(search->fine, &place->map);
+    place->pose.inverted = place->inverted;
     steps.rounds = place->exact ? 0 : steps.rounds;
     correlator_climb(search->fine, thread, &steps, &place->pose);
     if (!place->exact)
@@ -255,6 +264,7 @@ static struct search_hypothesis to_hypothesis(const struct place *place) {
                                       .angle_rad = place->pose.angle_rad,
                                       .scale = place->pose.scale,
                                       .map = place->map,
+                                      .inverted = place->inverted,
                                       .found_by = place->found_by};
 }
 
@@ -263,7 +273,8 @@ static struct search_hypothesis to_hypothesis(const struct place *place) {
 static void take(const struct search *search, const struct place *place, size_t most,
                  struct place *taken, size_t *count) {
     for (size_t i = 0; i < *count; i++)
-        if (map_distance(search, &place->map, &taken[i].map) < SAME_SHARE) {
+        if (place->inverted == taken[i].inverted &&
+            map_distance(search, &place->map, &taken[i].map) < SAME_SHARE) {
             taken[i].found_by |= place->found_by;
             if (place->exact && !taken[i].exact)
                 taken[i].map = place->map;
@@ -274,27 +285,39 @@ static void take(const struct search *search, const struct place *place, size_t 
         taken[(*count)++] = *place;
 }
 
-static bool is_rare(const struct place *place) {
-    return (place->found_by & ~(1U << EVIDENCE_CORRELATION)) != 0;
+enum group { COMMON, INVERSE, RARE, GROUP_COUNT };
+
+static enum group group_of(const struct place *place) {
+    bool rare = (place->found_by & ~(1U << EVIDENCE_CORRELATION)) != 0;
+    return place->inverted ? INVERSE : rare ? RARE : COMMON;
 }
 
-/* By score, with room kept for what is not correlation's: there the score counts for little. */
+/* By score, with room kept for what is not correlation's, where the score counts for little, and
+ * for inverted contrast. */
 static void choose_hypotheses(const struct search *search, struct search_result *result) {
     struct ranked ranked[MOST_PLACES] = {{0}};
     size_t n_rare = 0, count = 0;
     for (size_t i = 0; i < search->n_places; i++) {
         ranked[i] = (struct ranked){search->places[i].score, i};
-        n_rare += is_rare(&search->places[i]);
+        n_rare += group_of(&search->places[i]) == RARE;
     }
     qsort(ranked, search->n_places, sizeof(*ranked), compare_ranked);
     struct place taken[SEARCH_MAX_HYPOTHESES];
-    for (int rare = 0; rare < 2; rare++)
+    const size_t until[GROUP_COUNT] = {
+        [COMMON] = SEARCH_MAX_HYPOTHESES - n_rare - MOST_INVERTED,
+        [INVERSE] = SEARCH_MAX_HYPOTHESES - n_rare,
+        [RARE] = SEARCH_MAX_HYPOTHESES,
+    };
+    for (int group = 0; group < GROUP_COUNT; group++) {
+        size_t most = group == INVERSE && count + MOST_INVERTED < until[group]
+                          ? count + MOST_INVERTED
+                          : until[group];
         for (size_t i = 0; i < search->n_places; i++) {
             const struct place *place = &search->places[ranked[i].index];
-            size_t most = SEARCH_MAX_HYPOTHESES - (rare ? 0 : n_rare);
-            if (!place->pose.mirrored && is_rare(place) == (rare == 1))
+            if (!place->pose.mirrored && (int)group_of(place) == group)
                 take(search, place, most, taken, &count);
         }
+    }
     for (size_t i = 0; i < count; i++)
         ranked[i] = (struct ranked){taken[i].score, i};
     qsort(ranked, count, sizeof(*ranked), compare_ranked);
@@ -322,6 +345,8 @@ static int run(struct search *search, struct search_result *result, struct failu
         r = choose_places(search, PLAIN, PLAIN_CLIMBS, failure);
     if (r == 0)
         r = choose_places(search, MIRRORED, MIRRORED_CLIMBS, failure);
+    if (r == 0)
+        r = choose_places(search, INVERTED, INVERTED_CLIMBS, failure);
     if (r == 0)
         r = choose_places(search, OF_PIXEL_SIZE, PIXEL_SIZE_CLIMBS, failure);
     if (r == 0)

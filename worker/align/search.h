@@ -4,7 +4,8 @@
  * Correlation (correlator.h): both images, reduced to SEARCH_SWEEP_SIDE_PX, are correlated at every
  * rotation and magnification asked for; the best places are improved at SEARCH_SIDE_PX. The same
  * is done with the pre image mirrored, which no turning of a slide can produce: its best score is
- * what chance can reach, or a warning that one image is mirrored. The other kinds stand in
+ * what chance can reach, or a warning that one image is mirrored. The deepest minima of the
+ * correlation are places too, of images with opposite contrast. The other kinds stand in
  * evidence.h. Whatever proposed a place, its score is the correlation of the features there.
  */
 #ifndef WORKER_ALIGN_SEARCH_H
@@ -23,6 +24,7 @@ struct search_hypothesis {
     double score; /* normalised correlation of the features, at most 1 */
     double angle_rad, scale;
     struct map map;    /* full resolution */
+    bool inverted;     /* what is bright in one image is dark in the other */
     unsigned found_by; /* bit 1 << enum evidence for each kind that proposed it */
 };
 

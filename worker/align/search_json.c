@@ -10,10 +10,10 @@
 static const double DEGREES = 180 / 3.14159265358979323846;
 
 static json_t *hypothesis_to_json(const struct search_hypothesis *hypothesis) {
-    return json_pack("{s:f,s:f,s:f,s:o,s:o}", "score", hypothesis->score, "angle_deg",
-                     hypothesis->angle_rad * DEGREES, "scale", hypothesis->scale, "post_to_pre",
-                     map_json_write(&hypothesis->map), "found_by",
-                     evidence_write(hypothesis->found_by));
+    return json_pack("{s:f,s:f,s:f,s:i,s:o,s:o}", "score", hypothesis->score, "angle_deg",
+                     hypothesis->angle_rad * DEGREES, "scale", hypothesis->scale, "contrast",
+                     hypothesis->inverted ? -1 : 1, "post_to_pre", map_json_write(&hypothesis->map),
+                     "found_by", evidence_write(hypothesis->found_by));
 }
 
 int search_write(const struct search_result *result, json_t **ret, struct failure *failure) {
@@ -31,6 +31,7 @@ int search_write(const struct search_result *result, json_t **ret, struct failur
 static int hypothesis_read(const json_t *value, struct search_hypothesis *ret,
                            struct failure *failure) {
     double angle_deg = 0;
+    int64_t contrast = 1;
     int r = json_read_number(value, "score", "search", &ret->score, failure);
     if (r == 0)
         r = json_read_number(value, "angle_deg", "search", &angle_deg, failure);
@@ -39,7 +40,10 @@ static int hypothesis_read(const json_t *value, struct search_hypothesis *ret,
     if (r == 0)
         r = map_json_read(json_object_get(value, "post_to_pre"), "search", &ret->map, failure);
     if (r == 0)
+        r = json_read_int(value, "contrast", "search", -1, 1, &contrast, failure);
+    if (r == 0)
         r = evidence_read(json_object_get(value, "found_by"), "search", &ret->found_by, failure);
+    ret->inverted = contrast < 0;
     ret->angle_rad = angle_deg / DEGREES;
     return r;
 }

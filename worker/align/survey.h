@@ -10,6 +10,7 @@ struct survey {
     struct signal signal;
     double low, high;  /* 1st and 99.5th percentile of the signal, from level 2 */
     double background; /* the signal's most common value */
+    bool inverted;     /* never by the survey: a stage may ask for tones from bright to dark */
 };
 
 /* which: for the sentence. -EINVAL when the checkpoint is not one of ours. */

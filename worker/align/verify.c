@@ -317,11 +317,11 @@ static int describe(const struct verifier *verifier, const struct verify_facts *
     char reason[VERIFY_REASON_BYTES];
     enum verify_status status = verify_decide(facts, verifier->context->params, reason);
     *ret_verify = json_pack(
-        "{s:i,s:s,s:s,s:s,s:o,s:[I,I],s:[I,I],s:{s:f,s:f,s:i},s:o,s:o,s:o}", "version", 1, "status",
-        verify_status_name(status), "reason", reason, "model",
+        "{s:i,s:s,s:s,s:s,s:o,s:i,s:[I,I],s:[I,I],s:{s:f,s:f,s:i},s:o,s:o,s:o}", "version", 1,
+        "status", verify_status_name(status), "reason", reason, "model",
         refine_model_name(&verifier->refine.transform, verifier->refine.model), "found_by",
-        evidence_write(verifier->refine.found_by), "pre_size",
-        (json_int_t)verifier->pre.layout.width, (json_int_t)verifier->pre.layout.height,
+        evidence_write(verifier->refine.found_by), "contrast", verifier->refine.inverted ? -1 : 1,
+        "pre_size", (json_int_t)verifier->pre.layout.width, (json_int_t)verifier->pre.layout.height,
         "post_size", (json_int_t)verifier->post.layout.width,
         (json_int_t)verifier->post.layout.height, "residual_px", "median", facts->median_px, "p95",
         facts->p95_px, "tiles", facts->confident, "error_px", describe_error_bar(&facts->error_bar),
@@ -344,6 +344,7 @@ int align_verify(const struct align_context *context, const json_t *pre_survey,
         r = search_read(search, &verifier.search, failure);
     if (r == 0)
         r = refine_read(refine, &verifier.refine, failure);
+    verifier.pre.inverted = verifier.refine.inverted;
     if (r == 0)
         r = open_tiles(&verifier, &pair, failure);
     if (r == 0)

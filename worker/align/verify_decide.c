@@ -343,7 +343,11 @@ enum verify_status verify_decide(const struct verify_facts *facts, const struct 
         explain_shares(facts, params, ret_reason) || explain_parts(facts, ret_reason) ||
         explain_planted(facts, ret_reason) || explain_error(facts, params, ret_reason))
         return VERIFY_DOUBTFUL;
-    (void)snprintf(ret_reason, VERIFY_REASON_BYTES, "median %.2f px on %d of %d test tiles",
-                   facts->median_px, facts->agreeing, facts->held_out);
+    (void)snprintf(ret_reason, VERIFY_REASON_BYTES, "median %.2f px on %d of %d test tiles%s",
+                   facts->median_px, facts->agreeing, facts->held_out,
+                   facts->refine.inverted
+                       ? "; what is bright in one image is dark in the other, so "
+                         "their difference tells little"
+                       : "");
     return VERIFY_ALIGNED;
 }
