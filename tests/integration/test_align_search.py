@@ -83,8 +83,8 @@ def _(t):
     images = pair("--rotation", -77, "--scale", 0.9, "--shift", "60,10", "--objects", 0.05,
                   size=SIZE)
     for path, density in ((images.pre, 9000), (images.post, 10000)):
-        subprocess.run(["tiffset", "-s", "296", "3", "-s", "282", str(density), "-s", "283",
-                        str(density), path], check=True)
+        for tag, value in ((296, 3), (282, density), (283, density)):
+            subprocess.run(["tiffset", "-s", str(tag), str(value), path], check=True)
     outs = [t.folder / str(threads) for threads in (1, 2)]
     for threads, out in zip((1, 2), outs):
         align(out, images, threads=threads, **ALL_ROUND)
