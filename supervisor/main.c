@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"ledger", command_ledger},
     {"run", command_run},
     {"plan", command_plan},
+    {"model", command_model},
 };
 
 static int refuse_command(const char *typed) {

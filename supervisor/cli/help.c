@@ -63,6 +63,7 @@ static const struct help_page pages[] = {
         .more = "Examples:\n"
                 "  registrar plan /data/raw -o /data/aligned\n"
                 "  registrar plan /data/raw -o /data/aligned --memory 4G --json\n"
+                "  registrar plan /data/raw -o /data/aligned --assume-memory 16G --assume-cpus 4\n"
                 "\n"
                 "Exit status:\n"
                 "  0   run would start, and every task can be tried\n"
@@ -86,6 +87,20 @@ static const struct help_page pages[] = {
         .more = "Exit status:\n"
                 "  0   fine; a torn tail, which the next run sets aside, is fine too\n"
                 "  2   wrong usage, or no such file\n"
+                "  5   the ledger is damaged, or the file is no ledger\n",
+    },
+    {
+        .command = "model",
+        .meaning = "what each kind of task has needed, and how well that was foretold",
+        .usage = "  registrar model -o OUT [OPTION]...\n"
+                 "  registrar model FILE [OPTION]...\n",
+        .text = "Of each kind: how memory and time grow with the size of the inputs, the attempts\n"
+                "that this was made from, and how far the forecasts were from what was measured.\n"
+                "run and plan reserve by the same figures. FILE is a ledger.\n",
+        .row = command_model_row,
+        .more = "Exit status:\n"
+                "  0   fine\n"
+                "  2   wrong usage, no such file, or no such kind in it\n"
                 "  5   the ledger is damaged, or the file is no ledger\n",
     },
 };
@@ -142,7 +157,7 @@ static void print_options(FILE *stream, const struct help_page *page) {
             (void)fprintf(stream, "%s%s:\n", i ? "\n" : "", row->group);
         group = row->group;
         char lead[64] = "";
-        if (!page->is_batch)
+        if (!page->is_batch && strcmp(row->commands, page->command) != 0)
             (void)snprintf(lead, sizeof(lead), "%s: ", row->commands);
         print_option(stream, row, lead);
     }

@@ -306,6 +306,7 @@ void model_look(const struct model *model, size_t kind, struct model_kind_view *
         .n_attempts = one->n_attempts,
         .n_judged = n,
         .error_median = n ? (double)errors[n / 2] : 0,
+        .error_most = n ? (double)errors[(n - 1) * 9 / 10] : 0,
         .error_worst = n ? (double)errors[n - 1] : 0,
     };
     memcpy(ret->first, one->first, sizeof(ret->first));

@@ -61,7 +61,8 @@ struct model_kind_view {
     const struct regression *memory, *time;
     uint64_t n_attempts; /* all that were seen; the fits are made from a sample of them */
     size_t n_judged;     /* of the sample: had been foretold */
-    double error_median, error_worst; /* of them, relative to what was measured */
+    double error_median, error_most, error_worst; /* of them, relative to what was measured; most:
+                                                     nine of ten stay below */
     char first[CLOCK_TEXT_BYTES], last[CLOCK_TEXT_BYTES]; /* "" when not known */
 };
 size_t model_count(const struct model *model);

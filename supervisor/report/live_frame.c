@@ -11,7 +11,9 @@
 
 #include <string.h>
 
-enum { GAP_COLUMNS = 2, BAR_COLUMNS = 10, MIN_ID_COLUMNS = 24 };
+enum { GAP_COLUMNS = 2, BAR_COLUMNS = 10, MIN_ID_COLUMNS = 24, RESERVED_COLUMNS = 11 };
+
+enum { FIELD_BYTES = 2 * UNITS_TEXT_BYTES };
 
 enum field { FIELD_STAGE, FIELD_TRY, FIELD_BAR, FIELD_PERCENT, FIELD_MEMORY, FIELD_TIME, N_FIELDS };
 
@@ -26,23 +28,27 @@ static const enum field dispensable[] = {FIELD_BAR,   FIELD_TRY,  FIELD_MEMORY,
 
 struct layout {
     bool shown[N_FIELDS];
+    size_t columns[N_FIELDS];
     size_t id_columns;
 };
 
 static size_t fields_width(const struct layout *layout) {
     size_t columns = 0;
     for (size_t f = 0; f < N_FIELDS; f++)
-        columns += layout->shown[f] ? GAP_COLUMNS + field_columns[f] : 0;
+        columns += layout->shown[f] ? GAP_COLUMNS + layout->columns[f] : 0;
     return columns;
 }
 
 static struct layout make_layout(const struct live_view_task *tasks, size_t n_tasks, size_t width) {
     struct layout layout = {0};
     size_t longest = 0;
+    memcpy(layout.columns, field_columns, sizeof(field_columns));
     for (size_t i = 0; i < n_tasks; i++) {
         size_t columns = text_width(tasks[i].id);
         longest = columns > longest ? columns : longest;
         layout.shown[FIELD_TRY] = layout.shown[FIELD_TRY] || tasks[i].attempt > 1;
+        if (tasks[i].reserved_bytes > 0)
+            layout.columns[FIELD_MEMORY] = RESERVED_COLUMNS;
     }
     for (size_t f = 0; f < N_FIELDS; f++)
         layout.shown[f] = layout.shown[f] || f != FIELD_TRY;
@@ -69,31 +75,46 @@ static void format_bar(double fraction, char text[BAR_COLUMNS + 3]) {
     text[2 + BAR_COLUMNS] = '\0';
 }
 
+/* "401/480 MiB": what is in use of what is reserved, in one unit; "401 MiB" where nothing is. */
+static void format_share(uint64_t used, uint64_t reserved, char text[FIELD_BYTES]) {
+    char whole[UNITS_TEXT_BYTES];
+    double unit = 1;
+    if (reserved == 0) {
+        (void)snprintf(text, FIELD_BYTES, "%s", used ? units_format_size(used, whole) : "-");
+        return;
+    }
+    (void)units_format_size(reserved, whole);
+    while ((double)reserved / unit >= 999.5) /* as it was chosen for the whole */
+        unit *= 1024;
+    if (used == 0)
+        (void)snprintf(text, FIELD_BYTES, "-/%s", whole);
+    else
+        (void)snprintf(text, FIELD_BYTES, "%.*f/%s", strchr(whole, '.') ? 1 : 0,
+                       (double)used / unit, whole);
+}
+
 static void format_field(const struct live_view_task *task, enum field field,
-                         char text[UNITS_TEXT_BYTES]) {
+                         char text[FIELD_BYTES]) {
     text[0] = '\0';
     switch (field) {
     case FIELD_STAGE:
-        (void)snprintf(text, UNITS_TEXT_BYTES, "%s", *task->stage ? task->stage : "starting");
+        (void)snprintf(text, FIELD_BYTES, "%s", *task->stage ? task->stage : "starting");
         return;
     case FIELD_TRY:
         if (task->attempt > 1)
-            (void)snprintf(text, UNITS_TEXT_BYTES, "try %d", task->attempt);
+            (void)snprintf(text, FIELD_BYTES, "try %d", task->attempt);
         return;
     case FIELD_BAR:
         format_bar(task->fraction, text);
         return;
     case FIELD_PERCENT:
         if (task->fraction < 0)
-            (void)snprintf(text, UNITS_TEXT_BYTES, "-");
+            (void)snprintf(text, FIELD_BYTES, "-");
         else
-            (void)snprintf(text, UNITS_TEXT_BYTES, "%d %%", parts_done(task->fraction, 100));
+            (void)snprintf(text, FIELD_BYTES, "%d %%", parts_done(task->fraction, 100));
         return;
     case FIELD_MEMORY:
-        if (task->memory_bytes == 0)
-            (void)snprintf(text, UNITS_TEXT_BYTES, "-");
-        else
-            (void)units_format_size(task->memory_bytes, text);
+        format_share(task->memory_bytes, task->reserved_bytes, text);
         return;
     case FIELD_TIME:
         (void)units_format_duration(task->elapsed_ms, text);
@@ -118,14 +139,14 @@ static void print_task(FILE *stream, const struct live_view_task *task, const st
     for (size_t f = 0; f < N_FIELDS; f++) {
         if (!layout->shown[f])
             continue;
-        char text[UNITS_TEXT_BYTES];
+        char text[FIELD_BYTES];
         format_field(task, (enum field)f, text);
         bool left = f == FIELD_STAGE || f == FIELD_TRY || f == FIELD_BAR;
         size_t needed = text_width(text);
-        size_t spare = needed < field_columns[f] ? field_columns[f] - needed : 0;
+        size_t spare = needed < layout->columns[f] ? layout->columns[f] - needed : 0;
         (void)fprintf(stream, "%*s", GAP_COLUMNS + (left ? 0 : (int)spare), "");
-        size_t printed = text_print(stream, text, field_columns[f], TEXT_CUT_END);
-        (void)fprintf(stream, "%*s", left ? (int)(field_columns[f] - printed) : 0, "");
+        size_t printed = text_print(stream, text, layout->columns[f], TEXT_CUT_END);
+        (void)fprintf(stream, "%*s", left ? (int)(layout->columns[f] - printed) : 0, "");
         columns += GAP_COLUMNS + field_columns[f];
     }
     end_line(stream, frame, columns, false);
@@ -159,13 +180,14 @@ const char *live_frame_eta(int64_t eta_ms, char text[LIVE_FRAME_ETA_BYTES]) {
 }
 
 /* The whole batch in one line; the narrower, the less is told. Level 0 tells all. */
-enum { TOTAL_LEVELS = 4, TOTAL_BYTES = 256 };
+enum { TOTAL_LEVELS = 5, TOTAL_BYTES = 256 };
 
 static void format_total(const struct live_view_snapshot *snapshot, int level,
                          char text[TOTAL_BYTES]) {
     size_t done = snapshot->ok + snapshot->problems;
     char bar[BAR_COLUMNS + 3], eta[LIVE_FRAME_ETA_BYTES], elapsed[UNITS_TEXT_BYTES];
     char problems[48] = "", time[UNITS_TEXT_BYTES + 4] = "";
+    char reserved[FIELD_BYTES + 16] = "";
     format_bar(snapshot->total ? (double)done / (double)snapshot->total : 0, bar);
     if (snapshot->problems > 0)
         (void)snprintf(problems, sizeof(problems), ", %zu problem%s", snapshot->problems,
@@ -174,12 +196,17 @@ static void format_total(const struct live_view_snapshot *snapshot, int level,
         (void)snprintf(text, TOTAL_BYTES, "%zu/%zu done%s", done, snapshot->total, problems);
         return;
     }
-    if (level < 2)
+    if (level < 1 && snapshot->budget_bytes > 0 && snapshot->n_running > 0) {
+        char share[FIELD_BYTES];
+        format_share(snapshot->reserved_bytes, snapshot->budget_bytes, share);
+        (void)snprintf(reserved, sizeof(reserved), "; %s reserved", share);
+    }
+    if (level < 3)
         (void)snprintf(time, sizeof(time), "%s, ",
                        units_format_duration(snapshot->elapsed_ms, elapsed));
-    (void)snprintf(text, TOTAL_BYTES, "%s%s%zu of %zu done%s; %s%s", level < 1 ? bar : "",
-                   level < 1 ? "  " : "", done, snapshot->total, problems, time,
-                   live_frame_eta(snapshot->eta_ms, eta));
+    (void)snprintf(text, TOTAL_BYTES, "%s%s%zu of %zu done%s; %s%s%s", level < 2 ? bar : "",
+                   level < 2 ? "  " : "", done, snapshot->total, problems, time,
+                   live_frame_eta(snapshot->eta_ms, eta), reserved);
 }
 
 static void print_total(FILE *stream, const struct live_view_snapshot *snapshot, size_t width,

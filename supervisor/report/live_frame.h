@@ -1,9 +1,11 @@
 /* The lines of the live view for one moment: pure text of a snapshot and a size.
  *
- *     CD070/DAPI  refine       [#####-----]   52 %   401 MiB   1 min 05 s
- *     CD070/SYTO  survey-post  [#---------]   11 %   212 MiB         12 s
+ *     CD070/DAPI  refine       [#####-----]   52 %  401/480 MiB   1 min 05 s
+ *     CD070/SYTO  survey-post  [#---------]   11 %  212/480 MiB         12 s
  *     and 3 more running
  *     [####------]  12 of 30 done, 1 problem; 8 min 05 s, about 12 min left
+ *
+ * The memory is what a task holds and what is reserved for it.
  */
 #ifndef SUPERVISOR_REPORT_LIVE_FRAME_H
 #define SUPERVISOR_REPORT_LIVE_FRAME_H

@@ -112,9 +112,9 @@ def _(t):
     expect(t.run("run", t.raw, "-o", t.out, "--quiet").returncode, 0, "a run")
     values = {"ID": "S1/DAPI", "A,B": "S1", "X,Y": "DAPI", "OUT": t.out, "FILE": t.manifest(),
               "NAME=VALUE": "pad=1", "SIZE|PERCENT": "50%", "SIZE": "1G", "DURATION": "1h",
-              "N|auto": "1", "N": "1"}
+              "N|auto": "1", "N": "1", "KIND": "align"}
     taken = {}  # (command, ...): {option: its argument}
-    for words in (("run",), ("plan",), ("ledger",)):
+    for words in (("run",), ("plan",), ("ledger",), ("model",)):
         page = t.run(*words, "--help").stdout.partition("Alignment parameters")[0]
         taken[words] = dict(re.findall(r"^ +(?:-\w, )?--([a-z-]+) ?(\S*)", page, re.M))
         del taken[words]["help"]
@@ -130,7 +130,7 @@ def _(t):
         for name, argument in sorted(options.items()):
             value = [values[argument]] if argument else []
             where = [] if name == "out" else ["-o", t.out]
-            raw = [t.raw] if words[0] != "ledger" and name != "manifest" else []
+            raw = [t.raw] if words[0] in ("run", "plan") and name != "manifest" else []
             ran = t.run(*words, *raw, *where, f"--{name}", *value)
             if name in own:
                 assert f"--{name}" not in ran.stderr, ran.stderr
