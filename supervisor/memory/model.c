@@ -153,8 +153,9 @@ int model_observe(struct model *model, const struct model_observation *seen) {
                                      : fmax(1, (double)seen->wall_ms);
     if (seen->is_whole && predicted > 0)
         sample->error = (float)(fabs(predicted - peak) / peak);
-    kind->surprised |= predicted > 0 && (peak > predicted * (1 + surprise) ||
-                                         (seen->is_whole && peak < predicted * (1 - surprise)));
+    const double usual = fmax(surprise, 3 * kind->memory.spread);
+    kind->surprised |= predicted > 0 && (peak > predicted * (1 + usual) ||
+                                         (seen->is_whole && peak < predicted * (1 - usual)));
     kind->n_attempts++;
     kind->n_new++;
     if (seen->time) {
