@@ -361,11 +361,12 @@ static bool take_affine_part(const struct fit_match *matches, size_t count,
     return true;
 }
 
-/* Fits with the penalty, or a stiffer one where the field folds. */
-static bool fit_unfolded(struct bspline_fit_problem *problem, const struct ladder_request *request,
-                         struct transform *transform) {
+/* Fits with the penalty of this index, or a stiffer one where the field folds. */
+static bool fit_unfolded(struct bspline_fit_problem *problem, size_t penalty,
+                         const struct ladder_request *request, struct transform *transform) {
     const struct bspline empty = transform->grid;
-    for (; problem->penalty <= PENALTIES[0]; problem->penalty *= 10) {
+    for (size_t i = penalty + 1; i-- > 0;) {
+        problem->penalty = PENALTIES[i];
         transform->grid = empty;
         if (bspline_fit(problem, &transform->grid) == 0 &&
             take_affine_part(problem->matches, problem->count, transform) &&
@@ -436,11 +437,9 @@ static int climb_to_grid(struct fit_match *matches, size_t count,
         if (!weigh(&trial, &near, count, request, fit))
             return 0;
     }
-    struct bspline_fit_problem problem = {.matches = matches,
-                                          .count = trial.count,
-                                          .affine = &trial.affine,
-                                          .penalty = PENALTIES[trial.penalty]};
-    if (!fit_unfolded(&problem, request, &trial.transform))
+    struct bspline_fit_problem problem = {
+        .matches = matches, .count = trial.count, .affine = &trial.affine};
+    if (!fit_unfolded(&problem, trial.penalty, request, &trial.transform))
         return 0;
     fit->transform = trial.transform;
     fit->model = FIT_AFFINE;

@@ -26,12 +26,12 @@ static bool map_is_plausible(const struct map *map, double least, double most, d
 }
 
 /* No fold, and no part magnified far otherwise than the whole: on a lattice finer than the grid. */
-static bool grid_is_plausible(const struct transform *transform, double width, double height) {
-    double whole = map_det(&transform->map, 0, 0);
-    double step = transform->grid.step / LATTICE_STEPS;
-    for (double y = 0; y < height - 1 + step; y += step)
-        for (double x = 0; x < width - 1 + step; x += step) {
-            double part = transform_det(transform, x, y) / whole;
+static bool grid_is_plausible(const struct transform *transform) {
+    const struct bspline *grid = &transform->grid;
+    double whole = map_det(&transform->map, 0, 0), step = grid->step / LATTICE_STEPS;
+    for (int row = 0; row <= (grid->rows - 3) * LATTICE_STEPS; row++)
+        for (int column = 0; column <= (grid->columns - 3) * LATTICE_STEPS; column++) {
+            double part = transform_det(transform, column * step, row * step) / whole;
             if (!(part >= LEAST_AREA && part <= MOST_AREA))
                 return false;
         }
@@ -43,5 +43,5 @@ bool refine_is_plausible(const struct transform *transform, const struct params 
     double least = fmax(LEAST_AREA, params->scale_min * params->scale_min / AREA_MARGIN);
     double most = fmin(MOST_AREA, params->scale_max * params->scale_max * AREA_MARGIN);
     return map_is_plausible(&transform->map, least, most, width, height) &&
-           (!transform_has_grid(transform) || grid_is_plausible(transform, width, height));
+           (!transform_has_grid(transform) || grid_is_plausible(transform));
 }
