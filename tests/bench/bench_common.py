@@ -25,11 +25,22 @@ _loader.exec_module(_map_error)
 map_error, place = _map_error.map_error, _map_error.place
 
 
+_made = set()
+
+
 def fresh(name):
+    """An empty folder for a part's images."""
     folder = SCRATCH / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    _made.add(folder)
     return folder
+
+
+def remove_made():
+    """What a part that failed has left: it may be many GiB."""
+    while _made:
+        shutil.rmtree(_made.pop(), ignore_errors=True)
 
 
 def load(path):
