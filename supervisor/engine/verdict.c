@@ -210,7 +210,7 @@ static void add_victims(const struct verdict_facts *facts, struct verdict_judgem
     if (oom_victims(facts) == 0)
         return;
     describe_oom(facts, "a process of it", text, sizeof(text));
-    (void)snprintf(ret->reason + used, sizeof(ret->reason) - used, "; before that, %s", text);
+    (void)snprintf(ret->reason + used, sizeof(ret->reason) - used, "; besides, %s", text);
     names_drop_half(ret->reason);
 }
 

@@ -10,6 +10,7 @@ from registrar_test import *
 from cgroups import make_group
 
 ROUNDS = int(os.environ.get("REGISTRAR_ROUNDS", "10"))
+STALL_S = 3 * int(os.environ.get("TIMEOUT_FACTOR", "1"))  # no start may take that long
 FAKE = str(FAKE_WORKER)
 SANITIZED = b"__asan_init" in REGISTRAR.read_bytes()  # its shadow memory counts
 
@@ -18,7 +19,7 @@ KINDS = [
     ("limit", [FAKE, "grow-96"], {"memory": "32M"}, "oom-limit", "at its memory limit of 32 MiB"),
     ("segv", [FAKE, "signal-11"], {}, "crashed", "crashed with SIGSEGV"),
     ("timeout", [FAKE, "slow-600000"], {"timeout": "1s"}, "timeout", "over its time limit of 1.0 s"),
-    ("wedge", [FAKE, "stop"], {}, "stalled", "no progress for 3.0 s"),
+    ("wedge", [FAKE, "stop"], {}, "stalled", f"no progress for {STALL_S}"),
     ("orphan", [FAKE, "orphan"], {}, "ok", ""),
     ("bare-orphan", [FAKE, "bare-orphan"], {}, "ok", ""),
     ("shot", [FAKE, "hang"], {}, "killed", "SIGKILL from elsewhere in stage hang, not likely"),
@@ -49,7 +50,7 @@ def _(t):
     hunter = threading.Thread(target=shoot, args=(t,), daemon=True)
     hunter.start()
     ran = t.run("run", "--manifest", path, "-o", t.out, "--retries", 0, "--jobs", 12, "--force",
-                "--stall-timeout", "3s", timeout_s=580)
+                "--stall-timeout", f"{STALL_S}s", timeout_s=580)
     hunter.join(timeout=10)
     expect(ran.returncode, 1, "exit status")
     level = level_of(t)

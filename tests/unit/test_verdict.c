@@ -293,7 +293,7 @@ static const struct row rows[] = {
     {{SIGNALLED(SIGKILL), STALLED, .sent_kill = true, .is_command = true, GROUP(GIB, 1, 1)},
      VERDICT_STALLED,
      "",
-     "no progress for 10 min 00 s; it ignored SIGTERM and got SIGKILL; before that, the kernel "
+     "no progress for 10 min 00 s; it ignored SIGTERM and got SIGKILL; besides, the kernel "
      "killed a process of it at its memory limit of 1.0 GiB",
      "\"stopped_for\": \"stall\""},
     /* crashed */
