@@ -79,15 +79,15 @@ static void open_image(struct pair *pair, const char *which, const struct map *m
 
 /* A search that found the right place, and nothing else. */
 static json_t *make_search(const struct pair *pair) {
-    json_t *hypotheses = json_array();
-    assert_int_equal(
-        json_array_append_new(hypotheses,
-                              json_pack("{s:f,s:f,s:f,s:o}", "score", 0.7, "angle_deg", 0.0,
-                                        "scale", 1.0, "post_to_pre", map_json_write(&pair->truth))),
-        0);
-    return json_pack("{s:o,s:{s:f,s:f,s:f,s:o},s:s}", "hypotheses", hypotheses, "mirrored", "score",
-                     0.1, "angle_deg", 0.0, "scale", 1.0, "post_to_pre",
-                     map_json_write(&map_identity), "reason", "");
+    const struct search_result found = {
+        .hypotheses = {{.score = 0.7, .angle_rad = 0.12, .scale = 1.03, .map = pair->truth}},
+        .count = 1,
+        .mirrored = {.score = 0.1, .scale = 1, .map = map_identity}};
+    json_t *search = NULL;
+    struct failure failure;
+    if (search_write(&found, &search, &failure) < 0)
+        fail_msg("%s", failure.text);
+    return search;
 }
 
 static int set_up(void **state) {

@@ -37,13 +37,16 @@ static int read_votes(const json_t *refine, struct refine_result *ret, struct fa
     return r;
 }
 
-/* Whether the last level that was tried is the full resolution, and its fit was believed. */
+/* Whether a fit at full resolution was believed. The first level is the referee's, which uses all
+ * cells, even where that is the full resolution already. */
 static bool is_fine(const json_t *levels) {
-    size_t count = json_array_size(levels);
-    const json_t *last = count > 0 ? json_array_get(levels, count - 1) : NULL;
-    const json_t *level = json_object_get(last, "level");
-    return json_is_integer(level) && json_integer_value(level) == 0 &&
-           json_is_true(json_object_get(last, "credible"));
+    bool fine = false;
+    for (size_t i = 1; i < json_array_size(levels); i++) {
+        const json_t *level = json_array_get(levels, i);
+        fine |= json_integer_value(json_object_get(level, "level")) == 0 &&
+                json_is_true(json_object_get(level, "credible"));
+    }
+    return fine;
 }
 
 int refine_read(const json_t *checkpoint, struct refine_result *ret, struct failure *failure) {

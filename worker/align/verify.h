@@ -2,11 +2,11 @@
  *
  * What is unseen, precisely: full resolution is a checkerboard of cells. Refine measures and fits
  * its even cells alone, the model chosen by cross-validation among them; verify measures the odd
- * ones. The coarser levels of the refinement do see the whole image, odd cells included, but all
- * that the fit at full resolution takes from them is where to look: it starts anew, from a
- * consensus of the even cells. (Where it fails, the coarse map stands, and verify says doubtful.)
- * The referee and the search, which choose among hypotheses, see the whole image at a sixteenth of
- * its pixels or fewer for most scans.
+ * ones. The coarser levels of the refinement do see the whole image, odd cells included, but what
+ * the fit at full resolution takes from them is where to look, and for a grid, against what
+ * neighbours are compared: it starts anew, from a consensus of the even cells, and a grid from
+ * zero. (Where it fails, the coarser map stands, and verify says doubtful.) The search and the
+ * referee, which choose among hypotheses, see the whole image too, reduced.
  *
  * Measured: where each odd cell lies, and whether an image shows anything there (verify_sample);
  * what chance looks like (verify_null); whether a planted shift is measured back (verify_planted);
