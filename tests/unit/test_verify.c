@@ -143,12 +143,12 @@ static struct map wrong_map(const struct pair *pair, double dx, double dy, doubl
 
 /* What verify says of a map that everything before it believed in. */
 static json_t *verify(const struct pair *pair, const struct map *map) {
-    CLEANUP_JSON json_t *refine =
-        json_pack("{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:[{s:i,s:b}],s:o}",
-                  "model", "similarity", "reason", "", "tile_px", 64, "referee", "votes", 70,
-                  "tiles", 75, "search_score", 0.7, "runner_up", "votes", 3, "tiles", 75,
-                  "search_score", 0.1, "mirrored", "votes", 3, "tiles", 75, "levels", "level", 0,
-                  "credible", 1, "post_to_pre", map_json_write(map));
+    CLEANUP_JSON json_t *refine = json_pack(
+        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:[{},{s:i,s:b}],s:o,s:[]}",
+        "model", "similarity", "reason", "", "tile_px", 64, "referee", "votes", 70, "tiles", 75,
+        "search_score", 0.7, "runner_up", "votes", 3, "tiles", 75, "search_score", 0.1, "mirrored",
+        "votes", 3, "tiles", 75, "levels", "level", 0, "credible", 1, "post_to_pre",
+        map_json_write(map), "found_by");
     json_t *found = NULL;
     struct failure failure;
     assert_non_null(refine);
