@@ -23,7 +23,7 @@ struct pair {
     struct image *pre, *post;
     struct params params;
     struct align_context context;
-    json_t *surveys[2], *search;
+    json_t *surveys[2], *search, *refine;
     struct map truth;
 };
 
@@ -110,7 +110,9 @@ static int set_up(void **state) {
     pair.search = make_search(&pair);
     *state = &pair;
     if (align_survey(&pair.context, "pre", &pair.surveys[0], &failure) < 0 ||
-        align_survey(&pair.context, "post", &pair.surveys[1], &failure) < 0)
+        align_survey(&pair.context, "post", &pair.surveys[1], &failure) < 0 ||
+        align_refine(&pair.context, pair.surveys[0], pair.surveys[1], pair.search, &pair.refine,
+                     &failure) < 0)
         return -1;
     return 0;
 }
@@ -124,6 +126,7 @@ static int tear_down(void **state) {
     json_decref(pair->surveys[0]);
     json_decref(pair->surveys[1]);
     json_decref(pair->search);
+    json_decref(pair->refine);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         (void)snprintf(path, sizeof(path), "%s/%s", pair->folder, names[i]);
         (void)unlink(path);
@@ -143,15 +146,10 @@ static struct map wrong_map(const struct pair *pair, double dx, double dy, doubl
 
 /* What verify says of a map that everything before it believed in. */
 static json_t *verify(const struct pair *pair, const struct map *map) {
-    CLEANUP_JSON json_t *refine = json_pack(
-        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:[{},{s:i,s:b}],s:o,s:[]}",
-        "model", "similarity", "reason", "", "tile_px", 64, "referee", "votes", 70, "tiles", 75,
-        "search_score", 0.7, "runner_up", "votes", 3, "tiles", 75, "search_score", 0.1, "mirrored",
-        "votes", 3, "tiles", 75, "levels", "level", 0, "credible", 1, "post_to_pre",
-        map_json_write(map), "found_by");
+    CLEANUP_JSON json_t *refine = json_deep_copy(pair->refine);
+    assert_int_equal(json_object_set_new(refine, "post_to_pre", map_json_write(map)), 0);
     json_t *found = NULL;
     struct failure failure;
-    assert_non_null(refine);
     if (align_verify(&pair->context, pair->surveys[0], pair->surveys[1], pair->search, refine,
                      &found, &failure) < 0)
         fail_msg("%s", failure.text);
