@@ -285,11 +285,21 @@ static void take(const struct search *search, const struct place *place, size_t 
         taken[(*count)++] = *place;
 }
 
-enum group { COMMON, INVERSE, RARE, GROUP_COUNT };
+enum group { COMMON, INVERSE, RARE };
 
 static enum group group_of(const struct place *place) {
     bool rare = (place->found_by & ~(1U << EVIDENCE_CORRELATION)) != 0;
     return place->inverted ? INVERSE : rare ? RARE : COMMON;
+}
+
+/* The group's places, best first, join those taken while these are fewer than most. */
+static void take_group(const struct search *search, enum group group, const struct ranked *ranked,
+                       size_t most, struct place *taken, size_t *count) {
+    for (size_t i = 0; i < search->n_places; i++) {
+        const struct place *place = &search->places[ranked[i].index];
+        if (!place->pose.mirrored && group_of(place) == group)
+            take(search, place, most, taken, count);
+    }
 }
 
 /* By score, with room kept for what is not correlation's, where the score counts for little, and
@@ -303,21 +313,11 @@ static void choose_hypotheses(const struct search *search, struct search_result 
     }
     qsort(ranked, search->n_places, sizeof(*ranked), compare_ranked);
     struct place taken[SEARCH_MAX_HYPOTHESES];
-    const size_t until[GROUP_COUNT] = {
-        [COMMON] = SEARCH_MAX_HYPOTHESES - n_rare - MOST_INVERTED,
-        [INVERSE] = SEARCH_MAX_HYPOTHESES - n_rare,
-        [RARE] = SEARCH_MAX_HYPOTHESES,
-    };
-    for (int group = 0; group < GROUP_COUNT; group++) {
-        size_t most = group == INVERSE && count + MOST_INVERTED < until[group]
-                          ? count + MOST_INVERTED
-                          : until[group];
-        for (size_t i = 0; i < search->n_places; i++) {
-            const struct place *place = &search->places[ranked[i].index];
-            if (!place->pose.mirrored && (int)group_of(place) == group)
-                take(search, place, most, taken, &count);
-        }
-    }
+    size_t most = SEARCH_MAX_HYPOTHESES;
+    take_group(search, COMMON, ranked, most - n_rare - MOST_INVERTED, taken, &count);
+    take_group(search, INVERSE, ranked, count + MOST_INVERTED, taken, &count);
+    take_group(search, RARE, ranked, most, taken, &count);
+    take_group(search, COMMON, ranked, most, taken, &count);
     for (size_t i = 0; i < count; i++)
         ranked[i] = (struct ranked){taken[i].score, i};
     qsort(ranked, count, sizeof(*ranked), compare_ranked);
