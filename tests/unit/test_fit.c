@@ -94,6 +94,29 @@ static void information_is_directional(void **state) {
     assert_true(fabs(p.y - 5000.01) < 1e-4);
 }
 
+/* Along an edge a match may lie far off: that is no reason to leave out what it knows across. */
+static void edges_count_across(void **state) {
+    (void)state;
+    struct fit_match matches[COUNT];
+    make_matches(&map_identity, 0, 0, matches);
+    uint32_t random = 3;
+    for (int i = 0; i < COUNT; i++) {
+        double far = 8 * (next_uniform(&random) - 0.5);
+        if (i % 2) {
+            matches[i].info_yy = 0.01;
+            matches[i].v += far;
+        } else {
+            matches[i].info_xx = 0.01;
+            matches[i].u += far;
+        }
+    }
+    struct map map;
+    assert_int_equal(fit_polish(matches, COUNT, FIT_AFFINE, &map_identity, &map), 0);
+    assert_true(worst_corner(&map, &map_identity) < 0.05);
+    assert_true(fit_misfit(&matches[1], &map) < 0.45);
+    assert_true(fit_misfit(&matches[1], &map_identity) <= fit_residual(&matches[1], &map_identity));
+}
+
 static void too_little_is_refused(void **state) {
     (void)state;
     struct fit_match matches[COUNT];
@@ -135,6 +158,7 @@ int main(void) {
         cmocka_unit_test(exact_matches_give_the_exact_map),
         cmocka_unit_test(wrong_matches_do_not_pull),
         cmocka_unit_test(information_is_directional),
+        cmocka_unit_test(edges_count_across),
         cmocka_unit_test(too_little_is_refused),
         cmocka_unit_test(residuals_of_left_out_matches_tell_the_model),
         cmocka_unit_test(quantiles),

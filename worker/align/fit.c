@@ -16,7 +16,7 @@ enum {
 
 static const double TUKEY_TUNING = 4.685;     /* 95 % efficient on Gaussian residuals */
 static const double RAYLEIGH_MEDIAN = 1.1774; /* median length of a 2-D unit Gaussian */
-static const double LEAST_SIGMA_PX = 0.02;    /* residuals below it are not told apart */
+static const double LEAST_SIGMA = 0.02;       /* misfits below it are not told apart */
 
 static const int n_parameters[FIT_MODEL_COUNT] = {
     [FIT_SIMILARITY] = 4, [FIT_AFFINE] = 6, [FIT_HOMOGRAPHY] = 8};
@@ -36,6 +36,13 @@ const char *fit_model_name(enum fit_model model) {
 double fit_residual(const struct fit_match *match, const struct map *map) {
     struct map_point p = map_apply(map, match->x, match->y);
     return hypot(match->u - p.x, match->v - p.y);
+}
+
+double fit_misfit(const struct fit_match *match, const struct map *map) {
+    struct map_point p = map_apply(map, match->x, match->y);
+    double x = match->u - p.x, y = match->v - p.y;
+    return sqrt(
+        fmax(x * x * match->info_xx + 2 * x * y * match->info_xy + y * y * match->info_yy, 0));
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -189,8 +196,8 @@ static bool solve(double matrix[MAX_PARAMETERS][MAX_PARAMETERS], double *right, 
 struct problem {
     const struct fit_match *matches;
     size_t count;
-    const double *residuals;  /* px, of the current map */
-    double cut_px;            /* Tukey: weight 0 beyond */
+    const double *misfits;    /* of the current map */
+    double cut;               /* Tukey: weight 0 beyond */
     struct map fixed, moving; /* to the normalised frames */
 };
 
@@ -201,7 +208,7 @@ static bool gauss_newton_step(const struct problem *problem, enum fit_model mode
     int n = n_parameters[model];
     for (size_t i = 0; i < problem->count; i++) {
         const struct fit_match *match = &problem->matches[i];
-        double ratio = problem->residuals[i] / problem->cut_px;
+        double ratio = problem->misfits[i] / problem->cut;
         if (!(ratio < 1))
             continue;
         double weight = (1 - ratio * ratio) * (1 - ratio * ratio);
@@ -227,11 +234,11 @@ static bool gauss_newton_step(const struct problem *problem, enum fit_model mode
     return true;
 }
 
-/* Half the matches decide the scale of what is a usual residual. */
-static double robust_sigma(const double *residuals, size_t count, double *scratch) {
-    memcpy(scratch, residuals, count * sizeof(*residuals));
+/* Half the matches decide the scale of what is a usual misfit. */
+static double robust_sigma(const double *misfits, size_t count, double *scratch) {
+    memcpy(scratch, misfits, count * sizeof(*misfits));
     double sigma = fit_quantile(scratch, count, 0.5) / RAYLEIGH_MEDIAN;
-    return fmax(sigma, LEAST_SIGMA_PX);
+    return fmax(sigma, LEAST_SIGMA);
 }
 
 static struct map out_of_frames(const struct map *map, const struct frame *fixed,
@@ -269,7 +276,7 @@ int fit_polish(const struct fit_match *matches, size_t count, enum fit_model mod
     CLEANUP_FREE double *buffer = calloc(2 * count, sizeof(*buffer));
     if (!buffer)
         return -ENOMEM;
-    double *residuals = buffer, *scratch = buffer + count;
+    double *misfits = buffer, *scratch = buffer + count;
     struct frame fixed, moving;
     find_frames(matches, count, &fixed, &moving);
     struct map from_fixed = frame_from(&fixed), to_moving = frame_to(&moving);
@@ -277,13 +284,13 @@ int fit_polish(const struct fit_match *matches, size_t count, enum fit_model mod
     struct map full = out_of_frames(&map, &fixed, &moving);
     for (int iteration = 0; iteration < ROBUST_ITERATIONS; iteration++) {
         for (size_t i = 0; i < count; i++)
-            residuals[i] = fit_residual(&matches[i], &full);
-        double sigma = robust_sigma(residuals, count, scratch);
+            misfits[i] = fit_misfit(&matches[i], &full);
+        double sigma = robust_sigma(misfits, count, scratch);
         struct problem problem = {
             .matches = matches,
             .count = count,
-            .residuals = residuals,
-            .cut_px = TUKEY_TUNING * sigma,
+            .misfits = misfits,
+            .cut = TUKEY_TUNING * sigma,
             .fixed = frame_to(&fixed),
             .moving = to_moving,
         };
@@ -327,8 +334,10 @@ int fit_run(const struct fit_match *matches, size_t count, const struct fit_opti
     return fit_polish(kept, n, options->model, &similarity, ret);
 }
 
-void fit_cross_residuals(const struct fit_match *matches, size_t count, enum fit_model model,
-                         const struct map *start, size_t folds, double *ret) {
+typedef double (*measure_cb)(const struct fit_match *match, const struct map *map);
+
+static void cross(const struct fit_match *matches, size_t count, enum fit_model model,
+                  const struct map *start, size_t folds, measure_cb measure, double *ret) {
     for (size_t i = 0; i < count; i++)
         ret[i] = HUGE_VAL;
     CLEANUP_FREE struct fit_match *kept = calloc(count ? count : 1, sizeof(*kept));
@@ -343,8 +352,18 @@ void fit_cross_residuals(const struct fit_match *matches, size_t count, enum fit
         if (fit_polish(kept, n, model, start, &map) < 0)
             continue;
         for (size_t i = fold; i < count; i += folds)
-            ret[i] = fit_residual(&matches[i], &map);
+            ret[i] = measure(&matches[i], &map);
     }
+}
+
+void fit_cross_residuals(const struct fit_match *matches, size_t count, enum fit_model model,
+                         const struct map *start, size_t folds, double *ret) {
+    cross(matches, count, model, start, folds, fit_residual, ret);
+}
+
+void fit_cross_misfits(const struct fit_match *matches, size_t count, enum fit_model model,
+                       const struct map *start, size_t folds, double *ret) {
+    cross(matches, count, model, start, folds, fit_misfit, ret);
 }
 
 double fit_binomial_tail(int n, int k, double p) {

@@ -44,10 +44,16 @@ MUST_USE int fit_polish(const struct fit_match *matches, size_t count, enum fit_
 /* Distance from where the map takes (x, y) to (u, v), px of the moving image. */
 double fit_residual(const struct fit_match *match, const struct map *map);
 
+/* The same in units of the match's own deviation: along an edge a long way is little. */
+double fit_misfit(const struct fit_match *match, const struct map *map);
+
 /* Residuals of models that were fitted without the match: `folds` parts by turns (Stone 1974).
  * ret: count residuals; HUGE_VAL where a fold could not be fitted. */
 void fit_cross_residuals(const struct fit_match *matches, size_t count, enum fit_model model,
                          const struct map *start, size_t folds, double *ret);
+/* The same of misfits. */
+void fit_cross_misfits(const struct fit_match *matches, size_t count, enum fit_model model,
+                       const struct map *start, size_t folds, double *ret);
 
 /* Probability that at least k of n independent trials succeed when each does with probability p:
  * whether so many agreeing tiles can be an accident. */

@@ -3,6 +3,7 @@
 
 #include "worker/align/feature.h"
 #include "worker/align/ladder.h"
+#include "worker/align/polish.h"
 #include "worker/align/referee.h"
 #include "worker/memory/tracked.h"
 
@@ -13,9 +14,10 @@ enum {
     TRIED_AGAIN = 4,     /* hypotheses that the referee tries a second time */
     FIRST_REACH_PX = 16, /* of the referee's level */
     SECOND_REACH_PX = 8,
-    LEAST_CELLS = 160, /* per level: half of them are for judging */
-    MOST_TILES = 160,  /* fitted per level, */
-    GRID_TILES = 400,  /* and once more for a grid; smaller ones where there are fewer */
+    LEAST_CELLS = 160,  /* per level: half of them are for judging */
+    MOST_TILES = 160,   /* fitted per level, */
+    POLISH_TILES = 240, /* at full resolution in the end, */
+    GRID_TILES = 400,   /* and once more for a grid; smaller ones where there are fewer */
     LEAST_TILE_PX = 48,
     MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */
 };
@@ -76,6 +78,14 @@ static int note_level(struct refinery *refinery, const struct level_plan *plan,
     return 0;
 }
 
+static void keep_parity(struct tiles_grid *grid, enum tiles_parity parity) {
+    size_t n = 0;
+    for (size_t i = 0; i < grid->count; i++)
+        if (grid->cells[i].parity == (int)parity)
+            grid->cells[n++] = grid->cells[i];
+    grid->count = n;
+}
+
 /* One level: choose tiles, measure, fit. The result's map is replaced by the better one, if it is
  * credible; *ret_credible tells. */
 static int refine_level(struct refinery *refinery, const struct level_plan *plan,
@@ -91,13 +101,8 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
         tiles_choose(&refinery->texture, &refinery->pre, &refinery->post, &choice, &grid, failure);
     if (r < 0)
         return r;
-    if (plan->parity != TILES_BOTH) { /* those for judging are not even looked at */
-        size_t n = 0;
-        for (size_t i = 0; i < grid.count; i++)
-            if (grid.cells[i].parity == (int)plan->parity)
-                grid.cells[n++] = grid.cells[i];
-        grid.count = n;
-    }
+    if (plan->parity != TILES_BOTH) /* those for judging are not even looked at */
+        keep_parity(&grid, plan->parity);
     if (plan->tile_px && grid.count < GRID_TILES / 2 && grid.size / 2 >= LEAST_TILE_PX &&
         tiles_quarter(&grid) < 0)
         return failure_set(failure, -ENOMEM, "no memory for %zu cells", 4 * grid.count);
@@ -260,6 +265,26 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
     return 0;
 }
 
+/* The same cells as the last level's, and more of them. */
+static int polish_winner(struct refinery *refinery, struct refine_result *result,
+                         struct failure *failure) {
+    struct tiles_choice choice = {
+        .size = result->tile_px, .most_tiles = POLISH_TILES, .transform = &result->transform};
+    CLEANUP(tiles_free) struct tiles_grid grid = {0};
+    int r =
+        tiles_choose(&refinery->texture, &refinery->pre, &refinery->post, &choice, &grid, failure);
+    if (r < 0)
+        return r;
+    keep_parity(&grid, TILES_EVEN);
+    const struct polish_request request = {.crew = refinery->crew,
+                                           .grid = &grid,
+                                           .params = refinery->context->params,
+                                           .width = refinery->post.layout.width,
+                                           .height = refinery->post.layout.height,
+                                           .progress = {0.8, 1}};
+    return polish_map(&request, &result->transform.map, &result->model, failure);
+}
+
 /* The referee's level, one in the middle when there is room for one, the full resolution. */
 static int refine_winner(struct refinery *refinery, struct refine_result *result, int top,
                          struct failure *failure) {
@@ -281,8 +306,10 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
         if (r < 0)
             return r;
     }
-    if (!credible || !transform_has_grid(&result->transform))
+    if (!credible)
         return 0;
+    if (!transform_has_grid(&result->transform))
+        return polish_winner(refinery, result, failure);
     /* a field has more to be told, and through it tiles are seen undistorted */
     const struct level_plan again = {0, false, TILES_EVEN, {0.8, 1}, GRID_TILES, result->tile_px};
     return refine_level(refinery, &again, result, &credible, failure);

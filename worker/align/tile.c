@@ -15,7 +15,9 @@
 enum {
     PIXELS = TILE_MAX_SIZE * TILE_MAX_SIZE,
     MAX_BLOCK_SIDE = 640, /* of the moving image: a tile turned by 45 degrees, magnified twice */
-    LOBE_PX = 4,          /* nearer maxima belong to the same peak */
+    MAX_MARGIN = 16,      /* read around the fixed tile for the blur */
+    PADDED = (TILE_MAX_SIZE + 2 * MAX_MARGIN) * (TILE_MAX_SIZE + 2 * MAX_MARGIN),
+    LOBE_PX = 4, /* nearer maxima belong to the same peak */
     MAX_ITERATIONS = 12,
 };
 
@@ -29,14 +31,22 @@ static const double BAND_SHARE = 0.35;      /* of the sampling rate: the correla
 static const double PIXELS_PER_SAMPLE = 6;
 /* No tile is believed better than this (px), however sharp it looks. */
 static const double LEAST_SIGMA_PX = 0.03;
-static const double CAUCHY_TUNING = 2.385; /* 95 % efficient on Gaussian residuals */
+/* Residuals of so many deviations count for a quarter, those of objects in one image for nothing.
+ */
+static const double ROBUST_TUNING = 3;
+static const double LEAST_SPREAD = 0.2;      /* of the tone's own deviation */
+static const double MOST_BEND = 0.25;        /* of the slope */
+static const double LEAST_BEND_POWER = 0.05; /* of the parabola: below it there is none to see */
+/* How far a tile is expected from where the map puts it, when it is not searched for. */
+static const double STAY_SIGMA_PX = 2;
 
 struct tile_bench {
     const struct tile_pair *pair;
     struct pyramid *pre, *post;
-    float *fixed, *moving, *weight, *window; /* PIXELS each */
-    float *spectrum;                         /* 2 * PIXELS */
-    float *block;                            /* of the moving image */
+    float *fixed, *moving, *weight, *window, *robust; /* PIXELS each */
+    float *spectrum;                                  /* 2 * PIXELS */
+    float *padded;                                    /* the fixed tile and what is around it */
+    float *block;                                     /* of the moving image */
     size_t block_count;
     int window_size; /* that `window` was made for */
 };
@@ -50,6 +60,8 @@ void tile_bench_close(struct tile_bench *bench) {
     tracked_free(bench->moving);
     tracked_free(bench->weight);
     tracked_free(bench->window);
+    tracked_free(bench->robust);
+    tracked_free(bench->padded);
     tracked_free(bench->spectrum);
     tracked_free(bench->block);
     free(bench);
@@ -67,8 +79,11 @@ int tile_bench_open(const struct tile_pair *pair, struct tile_bench **ret,
     bench->moving = tracked_alloc(PIXELS, sizeof(float), "tiles");
     bench->weight = tracked_alloc(PIXELS, sizeof(float), "tiles");
     bench->window = tracked_alloc(PIXELS, sizeof(float), "tiles");
+    bench->robust = tracked_alloc(PIXELS, sizeof(float), "tiles");
+    bench->padded = tracked_alloc(PADDED, sizeof(float), "tiles");
     bench->spectrum = tracked_alloc(2 * PIXELS, sizeof(float), "tiles");
-    if (!bench->fixed || !bench->moving || !bench->weight || !bench->window || !bench->spectrum)
+    if (!bench->fixed || !bench->moving || !bench->weight || !bench->window || !bench->robust ||
+        !bench->padded || !bench->spectrum)
         return failure_set(failure, -ENOMEM, "no memory for tiles");
     int r = levels_open(pair->context, "pre", pair->pre, pair->with_images, pair->cache_bytes,
                         &bench->pre, failure);
@@ -81,16 +96,33 @@ int tile_bench_open(const struct tile_pair *pair, struct tile_bench **ret,
     return 0;
 }
 
+static double smooth_of(const struct tile_request *request) {
+    return request->smooth_px > 0 ? request->smooth_px : SMOOTH_PX;
+}
+
+/* The tile, blurred together with what is around it: no edge of its own. */
 static int load_fixed(struct tile_bench *bench, const struct tile_request *request,
                       struct failure *failure) {
-    struct pyramid_region region = {request->level, request->x, request->y, request->size,
-                                    request->size};
-    int r = pyramid_read(bench->post, &region, bench->fixed, failure);
+    struct pyramid_size level = pyramid_level_size(&bench->pair->post->layout, request->level);
+    int margin = (int)fmin(ceil(3 * smooth_of(request)), MAX_MARGIN), size = request->size;
+    int left = request->x > margin ? request->x - margin : 0;
+    int top = request->y > margin ? request->y - margin : 0;
+    int right = request->x + size + margin, bottom = request->y + size + margin;
+    right = right < level.width ? right : level.width;
+    bottom = bottom < level.height ? bottom : level.height;
+    struct pyramid_region region = {request->level, left, top, right - left, bottom - top};
+    int r = pyramid_read(bench->post, &region, bench->padded, failure);
     if (r < 0)
         return r;
-    feature_tone(bench->pair->post, bench->fixed, (size_t)request->size * (size_t)request->size);
-    return bridge_blur(bench->fixed, request->size, request->size, SMOOTH_PX, bench->fixed,
-                       failure);
+    feature_tone(bench->pair->post, bench->padded, (size_t)region.width * (size_t)region.height);
+    r = bridge_blur(bench->padded, region.width, region.height, smooth_of(request), bench->padded,
+                    failure);
+    for (int y = 0; y < size && r == 0; y++) {
+        ptrdiff_t from = (ptrdiff_t)(request->y - top + y) * region.width + request->x - left;
+        memcpy(bench->fixed + (ptrdiff_t)y * size, bench->padded + from,
+               (size_t)size * sizeof(float));
+    }
+    return r;
 }
 
 /* Reads the part of the moving image that the tile can need, cut to the image. *ret_block is left
@@ -101,7 +133,8 @@ static int load_moving(struct tile_bench *bench, const struct tile_request *requ
     struct sample_window window = {request->x, request->y, request->size, request->size};
     double magnification = sqrt(
         fabs(map_det(map, request->x + request->size / 2.0, request->y + request->size / 2.0)));
-    double margin = magnification * (request->reach_px + FARTHEST_STEP_PX);
+    double blur = magnification * smooth_of(request);
+    double margin = magnification * (request->reach_px + FARTHEST_STEP_PX) + 3 * blur;
     struct sample_window reach = sample_reach(map, &window, margin);
     struct pyramid_size size = pyramid_level_size(&bench->pair->pre->layout, request->level);
     int left = reach.x > 0 ? reach.x : 0, top = reach.y > 0 ? reach.y : 0;
@@ -124,7 +157,7 @@ static int load_moving(struct tile_bench *bench, const struct tile_request *requ
     if (r < 0)
         return r;
     feature_tone(bench->pair->pre, bench->block, count);
-    r = bridge_blur(bench->block, region.width, region.height, SMOOTH_PX, bench->block, failure);
+    r = bridge_blur(bench->block, region.width, region.height, blur, bench->block, failure);
     ret_block->pixels = bench->block;
     return r;
 }
@@ -281,14 +314,69 @@ struct normal_equations {
     double variance;         /* of the residual, robust */
 };
 
-/* Gain and offset that take the moving to the fixed image, then the equations for the shift. */
-static struct normal_equations gather(const struct tile_bench *bench, int size, double spread,
-                                      struct moments *ret_moments) {
-    size_t stride = (size_t)size, count = stride * stride;
-    struct moments m = take_moments(bench->fixed, bench->moving, bench->weight, count);
-    *ret_moments = m;
+/* How the moving image's tone is taken to the fixed one's: a line, or a parabola. With z the moving
+ * tone, brought to mean 0 and deviation 1: fixed = mean + slope z + bend (z^2 - skew z - 1). */
+struct tone_fit {
+    double moving_mean, moving_scale; /* z = scale (moving - mean) */
+    double mean, slope, bend, skew;
+    double spread; /* of the residual, robust; 0: not known yet */
+};
+
+static double tone_predict(const struct tone_fit *tone, float moving) {
+    double z = tone->moving_scale * (moving - tone->moving_mean);
+    return tone->mean + tone->slope * z + tone->bend * (z * z - tone->skew * z - 1);
+}
+
+/* Change of the prediction with the moving tone. */
+static double tone_gain(const struct tone_fit *tone, float moving) {
+    double z = tone->moving_scale * (moving - tone->moving_mean);
+    return tone->moving_scale * (tone->slope + tone->bend * (2 * z - tone->skew));
+}
+
+/* Weights from the residuals of the last tone (Geman & McClure 1987). */
+static void weigh_robustly(struct tile_bench *bench, size_t count, const struct tone_fit *tone) {
+    double least = LEAST_SPREAD * fabs(tone->slope);
+    double scale = tone->spread > 0 ? 1 / (ROBUST_TUNING * fmax(tone->spread, least)) : 0;
+    for (size_t i = 0; i < count; i++) {
+        double ratio = scale * (bench->fixed[i] - tone_predict(tone, bench->moving[i]));
+        double down = 1 + ratio * ratio;
+        bench->robust[i] = bench->weight[i] / (float)(down * down);
+    }
+}
+
+static void fit_tone(struct tile_bench *bench, int size, bool bent, struct tone_fit *tone) {
+    size_t count = (size_t)size * (size_t)size;
+    weigh_robustly(bench, count, tone);
+    struct moments m = take_moments(bench->fixed, bench->moving, bench->robust, count);
+    tone->mean = m.fixed_mean;
+    tone->moving_mean = m.moving_mean;
+    tone->moving_scale = m.moving_power > 0 ? 1 / sqrt(m.moving_power) : 0;
+    tone->slope = tone->moving_scale * m.product;
+    tone->bend = tone->skew = 0;
+    if (!bent || !(tone->spread > 0)) /* objects look bent first */
+        return;
+    double cubes = 0, fourths = 0, product = 0, norm = m.weight > 0 ? 1 / m.weight : 0;
+    for (size_t i = 0; i < count; i++) {
+        double z = tone->moving_scale * (bench->moving[i] - m.moving_mean);
+        double weighted = norm * bench->robust[i] * z * z;
+        cubes += weighted * z;
+        fourths += weighted * z * z;
+        product += weighted * (bench->fixed[i] - m.fixed_mean);
+    }
+    double power = fourths - cubes * cubes - 1; /* of the parabola; 0 when z has two values only */
+    tone->skew = cubes;
+    double bend = power > LEAST_BEND_POWER ? (product - cubes * tone->slope) / power : 0;
+    double most = MOST_BEND * fabs(tone->slope);
+    tone->bend = fmin(fmax(bend, -most), most);
+}
+
+/* The equations for the shift. */
+static struct normal_equations gather(struct tile_bench *bench, int size, bool bent,
+                                      struct tone_fit *tone) {
+    fit_tone(bench, size, bent, tone);
+    size_t stride = (size_t)size;
     struct normal_equations n = {0};
-    double gain = m.moving_power > 0 ? m.product / m.moving_power : 0, weights = 0;
+    double weights = 0;
     for (size_t y = 1; y + 1 < stride; y++)
         for (size_t x = 1; x + 1 < stride; x++) {
             size_t i = y * stride + x;
@@ -296,9 +384,8 @@ static struct normal_equations gather(const struct tile_bench *bench, int size, 
             if (w[0] == 0 || w[-1] == 0 || w[1] == 0 || w[-(ptrdiff_t)stride] == 0 ||
                 w[stride] == 0)
                 continue;
-            double residual = (bench->fixed[i] - m.fixed_mean) - gain * (g[0] - m.moving_mean);
-            double ratio = residual / (CAUCHY_TUNING * spread);
-            double weight = 1 / (1 + ratio * ratio);
+            double residual = bench->fixed[i] - tone_predict(tone, g[0]);
+            double weight = bench->robust[i] / w[0], gain = tone_gain(tone, g[0]);
             double jx = gain * (g[1] - g[-1]) / 2;
             double jy = gain * (g[stride] - g[-(ptrdiff_t)stride]) / 2;
             n.xx += weight * jx * jx;
@@ -310,6 +397,7 @@ static struct normal_equations gather(const struct tile_bench *bench, int size, 
             weights += weight;
         }
     n.variance = weights > 0 ? n.variance / weights : 0;
+    tone->spread = fmax(sqrt(n.variance), 1e-4);
     return n;
 }
 
@@ -343,22 +431,33 @@ static void trust_peak(const struct correlation_peak *peak, struct tile_shift *r
     ret->info_xy = 0;
 }
 
-/* Gauss-Newton from the correlation's peak. */
+/* A tile that was not searched for is expected near where the map puts it. */
+static struct normal_equations expect_near(struct normal_equations n, double dx, double dy) {
+    double k = fmax(n.variance, 1e-10) * PIXELS_PER_SAMPLE / (STAY_SIGMA_PX * STAY_SIGMA_PX);
+    n.xx += k;
+    n.yy += k;
+    n.x -= k * dx;
+    n.y -= k * dy;
+    return n;
+}
+
+/* Gauss-Newton from the correlation's peak, or from where the map puts the tile. */
 static void polish(struct tile_bench *bench, const struct tile_request *request,
                    const struct map *map, const struct sample_block *block,
                    const struct correlation_peak *start, struct tile_shift *ret) {
-    double dx = start->x, dy = start->y, spread = 1;
+    double dx = start->x, dy = start->y;
+    double farthest = request->stay ? request->reach_px : FARTHEST_STEP_PX;
     struct normal_equations n = {0};
-    struct moments m = {0};
+    struct tone_fit tone = {0};
     bool sound = true;
     for (int i = 0; i < MAX_ITERATIONS && sound; i++) {
         double step_x = 0, step_y = 0;
         if (sample_shifted(bench, request, map, block, dx, dy) < LEAST_COVERED)
             return;
-        n = gather(bench, request->size, spread, &m);
-        spread = fmax(sqrt(n.variance), 1e-4);
-        sound = solve_shift(&n, &step_x, &step_y) &&
-                hypot(dx + step_x - start->x, dy + step_y - start->y) < FARTHEST_STEP_PX;
+        n = gather(bench, request->size, request->bent, &tone);
+        struct normal_equations all = request->stay ? expect_near(n, dx, dy) : n;
+        sound = solve_shift(&all, &step_x, &step_y) &&
+                hypot(dx + step_x - start->x, dy + step_y - start->y) < farthest;
         if (!sound)
             break;
         dx += step_x;
@@ -366,7 +465,9 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
         if (hypot(step_x, step_y) < CONVERGED_PX && i > 1)
             break;
     }
-    if (is_flat(&m) || (n.xx == 0 && n.yy == 0))
+    struct moments m = take_moments(bench->fixed, bench->moving, bench->weight,
+                                    (size_t)request->size * (size_t)request->size);
+    if (is_flat(&m) || (n.xx == 0 && n.yy == 0) || (request->stay && !sound))
         return;
     ret->measured = true;
     ret->settled = sound;
@@ -417,6 +518,10 @@ int tile_measure(struct tile_bench *bench, const struct tile_request *request,
     take_structure(bench->fixed, request->size, ret->fixed_structure);
     take_structure(bench->moving, request->size, ret->moving_structure);
     struct correlation_peak peak = {0};
+    if (request->stay) {
+        polish(bench, request, &map, &block, &peak, ret);
+        return 0;
+    }
     bool flat = true;
     r = correlate(bench, request, &peak, &flat, failure);
     if (r < 0 || flat)

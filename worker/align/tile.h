@@ -35,6 +35,11 @@ struct tile_request {
     int x, y, size; /* the tile in the post image's level */
     int reach_px;   /* the farthest shift looked for, px of the level; at most size / 2 */
     bool peak_only; /* no Gauss-Newton: good to a fraction of a pixel, several times faster */
+    /* No search: Gauss-Newton from where the map puts the tile, within reach_px. For a map that is
+     * right to a pixel or two: an edge alone then says what it can, as there is no peak to miss. */
+    bool stay;
+    bool bent;        /* gamma and stain bend the tone; a parabola in place of a line undoes it */
+    double smooth_px; /* both images are blurred by it first, against noise; 0: a little */
     const struct map *map; /* full resolution */
 };
 

@@ -1,0 +1,220 @@
+/* See polish.h. */
+#include "worker/align/polish.h"
+
+#include "worker/align/refine.h"
+#include "worker/memory/tracked.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    CROSS_FOLDS = 5,
+    LEAST_A_PARAMETER = 4,
+    TRIAL_TILES = 96, /* are enough to tell which look serves best */
+    FIRST_REACH_PX = 4,
+    REACH_PX = 3,
+    LAST_REACH_PX = 2,
+    ROUNDS = 5,
+};
+
+/* How tiles are compared in one round. */
+struct look {
+    bool bent;
+    double smooth_px;
+};
+
+static const double TRUNCATE = 3; /* times the median: larger misfits count as this */
+/* Deviations of the mean gain: a higher model must gain more than chance. */
+static const double CLEAR_GAIN = 0.5;
+/* Tiles that hardly correlate show different things. */
+static const double LEAST_CORRELATION = 0.15;
+
+struct polisher {
+    const struct polish_request *request;
+    struct tiles_grid some; /* every few cells of the grid */
+    struct tile_shift *shifts;
+    struct fit_match *matches;
+    double *lower, *higher, *scratch; /* misfits of left-out matches */
+    struct map *map;                  /* the best so far */
+    enum fit_model *model;
+    int rounds; /* done */
+};
+
+static size_t gather_matches(const struct polisher *polisher, const struct tiles_grid *grid,
+                             const struct map *map) {
+    struct transform transform = {.map = *map};
+    size_t n = 0;
+    for (size_t i = 0; i < grid->count; i++)
+        if (polisher->shifts[i].measured &&
+            fabs(polisher->shifts[i].correlation) > LEAST_CORRELATION)
+            polisher->matches[n++] =
+                tiles_match(grid, &grid->cells[i], &polisher->shifts[i], &transform);
+    return n;
+}
+
+/* Squared and truncated, as the fit sees them. */
+static double cost_of(double misfit, double cut) { return fmin(misfit * misfit, cut * cut); }
+
+/* Whether left-out tiles lie nearer to the higher model, by more than chance. */
+static bool gains(const double *lower, const double *higher, size_t count, double cut) {
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < count; i++) {
+        double gain = cost_of(lower[i], cut) - cost_of(higher[i], cut);
+        sum += gain;
+        squares += gain * gain;
+    }
+    return sum > CLEAR_GAIN * sqrt(squares);
+}
+
+static enum fit_model choose_model(const struct polisher *polisher, size_t count,
+                                   const struct map *start) {
+    switch (polisher->request->params->model) {
+    case PARAMS_MODEL_SIMILARITY:
+        return FIT_SIMILARITY;
+    case PARAMS_MODEL_AFFINE:
+    case PARAMS_MODEL_GRID:
+        return FIT_AFFINE;
+    case PARAMS_MODEL_HOMOGRAPHY:
+        return FIT_HOMOGRAPHY;
+    case PARAMS_MODEL_AUTO:
+    case PARAMS_MODEL_COUNT:
+        break;
+    }
+    enum fit_model best = FIT_SIMILARITY;
+    double *lower = polisher->lower, *higher = polisher->higher;
+    fit_cross_misfits(polisher->matches, count, best, start, CROSS_FOLDS, lower);
+    for (enum fit_model model = FIT_AFFINE; model < FIT_MODEL_COUNT; model++) {
+        if (count < LEAST_A_PARAMETER * fit_least_matches(model))
+            break;
+        fit_cross_misfits(polisher->matches, count, model, start, CROSS_FOLDS, higher);
+        memcpy(polisher->scratch, higher, count * sizeof(*higher));
+        double cut = TRUNCATE * fit_quantile(polisher->scratch, count, 0.5);
+        if (!gains(lower, higher, count, cut))
+            continue;
+        best = model;
+        memcpy(lower, higher, count * sizeof(*higher));
+    }
+    return best;
+}
+
+/* The variance of the fitted map, up to a factor that is the same for all looks: how far tiles
+ * really lie from the map, against what they claim, over what all of them together claim. */
+static double variance_of(const struct polisher *polisher, size_t count, const struct map *map) {
+    double information = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct fit_match *match = &polisher->matches[i];
+        polisher->scratch[i] = fit_misfit(match, map);
+        information += match->info_xx + match->info_yy;
+    }
+    double misfit = fit_quantile(polisher->scratch, count, 0.5);
+    return misfit * misfit / information;
+}
+
+/* One round: measures, chooses the model, fits. *ret_variance: HUGE_VAL when there was nothing to
+ * fit. */
+static int polish_once(struct polisher *polisher, const struct tiles_grid *grid,
+                       const struct look *look, int reach_px, double *ret_variance,
+                       struct failure *failure) {
+    const struct polish_request *request = polisher->request;
+    struct transform transform = {.map = *polisher->map};
+    struct tile_request how = {
+        .reach_px = reach_px, .stay = true, .bent = look->bent, .smooth_px = look->smooth_px};
+    double step = (request->progress.to - request->progress.from) / ROUNDS;
+    double from = request->progress.from + polisher->rounds++ * step;
+    int r = tiles_measure_grid(request->crew, grid, &transform, &how,
+                               (struct tiles_span){from, from + step}, polisher->shifts, failure);
+    if (r < 0)
+        return r;
+    *ret_variance = HUGE_VAL;
+    size_t count = gather_matches(polisher, grid, polisher->map);
+    if (count < LEAST_A_PARAMETER * fit_least_matches(FIT_SIMILARITY))
+        return 0;
+    for (enum fit_model chosen = choose_model(polisher, count, polisher->map);; chosen--) {
+        if (fit_polish(polisher->matches, count, chosen, polisher->map, &transform.map) == 0 &&
+            refine_is_plausible(&transform, request->params, request->width, request->height)) {
+            *polisher->map = transform.map;
+            *polisher->model = chosen;
+            *ret_variance = variance_of(polisher, count, &transform.map);
+            return 0;
+        }
+        if (chosen == FIT_SIMILARITY)
+            return 0;
+    }
+}
+
+/* Tries the look on some of the tiles; it replaces the best one when it serves better. */
+static int try_look(struct polisher *polisher, const struct look *look, int reach_px,
+                    struct look *best, double *best_variance, struct failure *failure) {
+    double variance = HUGE_VAL;
+    int r = polish_once(polisher, &polisher->some, look, reach_px, &variance, failure);
+    if (r == 0 && variance < *best_variance) {
+        *best = *look;
+        *best_variance = variance;
+    }
+    return r;
+}
+
+/* Line or parabola first, then less blur or more. */
+static int find_look(struct polisher *polisher, struct look *ret, struct failure *failure) {
+    static const double blurs[] = {0.8, 3.2};
+    double variance = HUGE_VAL;
+    struct look look = {.smooth_px = 1.6}, best = look;
+    int r = try_look(polisher, &look, FIRST_REACH_PX, &best, &variance, failure);
+    look.bent = true;
+    if (r == 0)
+        r = try_look(polisher, &look, REACH_PX, &best, &variance, failure);
+    look = best;
+    for (size_t i = 0; i < ARRAY_LEN(blurs) && r == 0; i++) {
+        look.smooth_px = blurs[i];
+        r = try_look(polisher, &look, REACH_PX, &best, &variance, failure);
+    }
+    *ret = best;
+    return r;
+}
+
+/* Cells come sorted by texture: every few of them are like all. */
+static int choose_some(struct polisher *polisher, struct failure *failure) {
+    const struct tiles_grid *grid = polisher->request->grid;
+    polisher->some = *grid;
+    polisher->some.count = 0;
+    polisher->some.cells = tracked_alloc(grid->count + 1, sizeof(*polisher->some.cells), "cells");
+    if (!polisher->some.cells)
+        return failure_set(failure, -ENOMEM, "no memory for %zu cells", grid->count);
+    size_t step = (grid->count + TRIAL_TILES - 1) / TRIAL_TILES;
+    for (size_t i = 0; i < grid->count; i += step)
+        polisher->some.cells[polisher->some.count++] = grid->cells[i];
+    return 0;
+}
+
+static void polisher_cleanup(struct polisher *polisher) {
+    tiles_free(&polisher->some);
+    tracked_free(polisher->shifts);
+    tracked_free(polisher->matches);
+    tracked_free(polisher->lower);
+}
+
+int polish_map(const struct polish_request *request, struct map *map, enum fit_model *model,
+               struct failure *failure) {
+    size_t count = request->grid->count;
+    CLEANUP(polisher_cleanup)
+    struct polisher polisher = {
+        .request = request,
+        .map = map,
+        .model = model,
+        .shifts = tracked_alloc(count + 1, sizeof(*polisher.shifts), "tiles"),
+        .matches = tracked_alloc(count + 1, sizeof(*polisher.matches), "matches"),
+        .lower = tracked_alloc(3 * count + 1, sizeof(*polisher.lower), "residuals"),
+    };
+    if (!polisher.shifts || !polisher.matches || !polisher.lower)
+        return failure_set(failure, -ENOMEM, "no memory for %zu tiles", count);
+    polisher.higher = polisher.lower + count;
+    polisher.scratch = polisher.higher + count;
+    struct look look = {0};
+    double variance = 0;
+    int r = choose_some(&polisher, failure);
+    if (r == 0)
+        r = find_look(&polisher, &look, failure);
+    return r == 0 ? polish_once(&polisher, request->grid, &look, LAST_REACH_PX, &variance, failure)
+                  : r;
+}

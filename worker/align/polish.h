@@ -1,0 +1,25 @@
+/* The last step to the map: tiles at full resolution are not searched for any more, but moved from
+ * where the map puts them (tile.h, stay), and the map is fitted anew with each tile's own
+ * covariance. Tiles with an edge or a faint structure count for what they know, and the model is
+ * chosen by what left-out tiles say in units of their own deviation.
+ */
+#ifndef WORKER_ALIGN_POLISH_H
+#define WORKER_ALIGN_POLISH_H
+
+#include "common/params.h"
+#include "worker/align/tiles.h"
+
+struct polish_request {
+    struct tiles_crew *crew;
+    const struct tiles_grid *grid; /* of full resolution; cells that may be fitted to */
+    const struct params *params;
+    double width, height; /* of the post image */
+    struct tiles_span progress;
+};
+
+/* map and model are replaced by better ones; they stay where there is nothing to fit. The map must
+ * be right to a pixel or two. */
+MUST_USE int polish_map(const struct polish_request *request, struct map *map,
+                        enum fit_model *model, struct failure *failure);
+
+#endif
