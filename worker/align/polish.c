@@ -15,7 +15,7 @@ enum {
     FIRST_REACH_PX = 4,
     REACH_PX = 3,
     LAST_REACH_PX = 2,
-    ROUNDS = 5,
+    ROUNDS = 6,
 };
 
 /* How tiles are compared in one round. */
@@ -36,9 +36,8 @@ struct polisher {
     struct tile_shift *shifts;
     struct fit_match *matches;
     double *lower, *higher, *scratch; /* misfits of left-out matches */
-    struct map *map;                  /* the best so far */
-    enum fit_model *model;
-    int rounds; /* done */
+    struct polish_map at;             /* the best so far */
+    int rounds;                       /* done */
 };
 
 static size_t gather_matches(const struct polisher *polisher, const struct tiles_grid *grid,
@@ -117,7 +116,7 @@ static int polish_once(struct polisher *polisher, const struct tiles_grid *grid,
                        const struct look *look, int reach_px, double *ret_variance,
                        struct failure *failure) {
     const struct polish_request *request = polisher->request;
-    struct transform transform = {.map = *polisher->map};
+    struct transform transform = {.map = polisher->at.map};
     struct tile_request how = {
         .reach_px = reach_px, .stay = true, .bent = look->bent, .smooth_px = look->smooth_px};
     double step = (request->progress.to - request->progress.from) / ROUNDS;
@@ -127,14 +126,13 @@ static int polish_once(struct polisher *polisher, const struct tiles_grid *grid,
     if (r < 0)
         return r;
     *ret_variance = HUGE_VAL;
-    size_t count = gather_matches(polisher, grid, polisher->map);
+    size_t count = gather_matches(polisher, grid, &polisher->at.map);
     if (count < LEAST_A_PARAMETER * fit_least_matches(FIT_SIMILARITY))
         return 0;
-    for (enum fit_model chosen = choose_model(polisher, count, polisher->map);; chosen--) {
-        if (fit_polish(polisher->matches, count, chosen, polisher->map, &transform.map) == 0 &&
+    for (enum fit_model chosen = choose_model(polisher, count, &polisher->at.map);; chosen--) {
+        if (fit_polish(polisher->matches, count, chosen, &polisher->at.map, &transform.map) == 0 &&
             refine_is_plausible(&transform, request->params, request->width, request->height)) {
-            *polisher->map = transform.map;
-            *polisher->model = chosen;
+            polisher->at = (struct polish_map){transform.map, chosen};
             *ret_variance = variance_of(polisher, count, &transform.map);
             return 0;
         }
@@ -155,13 +153,31 @@ static int try_look(struct polisher *polisher, const struct look *look, int reac
     return r;
 }
 
+/* The start that is the surest after one round. */
+static int choose_start(struct polisher *polisher, const struct polish_map *starts, size_t count,
+                        struct look *look, double *variance, struct failure *failure) {
+    const struct look first = *look;
+    struct polish_map best = starts[0];
+    int r = 0;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        double before = *variance;
+        polisher->at = starts[i];
+        r = try_look(polisher, &first, FIRST_REACH_PX, look, variance, failure);
+        if (*variance < before)
+            best = polisher->at;
+    }
+    polisher->at = best;
+    return r;
+}
+
 /* Line or parabola first, then less blur or more. */
-static int find_look(struct polisher *polisher, struct look *ret, struct failure *failure) {
+static int find_look(struct polisher *polisher, const struct polish_map *starts, size_t count,
+                     struct look *ret, struct failure *failure) {
     static const double blurs[] = {0.8, 3.2};
     double variance = HUGE_VAL;
-    struct look look = {.smooth_px = 1.6}, best = look;
-    int r = try_look(polisher, &look, FIRST_REACH_PX, &best, &variance, failure);
-    look.bent = true;
+    struct look best = {.smooth_px = 1.6};
+    int r = choose_start(polisher, starts, count, &best, &variance, failure);
+    struct look look = {.smooth_px = best.smooth_px, .bent = true};
     if (r == 0)
         r = try_look(polisher, &look, REACH_PX, &best, &variance, failure);
     look = best;
@@ -194,14 +210,12 @@ static void polisher_cleanup(struct polisher *polisher) {
     tracked_free(polisher->lower);
 }
 
-int polish_map(const struct polish_request *request, struct map *map, enum fit_model *model,
-               struct failure *failure) {
+int polish_run(const struct polish_request *request, const struct polish_map *starts,
+               size_t n_starts, struct polish_map *ret, struct failure *failure) {
     size_t count = request->grid->count;
     CLEANUP(polisher_cleanup)
     struct polisher polisher = {
         .request = request,
-        .map = map,
-        .model = model,
         .shifts = tracked_alloc(count + 1, sizeof(*polisher.shifts), "tiles"),
         .matches = tracked_alloc(count + 1, sizeof(*polisher.matches), "matches"),
         .lower = tracked_alloc(3 * count + 1, sizeof(*polisher.lower), "residuals"),
@@ -214,7 +228,10 @@ int polish_map(const struct polish_request *request, struct map *map, enum fit_m
     double variance = 0;
     int r = choose_some(&polisher, failure);
     if (r == 0)
-        r = find_look(&polisher, &look, failure);
-    return r == 0 ? polish_once(&polisher, request->grid, &look, LAST_REACH_PX, &variance, failure)
-                  : r;
+        r = find_look(&polisher, starts, n_starts, &look, failure);
+    if (r == 0)
+        r = polish_once(&polisher, request->grid, &look, LAST_REACH_PX, &variance, failure);
+    if (r == 0)
+        *ret = polisher.at;
+    return r;
 }

@@ -17,9 +17,14 @@ struct polish_request {
     struct tiles_span progress;
 };
 
-/* map and model are replaced by better ones; they stay where there is nothing to fit. The map must
- * be right to a pixel or two. */
-MUST_USE int polish_map(const struct polish_request *request, struct map *map,
-                        enum fit_model *model, struct failure *failure);
+struct polish_map {
+    struct map map;
+    enum fit_model model;
+};
+
+/* starts: several maps, one of which should be right to a pixel or two; the surest one after a
+ * first round is taken. ret is left alone where there is nothing to fit. */
+MUST_USE int polish_run(const struct polish_request *request, const struct polish_map *starts,
+                        size_t count, struct polish_map *ret, struct failure *failure);
 
 #endif

@@ -265,9 +265,10 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
     return 0;
 }
 
-/* The same cells as the last level's, and more of them. */
-static int polish_winner(struct refinery *refinery, struct refine_result *result,
-                         struct failure *failure) {
+/* The same cells as the last level's, and more of them. Where single cells say little, the map of
+ * the level before can be the better one. */
+static int polish_winner(struct refinery *refinery, const struct polish_map *coarser,
+                         struct refine_result *result, struct failure *failure) {
     struct tiles_choice choice = {
         .size = result->tile_px, .most_tiles = POLISH_TILES, .transform = &result->transform};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
@@ -282,7 +283,12 @@ static int polish_winner(struct refinery *refinery, struct refine_result *result
                                            .width = refinery->post.layout.width,
                                            .height = refinery->post.layout.height,
                                            .progress = {0.8, 1}};
-    return polish_map(&request, &result->transform.map, &result->model, failure);
+    struct polish_map polished = {result->transform.map, result->model};
+    const struct polish_map starts[] = {polished, *coarser};
+    r = polish_run(&request, starts, ARRAY_LEN(starts), &polished, failure);
+    result->transform.map = polished.map;
+    result->model = polished.model;
+    return r;
 }
 
 /* The referee's level, one in the middle when there is room for one, the full resolution. */
@@ -299,17 +305,19 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
                                        {middle, false, TILES_BOTH, {0.45, 0.6}, MOST_TILES, 0},
                                        {0, false, TILES_EVEN, {0.6, 0.8}, MOST_TILES, 0}};
     bool credible = true;
+    struct polish_map coarser = {0};
     for (size_t i = 0; i < ARRAY_LEN(plans) && credible; i++) {
         if (i == 1 && (middle == 0 || middle >= top))
             continue;
+        coarser = (struct polish_map){result->transform.map, result->model};
         int r = refine_level(refinery, &plans[i], result, &credible, failure);
         if (r < 0)
             return r;
     }
+    if (!transform_has_grid(&result->transform))
+        return result->tile_px > 0 ? polish_winner(refinery, &coarser, result, failure) : 0;
     if (!credible)
         return 0;
-    if (!transform_has_grid(&result->transform))
-        return polish_winner(refinery, result, failure);
     /* a field has more to be told, and through it tiles are seen undistorted */
     const struct level_plan again = {0, false, TILES_EVEN, {0.8, 1}, GRID_TILES, result->tile_px};
     return refine_level(refinery, &again, result, &credible, failure);
