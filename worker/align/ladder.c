@@ -309,44 +309,18 @@ static size_t choose_penalty(struct bspline_fit_problem *problem, const struct b
     return best;
 }
 
-/* The affine map that is nearest to the transform over the matches' places, by least squares. */
-static bool nearest_affine(const struct fit_match *matches, size_t count,
-                           const struct transform *transform, struct map *ret) {
-    double n = (double)count, x = 0, y = 0, xx = 0, xy = 0, yy = 0;
-    struct map_point mean = {0, 0}, by_x = {0, 0}, by_y = {0, 0};
-    for (size_t i = 0; i < count; i++) {
-        struct map_point p = transform_apply(transform, matches[i].x, matches[i].y);
-        x += matches[i].x / n;
-        y += matches[i].y / n;
-        mean.x += p.x / n;
-        mean.y += p.y / n;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct map_point p = transform_apply(transform, matches[i].x, matches[i].y);
-        double across = matches[i].x - x, down = matches[i].y - y;
-        xx += across * across;
-        xy += across * down;
-        yy += down * down;
-        by_x.x += across * (p.x - mean.x);
-        by_x.y += across * (p.y - mean.y);
-        by_y.x += down * (p.x - mean.x);
-        by_y.y += down * (p.y - mean.y);
-    }
-    double det = xx * yy - xy * xy;
-    if (!(det > 1e-9 * xx * yy))
-        return false;
-    double a = (yy * by_x.x - xy * by_y.x) / det, b = (xx * by_y.x - xy * by_x.x) / det;
-    double c = (yy * by_x.y - xy * by_y.y) / det, d = (xx * by_y.y - xy * by_x.y) / det;
-    *ret = (struct map){{a, b, mean.x - a * x - b * y, c, d, mean.y - c * x - d * y, 0, 0, 1}};
-    return true;
-}
-
 /* Moves the affine part of the displacements, over the matches' places, into the map: a B-spline
- * reproduces an affine function from its values at the control points. */
+ * reproduces an affine function from its values at the control points. Robust, so that a corner
+ * that is bent far does not turn the whole. */
 static bool take_affine_part(const struct fit_match *matches, size_t count,
                              struct transform *transform) {
+    CLEANUP_TRACKED struct fit_match *placed = tracked_alloc(count, sizeof(*placed), "grid fit");
     struct map affine;
-    if (!nearest_affine(matches, count, transform, &affine))
+    for (size_t i = 0; placed && i < count; i++) {
+        struct map_point p = transform_apply(transform, matches[i].x, matches[i].y);
+        placed[i] = (struct fit_match){matches[i].x, matches[i].y, p.x, p.y, 1, 0, 1};
+    }
+    if (!placed || fit_polish(placed, count, FIT_AFFINE, &transform->map, &affine) < 0)
         return false;
     struct bspline *grid = &transform->grid;
     for (int i = 0; i < grid->columns * grid->rows; i++) {
