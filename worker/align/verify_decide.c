@@ -76,7 +76,8 @@ static bool repeats(const struct verify_facts *facts) {
 static void explain_repeats(const struct verify_facts *facts, char *reason) {
     (void)snprintf(reason, VERIFY_REASON_BYTES,
                    "the structure repeats itself every %.0f px: %d of %d test tiles fit as well "
-                   "elsewhere, so the map may be off by whole periods",
+                   "elsewhere, so the map may be off by whole periods; see whether something that "
+                   "is there only once coincides",
                    facts->repeats.distance_px, facts->repeats.ambiguous, facts->repeats.tested);
 }
 
@@ -269,7 +270,8 @@ static bool explain_shares(const struct verify_facts *facts, const struct params
         facts->agreeing < LEAST_SHARE * facts->held_out) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "only %d of %d test tiles agree with the map: the images share an outline "
-                       "or a part, but not their content",
+                       "or a part, but not their content, or noise and objects of one image alone "
+                       "hide it; look at aligned_pre.tiff beside the post image",
                        facts->agreeing, facts->held_out);
         return true;
     }
@@ -297,10 +299,12 @@ static bool explain_error(const struct verify_facts *facts, const struct params 
         return true;
     }
     if (bar->tiles > 0 && bar->offset_px > OFFSET_SHARE * params->max_residual_px) {
-        (void)snprintf(reason, VERIFY_REASON_BYTES,
-                       "the test tiles put some of the tissue %.1f px from where the map does: the "
-                       "tissue was deformed, or the map is off; try model=grid",
-                       bar->offset_px);
+        (void)snprintf(
+            reason, VERIFY_REASON_BYTES,
+            "the test tiles put some of the tissue %.1f px from where the map does: the "
+            "tissue was deformed, or the map is off%s",
+            bar->offset_px,
+            transform_has_grid(&facts->refine.transform) ? "" : "; --set model=grid may follow it");
         return true;
     }
     if (bar->tiles == 0 || bar->tissue_px > params->max_residual_px) {
