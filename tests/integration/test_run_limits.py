@@ -203,6 +203,21 @@ def _(t):
         expect(t.leftovers(), [], "processes left")
 
 
+@test("what shows no token is ended with its own task, while others run")
+def _(t):
+    group = in_group(t)
+    path = t.manifest({"id": "c/long", "command": [FAKE, "gate"], "memory": "64M"},
+                      {"id": "c/bare", "command": [FAKE, "bare-orphan"], "memory": "64M"})
+    process = t.start("run", "--manifest", path, "-o", t.out, "--jobs", 2, "--force")
+    grandchild = t.wait_worker("grandchild")
+    t.wait_ledger(lambda record: record["event"] == "task_end" and record["task"] == "c/bare")
+    expect(alive(grandchild), False, "the grandchild lives")
+    expect(process.poll(), None, "the other task runs")
+    t.open_gate()
+    expect(process.wait(), 0, "exit status")
+    expect_gone(t, group)
+
+
 @test("the groups of a supervisor that was killed are gone after the next start")
 def _(t):
     path = t.manifest({"id": "c/hang", "command": [FAKE, "orphan-hang"], "memory": "64M"})

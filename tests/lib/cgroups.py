@@ -13,7 +13,7 @@ import os
 import time
 from pathlib import Path
 
-from registrar_test import skip
+from registrar_test import signal, skip, wait_gone
 
 
 def _memberships():
@@ -60,9 +60,15 @@ class Group:
         (self.folder / name).write_text(str(value))
 
     def remove(self):
-        for path in sorted(self.folder.rglob("*/"), reverse=True):
+        """Whatever a failed test left running in it goes too."""
+        for path in [*sorted(self.folder.rglob("*/"), reverse=True), self.folder]:
+            for pid in map(int, (path / "cgroup.procs").read_text().split()):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+                wait_gone(pid)
             path.rmdir()
-        self.folder.rmdir()
 
 
 def make_group(t, limit=None):

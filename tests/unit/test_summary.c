@@ -124,17 +124,31 @@ static void advices(void **state) {
     }
 }
 
-static void manifest_timeouts(void **state) {
+static void manifest_limits(void **state) {
     (void)state;
-    struct task_result task = {
-        .id = "a/b", .finished = true, .verdict = VERDICT_TIMEOUT, .attempts = 1, .wall_ms = 60000};
-    struct summary summary = {.tasks = &task,
-                              .n_tasks = 1,
-                              .out = "o",
-                              .command = "registrar run --redo --manifest m -o o"};
-    CLEANUP_FREE char *text = print_summary(&summary, 200, false);
-    assert_non_null(strstr(text, "by its own \"timeout\" in the manifest"));
-    assert_non_null(strstr(text, "registrar run --manifest m -o o --timeout 2m\n"));
+    static const struct {
+        enum verdict verdict;
+        const char *words, *command;
+    } rows[] = {
+        {VERDICT_TIMEOUT, "by its own \"timeout\" in the manifest", "o --timeout 2m\n"},
+        {VERDICT_OOM_LIMIT, "by its own \"memory\" in the manifest", "o --worker-memory 256M\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct task_result task = {.id = "a/b",
+                                   .finished = true,
+                                   .verdict = rows[i].verdict,
+                                   .attempts = 1,
+                                   .wall_ms = 60000,
+                                   .peak_rss_bytes = 100 << 20};
+        struct summary summary = {.tasks = &task,
+                                  .n_tasks = 1,
+                                  .out = "o",
+                                  .command = "registrar run --redo --manifest m -o o"};
+        CLEANUP_FREE char *text = print_summary(&summary, 200, false);
+        assert_non_null(strstr(text, rows[i].words));
+        assert_non_null(strstr(text, "registrar run --manifest m -o "));
+        assert_non_null(strstr(text, rows[i].command));
+    }
 }
 
 /* An option that is advised takes the place of the one that was not enough. */
@@ -327,7 +341,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_tasks),
         cmocka_unit_test(advices),
-        cmocka_unit_test(manifest_timeouts),
+        cmocka_unit_test(manifest_limits),
         cmocka_unit_test(advised_options),
         cmocka_unit_test(reasons_with_paths),
         cmocka_unit_test(many_tasks),
