@@ -25,7 +25,7 @@ WRONG = {
     "mirrored": ["only as mirror images"],
     "periodic": ["repeats itself", "no common structure"],
     "replaced": ["not their content", "parts of the tissue only", "too little common structure",
-                 "repeats itself", "above max_residual"],
+                 "repeats itself", "above max_residual", "find the same place again"],
 }
 
 

@@ -112,6 +112,14 @@ def _(t):
         expect_doubt(transform, "pattern of the camera")
 
 
+@test("islands of tissue with the same outlines and other content")
+def _(t):
+    draw(t, "--kind", "replaced", "--scene", "islands", "--seed", "7002", "--rotation", "6",
+         "--objects", "0.02")
+    transform = align(t)
+    expect(transform["status"], "doubtful", transform["reason"])
+
+
 @test("a pair that is in place already, without a pattern, is aligned")
 def _(t):
     draw(t, "--objects", "0.03")

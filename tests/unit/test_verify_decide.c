@@ -162,7 +162,7 @@ static void doubts_of_a_measurement(void **state) {
     facts.planted.slope_y = 1.049;
     expect(&facts, VERIFY_ALIGNED, "93 of 100");
     facts.planted.following = 19;
-    expect(&facts, VERIFY_DOUBTFUL, "19 of 24 give it back");
+    expect(&facts, VERIFY_DOUBTFUL, "only 19 of the 24 clearest test tiles find");
 
     facts = good(); /* the unseen tiles have a better map */
     facts.error_bar.offset_px = 1.2;

@@ -4,6 +4,9 @@
  * slight turn about the middle), agreeing tiles are measured again, and what they then say is
  * compared with what was planted: slope 1 along each axis, or the tiles do not follow the image.
  *
+ * Tiles that share an outline only, not their content, slip along it: single ones of them do not
+ * give the shift back, though their slope is 1.
+ *
  * It uncovers measurements that answer "where the map puts it" whatever the map: smooth light or
  * shading, where the tile's own window decides; stripes and edges along one axis; noise; a texture
  * whose period is within the shifts. It cannot uncover a pattern that both cameras put into the
