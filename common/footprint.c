@@ -20,6 +20,9 @@ enum {
     THUMBNAIL_PX = 1024,          /* side of the reduced image that refine chooses tiles by */
     BENCH_BYTES = 3 << 20,        /* one thread's tiles in refine */
     BENCH_CACHE_BYTES = 12 << 20, /* and its two caches of decoded blocks */
+    KEYPOINTS_PX = 512,           /* side of the reduced images that search finds key points on */
+    KEYPOINTS_PX_BYTES = 88,      /* and what AKAZE needs for a pixel of them: measured */
+    CANVASES_BYTES = 1408 << 10,  /* one thread's, of the correlation */
     ROWS_AT_ONCE = 256,           /* full-resolution rows that level 1 is made from */
 };
 
@@ -48,12 +51,21 @@ static uint64_t cache_bytes(const struct footprint_image *image, uint64_t wanted
     return min_u64(max_u64(wanted, image->block_bytes), image_bytes(image) + image->block_bytes);
 }
 
+/* Pixels of the image when it is reduced so that its longer side has side_px. */
+static uint64_t reduced_area(const struct footprint_image *image, uint64_t side_px) {
+    uint64_t longest = max_u64(image->width, image->height), area = image->width * image->height;
+    return longest > side_px ? area * side_px / longest * side_px / longest : area;
+}
+
 /* The post image reduced to THUMBNAIL_PX. */
 static uint64_t thumbnail_bytes(const struct footprint_image *image) {
-    uint64_t longest = max_u64(image->width, image->height), area = image->width * image->height;
-    if (longest > THUMBNAIL_PX)
-        area = area * THUMBNAIL_PX / longest * THUMBNAIL_PX / longest;
-    return area * sizeof(float);
+    return reduced_area(image, THUMBNAIL_PX) * sizeof(float);
+}
+
+static uint64_t search_bytes(const struct footprint_pair *pair) {
+    uint64_t area =
+        max_u64(reduced_area(&pair->pre, KEYPOINTS_PX), reduced_area(&pair->post, KEYPOINTS_PX));
+    return area * KEYPOINTS_PX_BYTES + (pair->threads + 1) * CANVASES_BYTES;
 }
 
 /* While it is made: the next finer level too, and what that one is read from. */
@@ -96,7 +108,8 @@ static uint64_t render_bytes(const struct footprint_pair *pair) {
 
 uint64_t footprint_align_memory(const struct footprint_pair *pair) {
     uint64_t survey = max_u64(survey_bytes(&pair->pre), survey_bytes(&pair->post));
-    uint64_t most = max_u64(survey, max_u64(refine_bytes(pair), render_bytes(pair)));
+    uint64_t early = max_u64(survey, search_bytes(pair));
+    uint64_t most = max_u64(early, max_u64(refine_bytes(pair), render_bytes(pair)));
     return min_u64(FIXED_BYTES + pair->threads * PER_THREAD_BYTES + most, pair->cap_bytes);
 }
 

@@ -111,7 +111,8 @@ static void cap_within(void **state) {
 
 static void difference_images(void **state) {
     (void)state;
-    const struct footprint_image image = {.width = 1000, .height = 1000, .samples = 1, .bits = 8};
+    /* deep enough that the warp needs more than the search */
+    const struct footprint_image image = {.width = 1000, .height = 1000, .samples = 3, .bits = 16};
     struct params params = {.scale_percentile = NAN, .manual_scale = NAN};
     struct forecast_task task = forecast_pair(&image, &image, &params);
     assert_int_equal(task.pair.n_differences, 1);
