@@ -15,7 +15,8 @@ enum {
     FIRST_REACH_PX = 4,
     REACH_PX = 3,
     LAST_REACH_PX = 2,
-    ROUNDS = 6,
+    LAST_ROUNDS = 3, /* with all tiles */
+    ROUNDS = 5 + LAST_ROUNDS,
 };
 
 /* How tiles are compared in one round. */
@@ -28,7 +29,10 @@ static const double TRUNCATE = 3; /* times the median: larger misfits count as t
 /* Deviations of the mean gain: a higher model must gain more than chance. */
 static const double CLEAR_GAIN = 0.5;
 /* Tiles that hardly correlate show different things. */
-static const double LEAST_CORRELATION = 0.15;
+static const double LEAST_CORRELATION = 0.08;
+
+/* A round that moves no corner by more is the last one. */
+static const double STANDS_STILL_PX = 0.1;
 
 struct polisher {
     const struct polish_request *request;
@@ -203,6 +207,18 @@ static int choose_some(struct polisher *polisher, struct failure *failure) {
     return 0;
 }
 
+/* At the corners of the post image, px. */
+static double farthest_apart(const struct polish_request *request, const struct map *a,
+                             const struct map *b) {
+    double farthest = 0;
+    for (int corner = 0; corner < 4; corner++) {
+        double x = corner & 1 ? request->width - 1 : 0, y = corner & 2 ? request->height - 1 : 0;
+        struct map_point p = map_apply(a, x, y), q = map_apply(b, x, y);
+        farthest = fmax(farthest, hypot(p.x - q.x, p.y - q.y));
+    }
+    return farthest;
+}
+
 static void polisher_cleanup(struct polisher *polisher) {
     tiles_free(&polisher->some);
     tracked_free(polisher->shifts);
@@ -229,8 +245,12 @@ int polish_run(const struct polish_request *request, const struct polish_map *st
     int r = choose_some(&polisher, failure);
     if (r == 0)
         r = find_look(&polisher, starts, n_starts, &look, failure);
-    if (r == 0)
+    double moved_px = HUGE_VAL;
+    for (int i = 0; i < LAST_ROUNDS && r == 0 && moved_px > STANDS_STILL_PX; i++) {
+        struct map before = polisher.at.map;
         r = polish_once(&polisher, request->grid, &look, LAST_REACH_PX, &variance, failure);
+        moved_px = farthest_apart(request, &before, &polisher.at.map);
+    }
     if (r == 0)
         *ret = polisher.at;
     return r;
