@@ -2,6 +2,7 @@
  * the reservations fall; so what fits is found by bisection, however many wait. */
 #include "supervisor/engine/admission.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -12,6 +13,24 @@ enum {
      * goes with size. tests/unit/test_careful_start.c has tried others. */
     FIRST_SHARE = 4,
 };
+
+void admission_load_add(struct admission_load *load, uint64_t memory_bytes, uint64_t margin_bytes) {
+    const uint64_t sure = memory_bytes > margin_bytes ? memory_bytes - margin_bytes : 0;
+    load->sure_bytes = load->sure_bytes > UINT64_MAX - sure ? UINT64_MAX : load->sure_bytes + sure;
+    load->margins_squared += (double)margin_bytes * (double)margin_bytes;
+}
+
+uint64_t admission_load_bytes(const struct admission_load *load) {
+    const double margins = sqrt(load->margins_squared);
+    const uint64_t more = margins < 0x1p62 ? (uint64_t)margins : (uint64_t)1 << 62;
+    return load->sure_bytes > UINT64_MAX - more ? UINT64_MAX : load->sure_bytes + more;
+}
+
+static bool fits(const struct admission_room *room, const struct admission_candidate *one) {
+    struct admission_load load = room->load;
+    admission_load_add(&load, one->memory_bytes, one->margin_bytes);
+    return admission_load_bytes(&load) <= room->budget_bytes;
+}
 
 static int prefer(const void *a, const void *b) {
     const struct admission_candidate *left = a, *right = b;
@@ -62,46 +81,43 @@ static size_t segment_end(const struct admission_candidate *candidates, size_t l
     return low;
 }
 
-/* The first in [low, high), where reservations fall, that needs at most bytes; high: none. */
-static size_t first_within(const struct admission_candidate *candidates, size_t low, size_t high,
-                           uint64_t bytes) {
+/* The first in [low, high), where reservations fall, that fits; high: none. */
+static size_t first_fitting(const struct admission_candidate *candidates, size_t low, size_t high,
+                            const struct admission_room *room) {
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (candidates[middle].memory_bytes > bytes)
-            low = middle + 1;
-        else
+        if (fits(room, &candidates[middle]))
             high = middle;
+        else
+            low = middle + 1;
     }
     return low;
 }
 
-/* What the smallest of the segment, one for each other free job, need, as far as they fit. */
-static uint64_t small_ones(const struct admission_candidate *candidates, size_t low, size_t high,
-                           int others, uint64_t left) {
-    uint64_t sum = 0;
-    for (size_t i = high; i-- > low + 1 && others-- > 0;) {
-        if (candidates[i].memory_bytes > left - sum)
-            break;
-        sum += candidates[i].memory_bytes;
-    }
-    return sum;
+/* The room beside the smallest of the segment, one for each other free job, as far as they fit. */
+static struct admission_room beside_small(const struct admission_candidate *candidates, size_t low,
+                                          size_t high, const struct admission_room *room) {
+    struct admission_room less = *room;
+    int others = room->jobs - room->running - 1;
+    for (size_t i = high; i-- > low + 1 && others-- > 0 && fits(&less, &candidates[i]);)
+        admission_load_add(&less.load, candidates[i].memory_bytes, candidates[i].margin_bytes);
+    return less;
 }
 
 /* The one to start in [low, high), or high. */
 static size_t pick_in_segment(const struct admission_candidate *candidates, size_t low, size_t high,
-                              const struct admission_room *room, uint64_t left) {
+                              const struct admission_room *room) {
     if (candidates[low].stage == ADMISSION_UNKNOWN)
         return room->running == 0 ? low + (high - low - 1) / FIRST_SHARE : high;
     if (candidates[low].stage == ADMISSION_LEARNING) {
-        const int others = room->jobs - room->running - 1;
-        const uint64_t small = small_ones(candidates, low, high, others, left);
-        const size_t at = first_within(candidates, low, high, left - small);
+        const struct admission_room less = beside_small(candidates, low, high, room);
+        const size_t at = first_fitting(candidates, low, high, &less);
         if (at < high)
             return at;
-        if (candidates[high - 1].memory_bytes <= left)
+        if (fits(room, &candidates[high - 1]))
             return high - 1;
     }
-    return first_within(candidates, low, high, left);
+    return first_fitting(candidates, low, high, room);
 }
 
 ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t count,
@@ -110,20 +126,16 @@ ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t co
         return -1;
     if (room->budget_bytes == 0)
         return 0;
-    if (room->running > 0 && room->reserved_bytes > room->budget_bytes)
+    if (room->running > 0 && admission_load_bytes(&room->load) > room->budget_bytes)
         return -1; /* a task above the budget runs, by force: alone */
-    const uint64_t left =
-        room->reserved_bytes < room->budget_bytes ? room->budget_bytes - room->reserved_bytes : 0;
-    const bool is_held = room->passed_over >= PATIENCE * room->jobs;
-    if (is_held && candidates[0].stage == ADMISSION_KNOWN && candidates[0].memory_bytes > left)
+    if (room->passed_over >= PATIENCE * room->jobs && candidates[0].stage == ADMISSION_KNOWN &&
+        !fits(room, &candidates[0]))
         return room->running == 0 ? 0 : -1;
     for (size_t low = 0; low < count;) {
         const size_t high = segment_end(candidates, low, count);
-        const size_t at = pick_in_segment(candidates, low, high, room, left);
+        const size_t at = pick_in_segment(candidates, low, high, room);
         if (at < high)
             return (ptrdiff_t)at;
-        if (is_held)
-            break;
         low = high;
     }
     return room->running == 0 ? 0 : -1;

@@ -1,6 +1,8 @@
 /* What starts next. Pure.
  *
- * A task starts when a job is free and its reservation fits into what is left of the budget. Large
+ * A task starts when a job is free and its reservation fits into what is left of the budget. The
+ * margins in the reservations are there for errors that do not all come at once: they add up as
+ * independent errors do, by the root of the sum of their squares; all else adds up in full. Large
  * ones first, so that the night does not end with one large task alone; where the largest does not
  * fit, a smaller one that does takes the place (backfill). Whoever stands first in line is passed
  * over only so often: then nothing starts until it fits, so that none starves. Further tries come
@@ -27,18 +29,28 @@ enum admission_stage {
 struct admission_candidate {
     size_t task;           /* its place in the batch: ties go by it */
     uint64_t memory_bytes; /* the reservation; UNKNOWN: the whole budget, whatever stands here */
+    uint64_t margin_bytes; /* of it: the margin */
     int tries;             /* already made in this run */
     enum admission_stage stage;
     size_t kind; /* UNKNOWN: one after the other, by kind and size of the input */
     double size;
 };
 
+/* What runs, added up. */
+struct admission_load {
+    uint64_t sure_bytes; /* the reservations without their margins */
+    double margins_squared;
+};
+
 struct admission_room {
     int jobs, running;
     uint64_t budget_bytes; /* 0: no limit */
-    uint64_t reserved_bytes;
+    struct admission_load load;
     int passed_over; /* how often the first in line was passed over */
 };
+
+void admission_load_add(struct admission_load *load, uint64_t memory_bytes, uint64_t margin_bytes);
+uint64_t admission_load_bytes(const struct admission_load *load);
 
 /* Sorts into the order of preference. */
 void admission_sort(struct admission_candidate *candidates, size_t count);

@@ -35,6 +35,24 @@ static void forecast_slot(struct engine_slot *slot) {
         slot->reserved_bytes = budget;
 }
 
+/* None where the reservation was cut to the budget or raised to what is seen. */
+static uint64_t margin_of(const struct engine_slot *slot) {
+    return slot->reserved_bytes == slot->forecast.reserved_bytes ? slot->forecast.margin_bytes : 0;
+}
+
+static struct admission_load load_of(const struct engine *engine) {
+    struct admission_load load = {0};
+    for (size_t i = 0; i < engine->n_running; i++)
+        admission_load_add(&load, engine->running[i]->reserved_bytes,
+                           margin_of(engine->running[i]));
+    return load;
+}
+
+uint64_t engine_queue_reserved(const struct engine *engine) {
+    const struct admission_load load = load_of(engine);
+    return admission_load_bytes(&load);
+}
+
 static struct admission_candidate candidate_of(const struct engine_slot *slot) {
     static const enum admission_stage stages[FORECAST_BASIS_COUNT] = {
         [FORECAST_UNKNOWN] = ADMISSION_UNKNOWN, [FORECAST_ONE_SIZE] = ADMISSION_LEARNING,
@@ -45,6 +63,7 @@ static struct admission_candidate candidate_of(const struct engine_slot *slot) {
     return (struct admission_candidate){
         .task = slot->index,
         .memory_bytes = slot->reserved_bytes,
+        .margin_bytes = margin_of(slot),
         .tries = slot->tries,
         .stage = stages[slot->forecast.basis],
         .kind = need->kind,
@@ -187,7 +206,7 @@ struct engine_slot *engine_queue_take(struct engine *engine) {
         .jobs = preflight->jobs > 0 ? preflight->jobs : 1,
         .running = (int)engine->n_running,
         .budget_bytes = engine->budget_bytes > 0 ? engine->budget_bytes : 1,
-        .reserved_bytes = engine->reserved_bytes,
+        .load = load_of(engine),
         .passed_over = engine->passed_over,
     };
     const ptrdiff_t at = admission_pick(line(engine), engine->n_waiting, &room);
@@ -210,11 +229,9 @@ static void forecast_running(struct engine *engine) {
         struct engine_slot *slot = engine->running[i];
         struct attempt_view look;
         attempt_look(slot->attempt, &look);
-        engine->reserved_bytes -= slot->reserved_bytes;
         forecast_slot(slot);
         if (slot->reserved_bytes < look.memory_bytes)
             slot->reserved_bytes = look.memory_bytes;
-        engine->reserved_bytes += slot->reserved_bytes;
     }
 }
 

@@ -49,7 +49,6 @@ struct engine {
     struct live_view_task *view_tasks; /* as many as jobs */
     size_t n_running;
     size_t n_recording;
-    uint64_t reserved_bytes;
     int64_t started_ms;
     char batch_id[32];
     int level;             /* of interruption */
@@ -85,6 +84,7 @@ void engine_append(struct engine *engine, const char *event, json_t *fields,
 void engine_queue_fill(struct engine *engine);
 void engine_queue_add(struct engine_slot *slot);
 void engine_queue_clear(struct engine *engine);
+uint64_t engine_queue_reserved(const struct engine *engine); /* by all that run */
 /* The one to start now, taken out of the line; NULL: none. */
 struct engine_slot *engine_queue_take(struct engine *engine);
 /* An attempt is over: the model learns, and what waits or runs is forecast anew if that matters. */

@@ -117,7 +117,6 @@ static void leave_running(struct engine_slot *slot) {
     for (size_t i = 0; i < engine->n_running; i++)
         if (engine->running[i] == slot) {
             engine->running[i] = engine->running[--engine->n_running];
-            engine->reserved_bytes -= slot->reserved_bytes;
             break;
         }
     attempt_close(slot->attempt);
@@ -220,7 +219,6 @@ static void start(struct engine_slot *slot) {
         return;
     }
     engine->running[engine->n_running++] = slot;
-    engine->reserved_bytes += slot->reserved_bytes;
     if (attempt_pid(slot->attempt) == 0) {
         engine_task_step(slot, TASK_EVENT_OVER);
         return;

@@ -71,7 +71,7 @@ void engine_view_snapshot(void *context, struct live_view_snapshot *ret) {
         .eta_ms = work.done > 0
                       ? (int64_t)((double)elapsed_ms * (work.total - work.done) / work.done)
                       : -1,
-        .reserved_bytes = engine->reserved_bytes,
+        .reserved_bytes = engine_queue_reserved(engine),
         .budget_bytes = engine->budget_bytes,
         .notice = engine->notice[0] ? engine->notice : NULL,
     };

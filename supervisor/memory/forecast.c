@@ -51,8 +51,22 @@ static double time_share(int threads) {
            (serial_share + (1 - serial_share) / reference_threads);
 }
 
-static double with_margin(double estimate, double upper) {
-    return fmax(fmax(upper, estimate * (1 + FORECAST_MARGIN)), estimate + SLACK_BYTES);
+static void reserve(double estimate, double upper, struct forecast *ret) {
+    const double sure = fmax(upper, estimate);
+    const double reserved =
+        fmax(fmax(sure, estimate * (1 + FORECAST_MARGIN)), estimate + SLACK_BYTES);
+    ret->predicted_bytes = to_bytes(estimate);
+    ret->reserved_bytes = to_bytes(reserved);
+    ret->margin_bytes = to_bytes(reserved - sure);
+}
+
+/* Whatever is above most is given up, the margin first. */
+static void cut(uint64_t most, struct forecast *ret) {
+    if (ret->reserved_bytes <= most)
+        return;
+    const uint64_t above = ret->reserved_bytes - most;
+    ret->reserved_bytes = most;
+    ret->margin_bytes -= above < ret->margin_bytes ? above : ret->margin_bytes;
 }
 
 static void forecast_of_pair(const struct forecast_task *task, const struct model *model,
@@ -76,12 +90,10 @@ static void forecast_of_pair(const struct forecast_task *task, const struct mode
             slower = time.estimate;
     }
     const double prior = (double)ret->prior_bytes;
-    ret->predicted_bytes = to_bytes(prior * expected);
-    ret->reserved_bytes = to_bytes(with_margin(prior * expected, prior * upper));
+    reserve(prior * expected, prior * upper, ret);
     /* a worker obeys its cap; what it was seen to need above it counts */
-    const uint64_t most = to_bytes((double)cap_bytes * fmax(1, upper));
-    if (ret->prior_bytes <= cap_bytes && ret->reserved_bytes > most)
-        ret->reserved_bytes = most;
+    if (ret->prior_bytes <= cap_bytes)
+        cut(to_bytes((double)cap_bytes * fmax(1, upper)), ret);
     ret->time_ms = to_ms((double)ret->prior_ms * slower);
 }
 
@@ -92,8 +104,7 @@ static void forecast_of_command(const struct forecast_task *task, const struct m
         const struct model_forecast time = model_time(model, task->kind, task->size);
         if (memory.shape != REGRESSION_NONE && isfinite(memory.upper)) {
             ret->basis = memory.shape == REGRESSION_ONE_SIZE ? FORECAST_ONE_SIZE : FORECAST_HISTORY;
-            ret->predicted_bytes = to_bytes(memory.estimate);
-            ret->reserved_bytes = to_bytes(with_margin(memory.estimate, memory.upper));
+            reserve(memory.estimate, memory.upper, ret);
             ret->n_attempts = memory.n;
             ret->is_beyond = memory.is_beyond;
             ret->is_faster = memory.shape == REGRESSION_FASTER;
@@ -107,6 +118,7 @@ static void forecast_of_command(const struct forecast_task *task, const struct m
         return;
     ret->basis = FORECAST_DECLARED;
     ret->reserved_bytes = task->declared_bytes;
+    ret->margin_bytes = 0;
     if (ret->predicted_bytes == 0)
         ret->predicted_bytes = task->declared_bytes;
 }
@@ -118,8 +130,10 @@ struct forecast forecast_make(const struct forecast_task *task, const struct mod
         forecast_of_pair(task, model, threads, cap_bytes, &forecast);
     else
         forecast_of_command(task, model, &forecast);
-    if (forecast.reserved_bytes < task->floor_bytes)
+    if (forecast.reserved_bytes < task->floor_bytes) {
         forecast.reserved_bytes = task->floor_bytes;
+        forecast.margin_bytes = 0;
+    }
     return forecast;
 }
 

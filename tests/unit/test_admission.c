@@ -42,21 +42,21 @@ static void fit(void **state) {
     };
     static const struct {
         size_t count;
-        struct admission_room room; /* jobs, running, budget, reserved, passed over */
+        struct admission_room room; /* jobs, running, budget, load, passed over */
         ptrdiff_t pick;
     } table[] = {
-        {0, {4, 0, 100, 0, 0}, -1},   /* nothing waits */
-        {3, {1, 0, 100, 0, 0}, 0},    /* the largest first */
-        {3, {1, 1, 100, 50, 0}, -1},  /* no job is free */
-        {3, {4, 1, 100, 50, 0}, 0},   /* fits to the byte */
-        {3, {4, 1, 100, 51, 0}, 1},   /* backfill */
-        {3, {4, 2, 100, 90, 0}, 2},   /* one that reserves nothing */
-        {3, {4, 2, 100, 100, 0}, 2},  /* the budget is used up */
-        {3, {4, 2, 100, 120, 0}, -1}, /* overdrawn by force */
-        {2, {4, 2, 100, 80, 0}, -1},  /* nothing fits */
-        {3, {4, 0, 10, 0, 0}, 2},     /* the one that fits */
-        {2, {4, 0, 10, 0, 0}, 0},     /* above the whole budget: alone */
-        {3, {4, 3, 0, 1000, 0}, 0},   /* no budget */
+        {0, {4, 0, 100, {0, 0}, 0}, -1},   /* nothing waits */
+        {3, {1, 0, 100, {0, 0}, 0}, 0},    /* the largest first */
+        {3, {1, 1, 100, {50, 0}, 0}, -1},  /* no job is free */
+        {3, {4, 1, 100, {50, 0}, 0}, 0},   /* fits to the byte */
+        {3, {4, 1, 100, {51, 0}, 0}, 1},   /* backfill */
+        {3, {4, 2, 100, {90, 0}, 0}, 2},   /* one that reserves nothing */
+        {3, {4, 2, 100, {100, 0}, 0}, 2},  /* the budget is used up */
+        {3, {4, 2, 100, {120, 0}, 0}, -1}, /* overdrawn by force */
+        {2, {4, 2, 100, {80, 0}, 0}, -1},  /* nothing fits */
+        {3, {4, 0, 10, {0, 0}, 0}, 2},     /* the one that fits */
+        {2, {4, 0, 10, {0, 0}, 0}, 0},     /* above the whole budget: alone */
+        {3, {4, 3, 0, {1000, 0}, 0}, 0},   /* no budget */
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         assert_int_equal(admission_pick(tasks, table[i].count, &table[i].room), table[i].pick);
@@ -74,7 +74,7 @@ static void careful_start(void **state) {
     assert_int_equal(first, 1);
     assert_true(tasks[first].size > 1 && tasks[first].size < 3);
     room.running = 1;
-    room.reserved_bytes = 1000;
+    room.load.sure_bytes = 1000;
     assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), -1);
     for (size_t i = 0; i < ARRAY_LEN(tasks); i++) {
         tasks[i].stage = ADMISSION_LEARNING;
@@ -82,12 +82,12 @@ static void careful_start(void **state) {
     }
     admission_sort(tasks, ARRAY_LEN(tasks)); /* 800, 700, ..., 100 */
     room.running = 0;
-    room.reserved_bytes = 0;
+    room.load.sure_bytes = 0;
     assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 4); /* 400 beside 1 + 2 + 3 */
     room.running = 3;
     assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 0);
     room.running = 1;
-    room.reserved_bytes = 850;
+    room.load.sure_bytes = 850;
     assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 7);
 }
 
@@ -110,16 +110,16 @@ static void batches_come_to_an_end(void **state) {
             ptrdiff_t at = admission_pick(waiting, n_waiting, &room);
             if (at >= 0) {
                 running[room.running++] = waiting[at].memory_bytes;
-                room.reserved_bytes += waiting[at].memory_bytes;
+                room.load.sure_bytes += waiting[at].memory_bytes;
                 n_waiting--;
                 memmove(waiting + at, waiting + at + 1,
                         (n_waiting - (size_t)at) * sizeof(*waiting));
                 assert_true(room.running <= room.jobs);
-                assert_true(room.running == 1 || room.reserved_bytes <= room.budget_bytes);
+                assert_true(room.running == 1 || room.load.sure_bytes <= room.budget_bytes);
                 continue;
             }
             assert_true(room.running > 0);
-            room.reserved_bytes -= running[--room.running];
+            room.load.sure_bytes -= running[--room.running];
             done++;
         }
         assert_int_equal(n_waiting, 0);

@@ -3,9 +3,11 @@
  * The careful start, played: batches of a kind of which nothing is known, with the real model,
  * forecast and admission, and clocks that are only numbers. What is promised: after five finished
  * tasks every forecast is within 10 % of the peak, no reservation is ever exceeded, the budget
- * holds, and the batch ends within 1.15 times the best packing that is found with everything known
- * beforehand. */
+ * holds, and batches end on average within 1.15 times the best packing that is found with
+ * everything known beforehand, although in most of them the budget is what there is too little of.
+ * A kind that grows with the square is found out before the eighth task has ended. */
 #include "supervisor/engine/admission.h"
+#include "supervisor/engine/enforce.h"
 #include "supervisor/memory/forecast.h"
 
 #include <math.h>
@@ -23,8 +25,9 @@ enum pace { PACE_EQUAL, PACE_BY_SIZE, PACE_RANDOM, PACE_COUNT };
 
 struct play_task {
     double size, peak, wall;
-    double start, end, predicted;
-    double reserved;
+    double end, predicted;
+    size_t n_before;                /* tasks that had finished when it started */
+    double reserved, margin, limit; /* limit: of the kernel, 0: none */
     bool is_running, is_done;
 };
 
@@ -34,8 +37,8 @@ struct play {
     int jobs;
     double budget, now;
     size_t n_done, n_running;
-    double reserved;
-    int exceeded;       /* reservations */
+    int exceeded;       /* reservations, of tasks that started when eight had finished */
+    int killed;         /* of these, by the kernel's limit */
     double worst_error; /* of forecasts made with five finished tasks */
     double most;        /* sum of the peaks that ran at once */
 };
@@ -60,7 +63,6 @@ static struct forecast forecast_one(const struct play *play, const struct model 
 static size_t queue(struct play *play, const struct model *model,
                     struct admission_candidate *waiting) {
     size_t n = 0;
-    play->reserved = 0;
     for (size_t i = 0; i < play->n; i++) {
         struct play_task *task = &play->tasks[i];
         if (task->is_done)
@@ -70,15 +72,17 @@ static size_t queue(struct play *play, const struct model *model,
         double reserved = unknown ? play->budget : (double)forecast.reserved_bytes;
         if (reserved > play->budget && (double)forecast.predicted_bytes <= play->budget)
             reserved = play->budget;
+        task->margin =
+            reserved < (double)forecast.reserved_bytes ? 0 : (double)forecast.margin_bytes;
         if (task->is_running) {
             task->reserved = reserved;
             task->predicted = (double)forecast.predicted_bytes;
-            play->reserved += reserved;
             continue;
         }
         waiting[n++] = (struct admission_candidate){
             .task = i,
             .memory_bytes = (uint64_t)reserved,
+            .margin_bytes = (uint64_t)task->margin,
             .size = task->size,
             .stage = unknown                               ? ADMISSION_UNKNOWN
                      : forecast.basis == FORECAST_ONE_SIZE ? ADMISSION_LEARNING
@@ -86,9 +90,22 @@ static size_t queue(struct play *play, const struct model *model,
         };
         task->predicted = (double)forecast.predicted_bytes;
         task->reserved = reserved;
+        task->limit = (double)enforce_limit(&(struct enforce_facts){
+            .reserved_bytes = (uint64_t)reserved,
+            .is_assumed = unknown || forecast.basis == FORECAST_ONE_SIZE,
+        });
     }
     admission_sort(waiting, n);
     return n;
+}
+
+static struct admission_load load_of(const struct play *play) {
+    struct admission_load load = {0};
+    for (size_t i = 0; i < play->n; i++)
+        if (play->tasks[i].is_running)
+            admission_load_add(&load, (uint64_t)play->tasks[i].reserved,
+                               (uint64_t)play->tasks[i].margin);
+    return load;
 }
 
 static void look(struct play *play) {
@@ -108,7 +125,8 @@ static void end_next(struct play *play, struct model *model, size_t kind) {
     next->is_running = false;
     next->is_done = true;
     play->n_running--;
-    play->exceeded += next->peak > next->reserved;
+    play->exceeded += next->n_before >= 8 && next->peak > next->reserved;
+    play->killed += next->n_before >= 8 && next->limit > 0 && next->peak > next->limit;
     if (play->n_done++ >= 5)
         play->worst_error =
             fmax(play->worst_error, fabs(next->predicted - next->peak) / next->peak);
@@ -138,7 +156,7 @@ static double play_learning(struct play *play) {
             const struct admission_room room = {.jobs = play->jobs,
                                                 .running = (int)play->n_running,
                                                 .budget_bytes = (uint64_t)play->budget,
-                                                .reserved_bytes = (uint64_t)play->reserved,
+                                                .load = load_of(play),
                                                 .passed_over = passed_over};
             const ptrdiff_t at = admission_pick(waiting, n, &room);
             if (at < 0)
@@ -146,7 +164,7 @@ static double play_learning(struct play *play) {
             passed_over = at == 0 ? 0 : passed_over + 1;
             struct play_task *task = &play->tasks[waiting[at].task];
             task->is_running = true;
-            task->start = play->now;
+            task->n_before = play->n_done;
             task->end = play->now + task->wall;
             play->n_running++;
             look(play);
@@ -264,20 +282,28 @@ static void a_linear_kind(void **state) {
             print_message("%-8s jobs %d: mean %.3f, worst %.3f, worst error %.3f\n", names[pace],
                           jobs, mean, worst, worst_error);
             assert_true(worst_error < 0.1);
+            /* one of many workers alone is a loss that three of them hardly have */
+            assert_true(mean < (jobs <= 3 ? 1.16 : 1.26));
         }
-    print_message("%d of %d above 1.15, mean %.3f\n", above, n, total / PACE_COUNT / MAX_JOBS);
+    const double average = total / PACE_COUNT / MAX_JOBS;
+    print_message("%d of %d above 1.15, mean %.3f\n", above, n, average);
+    assert_true(average < 1.15);
 }
 
 static void a_quadratic_kind(void **state) {
     (void)state;
-    int exceeded = 0;
+    int exceeded = 0, killed = 0;
     for (int round = 0; round < 200; round++) {
         struct play play = make_play(1 + round % MAX_JOBS, (enum pace)(round % PACE_COUNT), 2);
         play.budget *= 2;
         (void)play_learning(&play);
         exceeded += play.exceeded;
+        killed += play.killed;
+        assert_true(play.most <= play.budget);
     }
     print_message("%d reservations of 200 x %d exceeded\n", exceeded, MAX_TASKS);
+    assert_true(exceeded <= 8); /* of 8,000 */
+    assert_int_equal(killed, 0);
 }
 
 int main(void) {
