@@ -198,7 +198,7 @@ static uint64_t limit_of(const struct engine_slot *slot) {
     return enforce_limit(&(struct enforce_facts){
         .declared_bytes = engine_state_task(slot)->memory_bytes,
         .reserved_bytes = slot->reserved_bytes,
-        .is_assumed = basis == FORECAST_UNKNOWN || basis == FORECAST_ONE_SIZE,
+        .is_assumed = slot->forecast.is_guess,
         .is_uncertain =
             basis == FORECAST_HISTORY &&
             (slot->forecast.is_beyond || slot->forecast.n_attempts < ENFORCE_FEW_ATTEMPTS),

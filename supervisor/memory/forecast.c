@@ -107,16 +107,20 @@ static void forecast_of_command(const struct forecast_task *task, const struct m
             reserve(memory.estimate, memory.upper, ret);
             ret->n_attempts = memory.n;
             ret->is_beyond = memory.is_beyond;
+            ret->is_guess = memory.is_far || memory.shape == REGRESSION_ONE_SIZE;
             ret->is_faster = memory.shape == REGRESSION_FASTER;
         }
         if (time.shape != REGRESSION_NONE)
             ret->time_ms = to_ms(time.estimate);
     }
-    if (ret->basis == FORECAST_UNKNOWN)
+    if (ret->basis == FORECAST_UNKNOWN) {
         ret->reserved_bytes = UINT64_MAX;
+        ret->is_guess = true;
+    }
     if (task->declared_bytes == 0)
         return;
     ret->basis = FORECAST_DECLARED;
+    ret->is_guess = false;
     ret->reserved_bytes = task->declared_bytes;
     ret->margin_bytes = 0;
     if (ret->predicted_bytes == 0)

@@ -29,7 +29,7 @@ struct forecast_task {
 
 enum forecast_basis {
     FORECAST_UNKNOWN,  /* nothing is known */
-    FORECAST_ONE_SIZE, /* inputs of one size were seen: bounded in proportion */
+    FORECAST_ONE_SIZE, /* inputs of one size were seen: only a bound is known */
     FORECAST_HISTORY,
     FORECAST_HEADERS, /* a pair, by its images' headers */
     FORECAST_DECLARED,
@@ -46,6 +46,7 @@ struct forecast {
     int64_t time_ms;   /* 0: unknown */
     size_t n_attempts; /* behind it */
     bool is_beyond;    /* larger than any input seen of its kind */
+    bool is_guess;     /* nothing is known, or only of much smaller inputs: no limit to enforce */
     bool is_faster;    /* its kind grows faster than its inputs */
 };
 

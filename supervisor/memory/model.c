@@ -269,6 +269,7 @@ static struct model_forecast forecast(const struct regression *fit, double size)
         .upper = regression_upper(fit, size),
         .n = fit->n_exact + fit->n_at_least,
         .is_beyond = fit->shape != REGRESSION_NONE && regression_is_beyond(fit, size),
+        .is_far = fit->shape != REGRESSION_NONE && regression_is_far(fit, size),
     };
 }
 
@@ -298,7 +299,8 @@ void model_look(const struct model *model, size_t kind, struct model_kind_view *
     for (size_t i = 0; i < one->n_samples; i++)
         if (one->samples[i].error >= 0)
             errors[n++] = one->samples[i].error;
-    qsort(errors, n, sizeof(*errors), compare_floats);
+    if (n > 1)
+        qsort(errors, n, sizeof(*errors), compare_floats);
     *ret = (struct model_kind_view){
         .name = one->name,
         .is_pair = one->is_pair,

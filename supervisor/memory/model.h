@@ -50,6 +50,7 @@ struct model_forecast {
     double estimate, upper;      /* upper may be INFINITY */
     size_t n;                    /* attempts that it was made from */
     bool is_beyond;              /* larger than any input seen */
+    bool is_far;                 /* more than twice as large */
 };
 struct model_forecast model_memory(const struct model *model, size_t kind, double size);
 struct model_forecast model_time(const struct model *model, size_t kind, double size); /* ms */

@@ -332,6 +332,10 @@ bool regression_is_beyond(const struct regression *fit, double size) {
     return size > fit->size_max * same_size;
 }
 
+bool regression_is_far(const struct regression *fit, double size) {
+    return size > fit->size_max * 2;
+}
+
 double regression_estimate(const struct regression *fit, double size) {
     switch (fit->shape) {
     case REGRESSION_ONE_SIZE: /* beyond: between "all is fixed" and "all grows" */
@@ -363,7 +367,8 @@ double regression_upper(const struct regression *fit, double size) {
         const double here = fit->fixed + interval(fit, fit->size_max, fit->fixed);
         if (!beyond)
             return here;
-        return fit->size_max > 0 ? here * size / fit->size_max : INFINITY;
+        const double ratio = size / fit->size_max;
+        return fit->size_max > 0 ? here * ratio * ratio : INFINITY;
     }
     const double estimate = regression_estimate(fit, size);
     double upper = estimate + interval(fit, size, estimate);

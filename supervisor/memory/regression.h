@@ -38,7 +38,7 @@ struct regression {
     double spread;     /* relative standard deviation of one value around the curve */
     double freedom;    /* degrees of freedom behind it */
     double tail;       /* what one in twenty of the points exceeds the curve by, relative */
-    double top;        /* robust value at size_max, to bound larger ones in proportion */
+    double top;        /* value at size_max, to bound larger ones by */
     double inverse[3]; /* of the normal matrix of (1, (size / size_max) ^ exponent): 00, 01, 11 */
 };
 
@@ -50,10 +50,11 @@ MUST_USE int regression_fit(const struct regression_point *points, size_t count,
 /* The expected value; 0 without a point. */
 double regression_estimate(const struct regression *fit, double size);
 /* What 99 of 100 values stay below; wider beyond the sizes seen. Where only one size was seen,
- * larger inputs are bounded in proportion, because the fixed part is not negative. INFINITY where
- * nothing can be said. */
+ * larger inputs are bounded by the square of their size: nothing says yet that growth is linear.
+ * INFINITY where nothing can be said. */
 double regression_upper(const struct regression *fit, double size);
-/* The size is larger than any seen. */
+/* The size is larger than any seen; more than twice as large. */
 bool regression_is_beyond(const struct regression *fit, double size);
+bool regression_is_far(const struct regression *fit, double size);
 
 #endif
