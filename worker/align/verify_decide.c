@@ -27,7 +27,7 @@ static const double LEAST_OVERLAP = 0.15;
 static const double GROUND_SHARE = 0.5, CLEARER_ON_TISSUE = 8;
 enum { LEAST_GROUND_TILES = 8 };
 /* A planted shift is measured back to so much; and by so many tiles. */
-static const double SLOPE_TOLERANCE = 0.05, FOLLOWING_SHARE = 0.8;
+static const double SLOPE_TOLERANCE = 0.05, FOLLOWING_SHARE = 0.85;
 /* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. */
 static const double COARSE_SHARE = 0.3;
 enum { LEAST_COARSE_TILES = 12 };

@@ -15,7 +15,7 @@ static const struct plant {
 } plants[N_PLANTS] = {{0.37, -0.23, 0}, {-0.61, 0.83, 0}, {1.7, 2.4, 0},
                       {-2.9, -1.45, 0}, {4.2, -3.6, 0},   {-0.5, 0.5, 4}};
 
-static const double FOLLOW_PX = 0.25; /* nearer than this to what was planted */
+static const double FOLLOW_PX = 0.5; /* nearer than this to what was planted */
 static const double LEAST_PLANTED_PX = 1e-9;
 
 static int compare_ratios(const void *a, const void *b) {
