@@ -16,6 +16,7 @@ enum {
     MAX_JOBS = 1024,
     MAX_THREADS = 256,
     MAX_RETRIES = 100,
+    MAX_SAMPLE_INTERVAL_MS = 60 * 1000,
 };
 
 typedef int (*set_cb)(struct options *options, const char *name, const char *text,
@@ -177,6 +178,15 @@ static int set_stall_timeout(struct options *options, const char *name, const ch
     return set_duration(&options->stall_timeout_ms, name, text, failure);
 }
 
+static int set_sample_interval(struct options *options, const char *name, const char *text,
+                               struct failure *failure) {
+    int64_t ms = 0;
+    if (units_parse_duration(text, &ms) < 0 || ms < 1 || ms > MAX_SAMPLE_INTERVAL_MS)
+        return refuse(name, text, "a duration from 1ms to 1m, like 10ms", failure);
+    options->sample_interval_ms = ms;
+    return 0;
+}
+
 static int set_memory(struct options *options, const char *name, const char *text,
                       struct failure *failure) {
     uint64_t bytes = 0;
@@ -299,6 +309,9 @@ static const struct row rows[] = {
      set_stall_timeout},
     {{"retries", "N", "1", "further attempts after a crash, a kill or a stall", PATIENCE, 0, BOTH},
      set_retries},
+    {{"sample-interval", "DURATION", "10ms", "how often each task's memory is looked at", SHOWN, 0,
+      BOTH},
+     set_sample_interval},
     {{"json", NULL, NULL, "the result as JSON on stdout", SHOWN, 0, BOTH}, set_json},
     {{"quiet", NULL, NULL, "no progress on stderr", SHOWN, 'q', BOTH}, set_quiet},
 };
@@ -394,6 +407,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct failure *fa
         .stall_timeout_ms = OPTIONS_DEFAULT_STALL_TIMEOUT_MS,
         .worker_memory_bytes = (uint64_t)OPTIONS_DEFAULT_WORKER_MEMORY_MIB << 20,
         .retries = OPTIONS_DEFAULT_RETRIES,
+        .sample_interval_ms = OPTIONS_DEFAULT_SAMPLE_INTERVAL_MS,
         .params = params_defaults(),
     };
     if (!options.params)

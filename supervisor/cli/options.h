@@ -13,6 +13,7 @@ enum {
     OPTIONS_DEFAULT_RETRIES = 1,
     OPTIONS_DEFAULT_TIMEOUT_MS = 2 * 3600 * 1000,
     OPTIONS_DEFAULT_STALL_TIMEOUT_MS = 10 * 60 * 1000,
+    OPTIONS_DEFAULT_SAMPLE_INTERVAL_MS = 10,
     OPTIONS_DEFAULT_GRACE_MS = 10 * 1000, /* between SIGTERM and SIGKILL */
 };
 
@@ -33,6 +34,7 @@ struct options {
     uint64_t assume_memory_bytes; /* plan: of a machine to think of; 0: this one */
     int assume_cpus;              /* 0: this one's */
     int retries;
+    int64_t sample_interval_ms; /* of memory */
     bool force, redo, json, quiet;
     json_t *params; /* complete: defaults with every --set applied */
 };

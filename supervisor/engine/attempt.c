@@ -4,6 +4,7 @@
  */
 #include "supervisor/engine/attempt.h"
 
+#include "common/names.h"
 #include "supervisor/process/proc_read.h"
 
 #include <errno.h>
@@ -12,8 +13,6 @@
 #include <time.h>
 
 enum {
-    ATTEMPT_FIRST_SAMPLE_MS = 50,
-    ATTEMPT_SAMPLE_MS = 1000,
     ATTEMPT_OOM_AGE_MS = 200, /* how old "before" may be: reading vmstat is not free */
 };
 
@@ -27,11 +26,12 @@ struct attempt {
     struct child *child; /* NULL: it could not start */
     struct failure start_failure;
     uv_timer_t timer;
+    struct trace_task *trace; /* owns; NULL: no memory for it, or it could not start */
 
     char started[CLOCK_TEXT_BYTES];
     int64_t started_ms, ended_ms;
-    int64_t deadline_ms, sample_ms, grace_ms; /* on the monotonic clock; 0: not set */
-    int64_t progress_ms;                      /* when it last made some */
+    int64_t deadline_ms, grace_ms; /* on the monotonic clock; 0: not set */
+    int64_t progress_ms;           /* when it last made some */
     enum verdict_stop limit;
     enum verdict_stop stop;
     int64_t limit_ms;
@@ -40,7 +40,6 @@ struct attempt {
 
     char stage[ATTEMPT_STAGE_BYTES];
     double fraction;
-    uint64_t resident_bytes, least_bytes;
     uint64_t most_bytes;    /* of all its processes, seen in its control group */
     json_t *result, *error; /* the records, kept for their strings */
     json_t *inputs_before;  /* path, size, mtime_ns as it started */
@@ -92,17 +91,35 @@ static void see_log(struct attempt *attempt, int64_t now_ms) {
         attempt->progress_ms = written_ms;
 }
 
-static void sample(struct attempt *attempt, int64_t now_ms) {
-    uint64_t bytes;
+/* ---- memory ---- */
+
+static bool look(void *context, bool is_thorough) {
+    struct attempt *attempt = context;
     struct cgroup_leaf_usage usage;
-    attempt->sample_ms = now_ms + ATTEMPT_SAMPLE_MS;
-    if (child_look(attempt->child, &usage) == 0 && usage.anonymous_bytes > attempt->most_bytes)
+    if (child_ended(attempt->child))
+        return false;
+    if (is_thorough && is_command(attempt) && child_look(attempt->child, &usage) == 0 &&
+        usage.anonymous_bytes > attempt->most_bytes)
         attempt->most_bytes = usage.anonymous_bytes;
-    if (proc_read_resident(PROC_READ_ROOT, child_pid(attempt->child), &bytes) < 0 || bytes == 0)
-        return; /* a zombie has none */
-    attempt->resident_bytes = bytes;
-    if (attempt->least_bytes == 0 || bytes < attempt->least_bytes)
-        attempt->least_bytes = bytes;
+    return true;
+}
+
+static void start_trace(struct attempt *attempt) {
+    const struct trace_request request = {
+        .pid = child_pid(attempt->child),
+        .has_children = is_command(attempt), /* our own worker has none */
+        .wants_together = !child_has_group(attempt->child),
+        .look = look,
+        .context = attempt,
+    };
+    attempt->trace = trace_add(attempt->host->trace, &request);
+}
+
+static void end_trace(const struct attempt *attempt) {
+    CLEANUP_FREE char *path =
+        names_format("%s/%s/memory.csv", attempt->host->launch.out, attempt->task->id);
+    if (attempt->trace && path)
+        trace_write(attempt->trace, path, attempt->number);
 }
 
 /* ---- clocks ---- */
@@ -124,8 +141,6 @@ static void on_timer(uv_timer_t *timer) {
     int64_t now_ms = clock_monotonic_ms();
     if (child_ended(attempt->child))
         return; /* only its leftovers are being ended */
-    if (now_ms >= attempt->sample_ms)
-        sample(attempt, now_ms);
     enum verdict_stop limit = VERDICT_STOP_NONE;
     bool grace_over = attempt->grace_ms && now_ms >= attempt->grace_ms;
     if (attempt->stop == VERDICT_STOP_NONE && now_ms >= attempt->deadline_ms)
@@ -144,15 +159,17 @@ static void on_timer(uv_timer_t *timer) {
 }
 
 static void set_timer(struct attempt *attempt) {
-    int64_t due_ms = attempt->sample_ms;
-    if (attempt->grace_ms && attempt->grace_ms < due_ms)
-        due_ms = attempt->grace_ms;
+    int64_t due_ms = attempt->grace_ms ? attempt->grace_ms : INT64_MAX;
     if (attempt->stop == VERDICT_STOP_NONE) {
         int64_t stall_ms = attempt->progress_ms + attempt->host->stall_timeout_ms;
         if (attempt->deadline_ms < due_ms)
             due_ms = attempt->deadline_ms;
         if (stall_ms < due_ms)
             due_ms = stall_ms;
+    }
+    if (due_ms == INT64_MAX) {
+        (void)uv_timer_stop(&attempt->timer); /* cannot fail */
+        return;
     }
     int64_t wait_ms = due_ms - clock_monotonic_ms();
     uv_update_time(attempt->host->children.loop); /* or a long turn would shorten the wait */
@@ -204,6 +221,7 @@ static void on_over(void *context, const struct child_end *end) {
     attempt->end = *end;
     attempt->ended_ms = clock_monotonic_ms();
     (void)uv_timer_stop(&attempt->timer);
+    end_trace(attempt);
     attempt->event(attempt->context, TASK_EVENT_OVER);
 }
 
@@ -269,11 +287,12 @@ struct attempt *attempt_start(struct attempt_host *host, const struct task *task
     attempt->oom_kills_before = host->oom_kills;
     attempt->started_ms = attempt->progress_ms = attempt->ended_ms = now_ms;
     attempt->deadline_ms = now_ms + (task->timeout_ms > 0 ? task->timeout_ms : host->timeout_ms);
-    attempt->sample_ms = now_ms + ATTEMPT_FIRST_SAMPLE_MS;
     (void)uv_timer_init(host->children.loop, &attempt->timer); /* cannot fail */
     attempt->timer.data = attempt;
-    if (start(attempt, memory_limit_bytes) == 0)
+    if (start(attempt, memory_limit_bytes) == 0) {
         set_timer(attempt);
+        start_trace(attempt);
+    }
     return attempt;
 }
 
@@ -289,6 +308,7 @@ static void on_closed(uv_handle_t *handle) {
 void attempt_close(struct attempt *attempt) {
     if (!attempt)
         return;
+    trace_remove(STEAL_PTR(attempt->trace));
     child_close(attempt->child);
     uv_close((uv_handle_t *)&attempt->timer, on_closed);
 }
@@ -306,10 +326,12 @@ int attempt_number(const struct attempt *attempt) { return attempt->number; }
 const char *attempt_token(const struct attempt *attempt) { return attempt->launch.token; }
 
 void attempt_look(const struct attempt *attempt, struct attempt_view *ret) {
+    struct trace_view memory;
+    trace_look(attempt->trace, &memory);
     *ret = (struct attempt_view){
         .stage = attempt->stage,
         .fraction = attempt->fraction,
-        .memory_bytes = attempt->resident_bytes,
+        .memory_bytes = memory.resident_bytes,
         .elapsed_ms = clock_monotonic_ms() - attempt->started_ms,
     };
 }
@@ -371,14 +393,18 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
     /* Of a small process, samples from /proc may lie some pages above the peak that the kernel
      * accounts at its exit: the peak counts. */
     const uint64_t largest_bytes = (uint64_t)usage->ru_maxrss * 1024;
-    /* The kernel accounts the largest process; several at once were seen in their group. */
-    const uint64_t peak_bytes =
-        largest_bytes > attempt->most_bytes ? largest_bytes : attempt->most_bytes;
+    /* The kernel accounts the largest process; several at once were seen in their group, or in
+     * /proc where there is none. */
+    struct trace_view memory;
+    trace_look(attempt->trace, &memory);
+    const uint64_t seen_bytes =
+        memory.together_bytes > attempt->most_bytes ? memory.together_bytes : attempt->most_bytes;
+    const uint64_t peak_bytes = largest_bytes > seen_bytes ? largest_bytes : seen_bytes;
     *ret = (struct attempt_result){
         .wall_ms = attempt->ended_ms - attempt->started_ms,
         .cpu_ms = milliseconds(&usage->ru_utime) + milliseconds(&usage->ru_stime),
         .peak_rss_bytes = peak_bytes,
-        .min_rss_bytes = attempt->least_bytes < peak_bytes ? attempt->least_bytes : peak_bytes,
+        .min_rss_bytes = memory.least_bytes < peak_bytes ? memory.least_bytes : peak_bytes,
         .start_code = attempt->child ? 0 : attempt->start_failure.code,
     };
     memcpy(ret->started, attempt->started, sizeof(ret->started));

@@ -11,6 +11,7 @@
 #include "supervisor/engine/launch.h"
 #include "supervisor/engine/task_state.h"
 #include "supervisor/engine/verdict.h"
+#include "supervisor/memory/trace.h"
 
 enum { ATTEMPT_STAGE_BYTES = 65 };
 
@@ -18,6 +19,7 @@ enum { ATTEMPT_STAGE_BYTES = 65 };
 struct attempt_host {
     struct child_host children; /* owns */
     struct launch_base launch;  /* owns */
+    struct trace *trace;        /* borrows */
     int64_t stall_timeout_ms, timeout_ms, grace_ms;
     bool oom_known;
     uint64_t oom_kills; /* as of oom_read_ms */

@@ -46,6 +46,7 @@ static void close_all(struct engine *engine) {
     engine->closed = true;
     for (size_t i = 0; i < engine->n_running; i++)
         attempt_close(engine->running[i]->attempt);
+    trace_close(STEAL_PTR(engine->host.trace));
     uv_close((uv_handle_t *)&engine->tick, NULL);
     interrupt_close(&engine->interrupt);
     live_view_close(engine->view);
@@ -198,6 +199,11 @@ static void queue_tasks(struct engine *engine) {
     engine_queue_fill(engine);
 }
 
+static void on_trace_failed(void *context, const struct failure *failure) {
+    const struct engine *engine = context;
+    live_view_event(engine->view, "no memory trace: %s", failure->text);
+}
+
 static int open_parts(struct engine *engine, struct failure *failure) {
     const struct engine_request *request = engine->request;
     struct attempt_host *host = &engine->host;
@@ -224,6 +230,9 @@ static int open_parts(struct engine *engine, struct failure *failure) {
     if (r == 0)
         r = live_view_open(&engine->loop, STDERR_FILENO, request->options->quiet,
                            engine_view_snapshot, engine, &engine->view, failure);
+    if (r == 0)
+        r = trace_open(&engine->loop, TRACE_ROOT, request->options->sample_interval_ms,
+                       on_trace_failed, engine, &host->trace, failure);
     if (r == 0)
         r = interrupt_open(&engine->loop, &engine->interrupt, on_interrupt, engine, failure);
     return r;

@@ -218,6 +218,8 @@ static void on_report(uv_poll_t *handle, int status, int events) {
     finish(child);
 }
 
+bool child_has_group(const struct child *child) { return child->leaf != NULL; }
+
 int child_look(const struct child *child, struct cgroup_leaf_usage *ret) {
     return child->leaf ? cgroup_leaf_look(child->leaf, ret) : -ENODATA;
 }

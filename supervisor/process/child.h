@@ -67,6 +67,7 @@ bool child_ended(const struct child *child);         /* its leader did */
 const char *child_breach(const struct child *child); /* NULL: none. Borrowed */
 /* Reads what fd 3 holds now: a report that waits unread must count before a stall is declared. */
 void child_listen(struct child *child);
+bool child_has_group(const struct child *child);
 /* What its control group holds now. -ENODATA without one. */
 MUST_USE int child_look(const struct child *child, struct cgroup_leaf_usage *ret);
 /* SIGTERM to its group, SIGCONT so that a stopped one hears it. */

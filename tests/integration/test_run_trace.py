@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# timeout: 120
+"""registrar run: the course of each task's memory, memory.csv."""
+import csv
+import os
+import sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from registrar_test import *
+
+MIB = 1 << 20
+COLUMNS = ["seconds", "resident_bytes", "anonymous_bytes", "file_bytes", "swap_bytes", "attempt"]
+# holds so many MiB for so many seconds, time enough for a good many looks
+HOLD = ("import signal, sys; held = bytearray(int(sys.argv[1]) << 20); "
+        "signal.sigtimedwait([], float(sys.argv[2]))")
+
+
+def hold(mib, seconds=1):
+    return ["python3", "-c", HOLD, str(mib), str(seconds)]
+
+
+def rows(t, task):
+    with open(t.out / task / "memory.csv", newline="") as file:
+        reader = csv.DictReader(file)
+        found = [{key: float(value) for key, value in row.items()} for row in reader]
+    expect(reader.fieldnames, COLUMNS, "columns")
+    return found
+
+
+def end_of(t, task):
+    return [end for end in t.ledger("attempt_end") if end["task"] == task][-1]
+
+
+@test("a task's course: its peak is in it, its sums are right, the ledger has least and peak")
+def _(t):
+    path = t.manifest({"id": "c/hold", "command": hold(64), "memory": "100M"})
+    expect(t.run("run", "--manifest", path, "-o", t.out).returncode, 0, "exit status")
+    course, end = rows(t, "c/hold"), end_of(t, "c/hold")
+    assert len(course) >= 3, course
+    expect([row["seconds"] for row in course], sorted(row["seconds"] for row in course), "times")
+    expect({row["attempt"] for row in course}, {1.0}, "attempts")
+    for row in course:
+        expect(row["anonymous_bytes"] + row["file_bytes"], row["resident_bytes"], "parts")
+    most = max(row["resident_bytes"] for row in course)
+    assert 64 * MIB < most < 80 * MIB, most
+    assert abs(most - end["peak_rss_bytes"]) < 4 * MIB, (most, end["peak_rss_bytes"])
+    expect(min(row["resident_bytes"] for row in course), end["min_rss_bytes"], "the least")
+    ran = t.run("ledger", "csv", "-o", t.out)
+    expect(ran.stdout.splitlines(), ["task_key,min_memory_mb,max_memory_mb",
+                                     f"c/hold,{end['min_rss_bytes'] / MIB:.12g},"
+                                     f"{end['peak_rss_bytes'] / MIB:.12g}"], "ledger csv")
+
+
+@test("a task that was ended has its course too, and a further attempt's follows")
+def _(t):
+    path = t.manifest({"id": "c/slow", "command": hold(8, 600), "memory": "50M", "timeout": "1s"})
+    for attempt in (1, 2):
+        expect(t.run("run", "--manifest", path, "-o", t.out, "--redo").returncode, 1, "exit status")
+        expect(t.attempts("c/slow"), ["timeout"] * attempt, "verdicts")
+        expect(sorted({row["attempt"] for row in rows(t, "c/slow")}),
+               [1.0, 2.0][:attempt], "attempts")
+
+
+@test("what a command starts is counted with it")
+def _(t):
+    script = 'for i in 1 2 3; do python3 -c "$0" 40 2 & done; wait'
+    path = t.manifest({"id": "c/many", "command": ["sh", "-c", script, HOLD], "memory": "400M"})
+    expect(t.run("run", "--manifest", path, "-o", t.out).returncode, 0, "exit status")
+    most = max(row["anonymous_bytes"] for row in rows(t, "c/many"))
+    assert 120 * MIB < most < 160 * MIB, most
+    peak = end_of(t, "c/many")["peak_rss_bytes"]
+    assert 120 * MIB < peak < 160 * MIB, peak
+
+
+@test("what ends before it is seen three times leaves no file")
+def _(t):
+    path = t.manifest(*({"id": f"c/{i}", "command": ["true"], "memory": "1M"} for i in range(20)))
+    ran = t.run("run", "--manifest", path, "-o", t.out, "--sample-interval", "1m")
+    expect(ran.returncode, 0, "exit status")
+    expect(list(t.out.glob("c/*/memory.csv")), [], "files")
+    expect({end["min_rss_bytes"] for end in t.ledger("attempt_end")}, {0}, "the least")
+
+
+@test("an interval that makes no sense is refused by name")
+def _(t):
+    for text in ("0", "2h", "-1s", "fast"):
+        ran = t.run("run", t.raw, "-o", t.out, "--sample-interval", text)
+        expect(ran.returncode, 2, "exit status")
+        expect(ran.stderr, f'registrar: --sample-interval: "{text}" is not allowed; give a duration '
+               "from 1ms to 1m, like 10ms\n", "stderr")
+
+
+run_tests()
