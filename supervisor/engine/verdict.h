@@ -29,6 +29,7 @@
 
 #include "common/failure.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -101,6 +102,10 @@ struct verdict_facts {
     uint64_t memory_available_bytes; /* just after it ended */
     uint64_t peak_rss_bytes;
 };
+
+static inline bool verdict_by_signal(const struct verdict_facts *facts) {
+    return facts->code == CLD_KILLED || facts->code == CLD_DUMPED;
+}
 
 enum { VERDICT_REASON_BYTES = 1024 };
 
