@@ -63,7 +63,10 @@ static int print_table(const struct plan *plan, size_t width) {
             continue;
         table_cell(table, "%s", plan->tasks.items[i].id);
         table_cell(table, "%s", plan->tasks.items[i].kind_name);
-        table_cell(table, "%s", units_format_size(predicted->memory_bytes, text));
+        table_cell(table, "%s",
+                   predicted->forecast.basis == FORECAST_UNKNOWN
+                       ? "-"
+                       : units_format_size(predicted->memory_bytes, text));
         table_cell(table, "%s",
                    predicted->time_ms ? units_format_duration(predicted->time_ms, text) : "-");
         table_cell(table, "%s",
@@ -93,15 +96,21 @@ static void print_totals(const struct plan *plan, size_t width) {
                      plan->n_finished, plan->n_finished == 1 ? " is" : "s are");
     if (n == 0)
         return;
-    (void)printf("\n%zu task%s to do, %s%d at once, %d thread%s each", n, n == 1 ? "" : "s",
-                 preflight->at_once < preflight->jobs ? "at most " : "", preflight->jobs,
-                 preflight->threads, preflight->threads == 1 ? "" : "s");
+    (void)printf("\n%zu task%s to do, ", n, n == 1 ? "" : "s");
+    if (preflight->at_once < preflight->most_at_once)
+        (void)printf("%d (large) to %d (small) at once", preflight->at_once,
+                     preflight->most_at_once);
+    else
+        (void)printf("%d at once", preflight->at_once);
+    (void)printf(", %d thread%s each", preflight->threads, preflight->threads == 1 ? "" : "s");
     if (preflight->time_ms > 0)
         (void)printf(", %s %s", preflight->n_untimed > 0 ? "more than" : "about",
                      units_format_duration(preflight->time_ms, text));
     print_end(plan);
     (void)printf("\n\n");
     preflight_print(preflight, &plan->tasks, &plan->options, stdout);
+    if (plan->options.assume_memory_bytes > 0 || plan->options.assume_cpus > 0)
+        return; /* what holds there is not known */
     (void)printf("Limits: ");
     text_wrap(stdout, plan->level.text, 8, width);
 }

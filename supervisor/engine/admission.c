@@ -128,8 +128,10 @@ ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t co
         return 0;
     if (room->running > 0 && admission_load_bytes(&room->load) > room->budget_bytes)
         return -1; /* a task above the budget runs, by force: alone */
+    /* nothing waits for what does not fit into the empty budget either: it comes last, or more is
+     * known of it by then */
     if (room->passed_over >= PATIENCE * room->jobs && candidates[0].stage == ADMISSION_KNOWN &&
-        !fits(room, &candidates[0]))
+        candidates[0].memory_bytes <= room->budget_bytes && !fits(room, &candidates[0]))
         return room->running == 0 ? 0 : -1;
     for (size_t low = 0; low < count;) {
         const size_t high = segment_end(candidates, low, count);
@@ -138,5 +140,10 @@ ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t co
             return (ptrdiff_t)at;
         low = high;
     }
-    return room->running == 0 ? 0 : -1;
+    if (room->running > 0)
+        return -1;
+    /* alone: the largest, but of what has only a bound, that with the least */
+    return candidates[0].stage == ADMISSION_LEARNING
+               ? (ptrdiff_t)segment_end(candidates, 0, count) - 1
+               : 0;
 }

@@ -11,7 +11,7 @@
 enum {
     BUDGET_AGE_MS = 500,
     SPARE_SHARE = 32,  /* of what was available at the start: left to the machine */
-    SURE_ATTEMPTS = 5, /* before a forecast alone refuses a task */
+    SURE_ATTEMPTS = 8, /* before a forecast alone refuses a task */
 };
 
 /* ---- forecasts ---- */
@@ -29,9 +29,12 @@ static void forecast_slot(struct engine_slot *slot) {
     slot->forecast =
         forecast_make(&planned->need, request->model, preflight->threads, preflight->cap_bytes);
     slot->reserved_bytes = slot->forecast.reserved_bytes;
-    const bool is_unknown = slot->forecast.basis == FORECAST_UNKNOWN;
-    /* the margin may reach above the budget, the task itself must not */
-    if (is_unknown || (slot->reserved_bytes > budget && slot->forecast.predicted_bytes <= budget))
+    if (slot->forecast.basis == FORECAST_UNKNOWN)
+        slot->reserved_bytes = budget;
+    /* the margin may reach above the budget, the task itself must not; a mere bound may, until more
+     * is known */
+    if (slot->reserved_bytes > budget && slot->forecast.basis != FORECAST_ONE_SIZE &&
+        slot->forecast.predicted_bytes <= budget)
         slot->reserved_bytes = budget;
 }
 
@@ -75,11 +78,11 @@ static struct admission_candidate *line(const struct engine *engine) {
     return engine->waiting + engine->first_waiting;
 }
 
-/* Learned on the way: it would need more than there is for the whole batch. */
+/* Learned on the way: it would need more than there is for the whole batch, margins aside. */
 static bool is_hopeless(const struct engine_slot *slot) {
     const struct engine_request *request = slot->engine->request;
     return slot->forecast.basis == FORECAST_HISTORY && !request->options->force &&
-           slot->forecast.n_attempts >= SURE_ATTEMPTS && !slot->forecast.is_beyond &&
+           slot->forecast.n_attempts >= SURE_ATTEMPTS && !slot->forecast.is_guess &&
            slot->forecast.predicted_bytes > request->preflight->memory_budget_bytes;
 }
 
@@ -197,10 +200,7 @@ static bool is_short(struct engine *engine, const struct engine_slot *slot) {
     return true;
 }
 
-struct engine_slot *engine_queue_take(struct engine *engine) {
-    if (engine->n_waiting == 0)
-        return NULL;
-    read_budget(engine);
+static ptrdiff_t pick(const struct engine *engine) {
     const struct preflight *preflight = engine->request->preflight;
     const struct admission_room room = {
         .jobs = preflight->jobs > 0 ? preflight->jobs : 1,
@@ -209,15 +209,28 @@ struct engine_slot *engine_queue_take(struct engine *engine) {
         .load = load_of(engine),
         .passed_over = engine->passed_over,
     };
-    const ptrdiff_t at = admission_pick(line(engine), engine->n_waiting, &room);
-    if (at < 0)
-        return NULL;
-    struct engine_slot *slot = &engine->slots[line(engine)[at].task];
-    if (is_short(engine, slot))
-        return NULL;
-    engine->passed_over = at == 0 ? 0 : engine->passed_over + 1;
-    take_out(engine, (size_t)at);
-    return slot;
+    return admission_pick(line(engine), engine->n_waiting, &room);
+}
+
+struct engine_slot *engine_queue_take(struct engine *engine) {
+    while (engine->n_waiting > 0) {
+        read_budget(engine);
+        const ptrdiff_t at = pick(engine);
+        if (at < 0)
+            return NULL;
+        struct engine_slot *slot = &engine->slots[line(engine)[at].task];
+        forecast_slot(slot); /* what was no news for the line may be all the same for this one */
+        if (is_short(engine, slot))
+            return NULL;
+        take_out(engine, (size_t)at);
+        if (is_hopeless(slot))
+            refuse(slot);
+        if (slot->state != TASK_STATE_WAITING)
+            continue;
+        engine->passed_over = at == 0 ? 0 : engine->passed_over + 1;
+        return slot;
+    }
+    return NULL;
 }
 
 /* ---- learning ---- */

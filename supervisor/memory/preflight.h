@@ -35,6 +35,7 @@ struct preflight {
     int jobs, threads;            /* chosen: options with auto resolved. Commands: the most that
                                      may run at once; how many do is up to their reservations */
     int at_once;                  /* of the largest, so many fit; at most jobs */
+    int most_at_once;             /* of all sizes, as the batch was played */
     uint64_t cap_bytes;           /* of each pair's worker */
     bool is_cap_shrunk;           /* below the usual one, so that it fits */
     uint64_t memory_needed_bytes; /* the largest reservations that can run at once, and results

@@ -66,8 +66,7 @@ static bool has_commands(const struct preflight_choice *choice) {
 
 /* The batch's length with so many jobs. -ENOMEM. */
 static int play(const struct preflight_choice *choice, int jobs, int threads, uint64_t budget,
-                int64_t *ret_ms) {
-    int at_once = 0;
+                int64_t *ret_ms, int *ret_at_once) {
     CLEANUP_FREE struct schedule_task *tasks = calloc(choice->count + 1, sizeof(*tasks));
     if (!tasks)
         return -ENOMEM;
@@ -76,7 +75,7 @@ static int play(const struct preflight_choice *choice, int jobs, int threads, ui
         tasks[i].memory_bytes = sizing_counted(&choice->sizing, &forecast);
         tasks[i].time_ms = forecast.time_ms;
     }
-    return schedule_play(tasks, choice->count, jobs, budget, ret_ms, &at_once);
+    return schedule_play(tasks, choice->count, jobs, budget, ret_ms, ret_at_once);
 }
 
 /* Many workers with one thread, or fewer with several: whichever is done first. Only pairs have
@@ -86,9 +85,10 @@ static int jobs_by_time(const struct preflight_choice *choice, int most) {
     int64_t best_ms = INT64_MAX;
     for (int jobs = most; jobs > 0; jobs = jobs > 16 ? jobs / 2 : jobs - 1) {
         int64_t ms = 0;
-        if (play(choice, jobs, sizing_threads(&choice->sizing, jobs), 0, &ms) < 0)
+        int at_once = 0;
+        if (play(choice, jobs, sizing_threads(&choice->sizing, jobs), 0, &ms, &at_once) < 0)
             return most;
-        if (best_ms == INT64_MAX || ms < best_ms - best_ms / 20) {
+        if (best_ms == INT64_MAX || ms < best_ms - best_ms / 10) {
             best = jobs;
             best_ms = ms;
         }
@@ -188,7 +188,7 @@ int preflight_choice_make(const struct options *options, const struct model *mod
         predict_task(choice, i, preflight);
     weigh(options, choice, preflight);
     if (play(choice, preflight->jobs, preflight->threads, preflight->memory_budget_bytes,
-             &preflight->time_ms) < 0)
+             &preflight->time_ms, &preflight->most_at_once) < 0)
         return failure_set(failure, -ENOMEM, "out of memory in the pre-flight");
     return 0;
 }

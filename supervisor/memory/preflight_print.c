@@ -34,10 +34,25 @@ static const char *percent_text(uint64_t needed, uint64_t limit, char text[16]) 
     return text;
 }
 
+/* What the need is held against. */
+static const char *limit_name(const struct preflight *preflight, const struct options *options) {
+    const bool is_own = options->memory_bytes > 0 || options->memory_share > 0;
+    if (is_own && preflight->memory_limit_bytes < preflight->machine.available_bytes)
+        return "for the batch";
+    return options->assume_memory_bytes > 0 ? "assumed" : "available";
+}
+
 static void format_memory(const struct preflight *preflight, const struct options *options,
                           char line[LINE_BYTES]) {
     char each[UNITS_TEXT_BYTES], all[UNITS_TEXT_BYTES], limit[UNITS_TEXT_BYTES], share[16];
     const int jobs = preflight->at_once;
+    (void)units_format_size(preflight->memory_limit_bytes, limit);
+    if (preflight->n_assumed > 0 &&
+        preflight->n_assumed + preflight->n_errors == preflight->n_wanted) {
+        (void)snprintf(line, LINE_BYTES, "RAM:  learned on the way; at most %s %s", limit,
+                       limit_name(preflight, options));
+        return;
+    }
     int used = snprintf(line, LINE_BYTES, "RAM:  %d worker%s", jobs, jobs == 1 ? "" : "s");
     (void)units_format_size(preflight->largest_bytes, each);
     if (preflight->is_uniform)
@@ -47,15 +62,10 @@ static void format_memory(const struct preflight *preflight, const struct option
     if (preflight->space.is_ram)
         used += snprintf(line + used, (size_t)(LINE_BYTES - used), " + %s of results",
                          units_format_size(preflight->disk_needed_bytes, each));
-    const bool is_own_limit = options->memory_bytes > 0 || options->memory_share > 0;
     (void)snprintf(
         line + used, (size_t)(LINE_BYTES - used), " = %s of %s %s (%s)",
-        units_format_size(preflight->memory_needed_bytes, all),
-        units_format_size(preflight->memory_limit_bytes, limit),
-        is_own_limit && preflight->memory_limit_bytes < preflight->machine.available_bytes
-            ? "for the batch"
-        : options->assume_memory_bytes > 0 ? "assumed"
-                                           : "available",
+        units_format_size(preflight->memory_needed_bytes, all), limit,
+        limit_name(preflight, options),
         percent_text(preflight->memory_needed_bytes, preflight->memory_limit_bytes, share));
 }
 

@@ -61,14 +61,20 @@ static bool start_one(struct play *play) {
     return false;
 }
 
-static void end_one(struct play *play) {
-    size_t next = 0;
-    for (size_t i = 1; i < play->n_running; i++)
-        if (play->seats[i].end_ms < play->seats[next].end_ms)
-            next = i;
-    play->now_ms = play->seats[next].end_ms;
-    play->used -= play->seats[next].memory_bytes;
-    play->seats[next] = play->seats[--play->n_running];
+/* And whatever ends at the same time. */
+static void end_next(struct play *play) {
+    int64_t next_ms = INT64_MAX;
+    size_t left = 0;
+    for (size_t i = 0; i < play->n_running; i++)
+        next_ms = play->seats[i].end_ms < next_ms ? play->seats[i].end_ms : next_ms;
+    for (size_t i = 0; i < play->n_running; i++) {
+        if (play->seats[i].end_ms > next_ms)
+            play->seats[left++] = play->seats[i];
+        else
+            play->used -= play->seats[i].memory_bytes;
+    }
+    play->n_running = left;
+    play->now_ms = next_ms;
 }
 
 int schedule_play(struct schedule_task *tasks, size_t count, int jobs, uint64_t budget_bytes,
@@ -95,7 +101,7 @@ int schedule_play(struct schedule_task *tasks, size_t count, int jobs, uint64_t 
         while (play.n_running < n_seats && start_one(&play))
             most = play.n_running > most ? play.n_running : most;
         if (play.n_running > 0)
-            end_one(&play);
+            end_next(&play);
     } while (play.n_running > 0 || play.first < count);
     *ret_ms = play.now_ms;
     *ret_at_once = (int)most;

@@ -199,7 +199,7 @@ static void format_total(const struct live_view_snapshot *snapshot, int level,
     if (level < 1 && snapshot->budget_bytes > 0 && snapshot->n_running > 0) {
         char share[FIELD_BYTES];
         format_share(snapshot->reserved_bytes, snapshot->budget_bytes, share);
-        (void)snprintf(reserved, sizeof(reserved), "; %s reserved", share);
+        (void)snprintf(reserved, sizeof(reserved), "; RAM %s", share);
     }
     if (level < 3)
         (void)snprintf(time, sizeof(time), "%s, ",

@@ -5,7 +5,8 @@
  *     and 3 more running
  *     [####------]  12 of 30 done, 1 problem; 8 min 05 s, about 12 min left
  *
- * The memory is what a task holds and what is reserved for it.
+ * The memory is what a task holds and what is reserved for it; where there is room, the last line
+ * ends with what is reserved of the batch's: "; RAM 1.4/2.0 GiB".
  */
 #ifndef SUPERVISOR_REPORT_LIVE_FRAME_H
 #define SUPERVISOR_REPORT_LIVE_FRAME_H

@@ -89,6 +89,25 @@ static void careful_start(void **state) {
     room.running = 1;
     room.load.sure_bytes = 850;
     assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 7);
+    room = (struct admission_room){.jobs = 4, .budget_bytes = 50}; /* all bounds are above it */
+    assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 7);
+}
+
+/* Margins add up by the root of the sum of their squares, all else in full. */
+static void pooled_margins(void **state) {
+    (void)state;
+    struct admission_load load = {0};
+    admission_load_add(&load, 130, 30);
+    assert_int_equal(admission_load_bytes(&load), 130);
+    admission_load_add(&load, 140, 40);
+    assert_int_equal(admission_load_bytes(&load), 250);
+    const struct admission_candidate task = {.memory_bytes = 110, .stage = ADMISSION_KNOWN};
+    struct admission_room room = {.jobs = 9, .running = 2, .budget_bytes = 360, .load = load};
+    assert_int_equal(admission_pick(&task, 1, &room), 0);
+    room.budget_bytes--;
+    assert_int_equal(admission_pick(&task, 1, &room), -1);
+    admission_load_add(&load, UINT64_MAX, 0);
+    assert_true(admission_load_bytes(&load) == UINT64_MAX);
 }
 
 /* Plays whole batches: the budget holds unless a task runs alone, and all are run. */
@@ -131,6 +150,7 @@ int main(void) {
         cmocka_unit_test(order),
         cmocka_unit_test(fit),
         cmocka_unit_test(careful_start),
+        cmocka_unit_test(pooled_margins),
         cmocka_unit_test(batches_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,8 @@ static size_t queue(struct play *play, const struct model *model,
         const struct forecast forecast = forecast_one(play, model, i);
         const bool unknown = forecast.basis == FORECAST_UNKNOWN;
         double reserved = unknown ? play->budget : (double)forecast.reserved_bytes;
-        if (reserved > play->budget && (double)forecast.predicted_bytes <= play->budget)
+        if (reserved > play->budget && forecast.basis != FORECAST_ONE_SIZE &&
+            (double)forecast.predicted_bytes <= play->budget)
             reserved = play->budget;
         task->margin =
             reserved < (double)forecast.reserved_bytes ? 0 : (double)forecast.margin_bytes;

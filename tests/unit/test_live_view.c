@@ -114,7 +114,7 @@ static void reservations(void **state) {
     snapshot.eta_ms = -1;
     snapshot.elapsed_ms = 5000;
     CLEANUP_FREE char *brief = frame_text(&snapshot, (struct terminal_size){120, 24}, &frame);
-    assert_non_null(strstr(brief, "11 of 30 done; 5.0 s, time left: -; 3.3/4.0 GiB reserved\n"));
+    assert_non_null(strstr(brief, "11 of 30 done; 5.0 s, time left: -; RAM 3.3/4.0 GiB\n"));
 }
 
 static void frames_fit(void **state) {
