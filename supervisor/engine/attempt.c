@@ -36,7 +36,7 @@ struct attempt {
     enum verdict_stop stop;
     int64_t limit_ms;
     bool sent_term, sent_kill;
-    char user[64];
+    char why[64]; /* of the stop: the user, or the shortage */
 
     char stage[ATTEMPT_STAGE_BYTES];
     double fraction;
@@ -178,29 +178,29 @@ static void set_timer(struct attempt *attempt) {
 
 /* ---- what the engine wants ---- */
 
-static void note_stop(struct attempt *attempt, enum verdict_stop stop, const char *user) {
+static void note_stop(struct attempt *attempt, enum verdict_stop stop, const char *why) {
     if (attempt->stop != VERDICT_STOP_NONE)
         return;
     attempt->stop = stop;
     attempt->limit_ms = stop == VERDICT_STOP_TIMEOUT ? attempt->deadline_ms - attempt->started_ms
                                                      : attempt->host->stall_timeout_ms;
-    (void)snprintf(attempt->user, sizeof(attempt->user), "%s", user ? user : "");
+    (void)snprintf(attempt->why, sizeof(attempt->why), "%s", why ? why : "");
 }
 
-void attempt_terminate(struct attempt *attempt, enum verdict_stop stop, const char *user) {
+void attempt_terminate(struct attempt *attempt, enum verdict_stop stop, const char *why) {
     if (child_ended(attempt->child))
         return; /* it ended by itself; what follows is only its leftovers' end */
-    note_stop(attempt, stop, user);
+    note_stop(attempt, stop, why);
     attempt->sent_term = true;
     child_terminate(attempt->child);
     attempt->grace_ms = clock_monotonic_ms() + attempt->host->grace_ms;
     set_timer(attempt);
 }
 
-void attempt_kill(struct attempt *attempt, enum verdict_stop stop, const char *user) {
+void attempt_kill(struct attempt *attempt, enum verdict_stop stop, const char *why) {
     if (child_ended(attempt->child))
         return;
-    note_stop(attempt, stop, user);
+    note_stop(attempt, stop, why);
     attempt->sent_kill = true;
     child_kill(attempt->child);
 }
@@ -406,6 +406,8 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
         .peak_rss_bytes = peak_bytes,
         .min_rss_bytes = memory.least_bytes < peak_bytes ? memory.least_bytes : peak_bytes,
         .start_code = attempt->child ? 0 : attempt->start_failure.code,
+        .stop = attempt->stop,
+        .limit_bytes = attempt->end.cgroup.limit_bytes,
     };
     memcpy(ret->started, attempt->started, sizeof(ret->started));
     memcpy(ret->stage, attempt->stage, sizeof(ret->stage));
@@ -418,7 +420,8 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
         .sent_term = attempt->sent_term,
         .sent_kill = attempt->sent_kill,
         .limit_ms = attempt->limit_ms,
-        .user = attempt->user,
+        .user = attempt->stop == VERDICT_STOP_USER ? attempt->why : NULL,
+        .shortage = attempt->stop == VERDICT_STOP_MEMORY ? attempt->why : NULL,
         .result = result_of(attempt->result),
         .result_reason = text_of(attempt->result, "reason"),
         .error_cause = attempt->error ? text_of(attempt->error, "cause") : NULL,

@@ -38,9 +38,10 @@ struct attempt *attempt_start(struct attempt_host *host, const struct task *task
 /* Lets go of it; what still runs is not waited for. NULL is fine. */
 void attempt_close(struct attempt *attempt);
 
-/* SIGTERM and the grace period; SIGKILL to everything. The first reason stays. */
-void attempt_terminate(struct attempt *attempt, enum verdict_stop stop, const char *user);
-void attempt_kill(struct attempt *attempt, enum verdict_stop stop, const char *user);
+/* SIGTERM and the grace period; SIGKILL to everything. The first reason stays. why: of USER the
+ * user, of MEMORY the shortage. */
+void attempt_terminate(struct attempt *attempt, enum verdict_stop stop, const char *why);
+void attempt_kill(struct attempt *attempt, enum verdict_stop stop, const char *why);
 /* Why TASK_EVENT_LIMIT was sent. */
 enum verdict_stop attempt_limit(const struct attempt *attempt);
 
@@ -67,6 +68,8 @@ struct attempt_result {
     uint64_t min_rss_bytes; /* the least resident size seen while it ran; 0: too short to see */
     char stage[ATTEMPT_STAGE_BYTES];
     int start_code;           /* negative errno: why it could not start; 0: it did */
+    enum verdict_stop stop;   /* why registrar ended it */
+    uint64_t limit_bytes;     /* that the kernel held it to; 0: to none */
     json_t *inputs, *outputs; /* arrays, owned; NULL when out of memory */
 };
 void attempt_judge(const struct attempt *attempt, struct attempt_result *ret);

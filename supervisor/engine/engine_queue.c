@@ -26,8 +26,10 @@ static void forecast_slot(struct engine_slot *slot) {
         slot->reserved_bytes = 0;
         return;
     }
-    slot->forecast =
-        forecast_make(&planned->need, request->model, preflight->threads, preflight->cap_bytes);
+    struct forecast_task need = planned->need;
+    if (need.floor_bytes < slot->floor_bytes)
+        need.floor_bytes = slot->floor_bytes;
+    slot->forecast = forecast_make(&need, request->model, preflight->threads, preflight->cap_bytes);
     slot->reserved_bytes = slot->forecast.reserved_bytes;
     if (slot->forecast.basis == FORECAST_UNKNOWN)
         slot->reserved_bytes = budget;
@@ -35,6 +37,8 @@ static void forecast_slot(struct engine_slot *slot) {
      * is known */
     if (slot->reserved_bytes > budget && slot->forecast.basis != FORECAST_ONE_SIZE &&
         slot->forecast.predicted_bytes <= budget)
+        slot->reserved_bytes = budget;
+    if (slot->is_alone && slot->reserved_bytes < budget)
         slot->reserved_bytes = budget;
 }
 

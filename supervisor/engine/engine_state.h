@@ -22,7 +22,11 @@ struct engine_slot {
     struct forecast forecast; /* as the model sees it now */
     uint64_t reserved_bytes;  /* while it waits or runs */
     char *refusal;            /* it can never fit, as was learned on the way; owned */
-    int tries;                /* in this run */
+    int tries;                /* in this run; what memory pressure stopped is none */
+    int ooms;                 /* of the tries: ran out of memory */
+    int stops;                /* by memory pressure, in this run */
+    uint64_t floor_bytes;     /* it was seen to need more than its forecast; 0: it was not */
+    bool is_alone;            /* its last chance: with all of the budget */
     int attempts;             /* in all runs */
     enum task_event recorded; /* what to do once its records are on disk */
     char *line;               /* and what to say then; owned */
@@ -56,6 +60,7 @@ struct engine {
     bool memory_short;     /* others have it */
     uint64_t space_needed; /* a worker failed for lack of it: wait until it is there; 0: no */
     bool ending;           /* the last record is on its way */
+    char shortage[64];     /* of memory, as attempt_terminate wants it */
     bool closed;           /* handles are closing */
     size_t ok, problems;   /* finished */
     char notice[FAILURE_TEXT_BYTES];

@@ -17,6 +17,7 @@
 enum {
     ENGINE_TASK_LEAST_SPACE_BYTES = 64 << 20, /* with less, a worker's failure is the disk's */
     ENGINE_TASK_LOG_BYTES = 1 << 20,
+    ENGINE_TASK_MORE_BYTES = 160,
 };
 
 /* ---- the end of an attempt ---- */
@@ -123,31 +124,105 @@ static void leave_running(struct engine_slot *slot) {
     slot->attempt = NULL;
 }
 
+/* Where memory ran out, the next try has more of it; the ledger and the user are told. */
+static void give_more(struct engine_slot *slot, struct attempt_result *result,
+                      const struct retry_choice *choice, char *more, size_t size) {
+    const uint64_t declared = engine_state_task(slot)->memory_bytes;
+    const uint64_t budget = slot->engine->request->preflight->memory_budget_bytes;
+    char bytes[UNITS_TEXT_BYTES], was[UNITS_TEXT_BYTES] = "";
+    slot->is_alone |= choice->step == RETRY_ALONE;
+    if (choice->step == RETRY_LARGER)
+        slot->floor_bytes = choice->floor_bytes;
+    const uint64_t next = slot->is_alone ? budget : slot->floor_bytes;
+    (void)units_format_size(declared, was);
+    (void)snprintf(more, size, "; trying again %s %s%s%s%s",
+                   slot->is_alone ? "alone, with all" : "with", units_format_size(next, bytes),
+                   declared > 0 ? " (the manifest declares " : "", declared > 0 ? was : "",
+                   declared > 0 ? ")" : "");
+    json_t *step = json_pack("{s:s, s:I}", "step", retry_step_name(choice->step), "reserved_bytes",
+                             (json_int_t)next);
+    if (step) /* out of memory: the evidence lacks it */
+        (void)json_object_set_new(result->judgement.evidence, "next", step);
+}
+
+/* The last of several: what was tried is part of the story. */
+static void tell_chances(const struct engine_slot *slot, struct attempt_result *result) {
+    char bytes[UNITS_TEXT_BYTES];
+    char *reason = result->judgement.reason;
+    const size_t used = strlen(reason);
+    if (slot->is_alone && slot->ooms > 1)
+        (void)snprintf(reason + used, sizeof(result->judgement.reason) - used,
+                       "; it ran out of memory %d times, the last time alone, with all %s",
+                       slot->ooms, units_format_size(slot->reserved_bytes, bytes));
+}
+
+static struct retry_choice choose(struct engine_slot *slot, const struct attempt_result *result) {
+    const struct verdict_judgement *judgement = &result->judgement;
+    const bool is_likely_oom = json_is_true(json_object_get(judgement->evidence, "likely_oom"));
+    uint64_t held = result->peak_rss_bytes;
+    held = held < slot->reserved_bytes ? slot->reserved_bytes : held;
+    held = held < result->limit_bytes ? result->limit_bytes : held;
+    slot->ooms += retry_is_oom(judgement->verdict, is_likely_oom);
+    return retry_choose(&(struct retry_facts){
+        .verdict = judgement->verdict,
+        .is_command = engine_state_task(slot)->kind == TASK_COMMAND,
+        .cause = judgement->cause,
+        .tries = slot->tries,
+        .retries = slot->engine->request->options->retries,
+        .is_likely_oom = is_likely_oom,
+        .ooms = slot->ooms,
+        .was_alone = slot->is_alone,
+        .held_bytes = held,
+        .budget_bytes = slot->engine->request->preflight->memory_budget_bytes,
+    });
+}
+
+/* It gave way to others and lost no try by it. It starts again when what it was seen to hold, and
+ * some, is there. */
+static void give_way(struct engine_slot *slot, const struct attempt_result *result) {
+    const uint64_t budget = slot->engine->request->preflight->memory_budget_bytes;
+    const uint64_t peak = result->peak_rss_bytes;
+    slot->tries--;
+    slot->stops++;
+    if (peak > slot->reserved_bytes)
+        slot->floor_bytes = peak + peak / 4 < budget ? peak + peak / 4 : budget;
+}
+
+/* What follows the attempt; more: what to say of it. */
+static enum task_event decide(struct engine_slot *slot, struct attempt_result *result, char *more,
+                              size_t size) {
+    const bool is_cancelled = result->judgement.verdict == VERDICT_CANCELLED;
+    bool again = true;
+    more[0] = '\0';
+    if (is_cancelled && result->stop == VERDICT_STOP_MEMORY) {
+        give_way(slot, result);
+    } else if (wants_space(slot, result)) {
+        slot->tries--; /* the disk failed, not the task */
+        (void)snprintf(more, size, "; waits for room");
+    } else {
+        const struct retry_choice choice = choose(slot, result);
+        again = choice.step != RETRY_NO && !is_cancelled;
+        if (choice.step == RETRY_AGAIN)
+            (void)snprintf(more, size, "; trying again");
+        else if (again)
+            give_more(slot, result, &choice, more, size);
+        else
+            tell_chances(slot, result);
+    }
+    if (again && slot->engine->level == 0)
+        return TASK_EVENT_RECORDED_RETRY;
+    more[0] = '\0';
+    return again || is_cancelled ? TASK_EVENT_RECORDED_LEFT : TASK_EVENT_RECORDED_FINAL;
+}
+
 /* The attempt is over: verdict, what comes next, and both into the ledger. */
 static void judge(struct engine_slot *slot) {
     struct engine *engine = slot->engine;
     struct attempt_result result;
+    char more[ENGINE_TASK_MORE_BYTES];
     attempt_judge(slot->attempt, &result);
     int number = attempt_number(slot->attempt);
-    const struct retry_facts facts = {
-        .verdict = result.judgement.verdict,
-        .is_command = engine_state_task(slot)->kind == TASK_COMMAND,
-        .cause = result.judgement.cause,
-        .tries = slot->tries,
-        .retries = engine->request->options->retries,
-    };
-    bool no_space = wants_space(slot, &result);
-    if (no_space)
-        slot->tries--; /* the disk failed, not the task */
-    bool again = no_space || retry_wanted(&facts);
-    const char *more = "";
-    slot->recorded = TASK_EVENT_RECORDED_FINAL;
-    if (result.judgement.verdict == VERDICT_CANCELLED || (again && engine->level > 0)) {
-        slot->recorded = TASK_EVENT_RECORDED_LEFT;
-    } else if (again) {
-        slot->recorded = TASK_EVENT_RECORDED_RETRY;
-        more = no_space ? "; waits for room" : "; trying again";
-    }
+    slot->recorded = decide(slot, &result, more, sizeof(more));
     remember(slot, &result);
     engine_view_prepare(slot, &result, more);
     leave_running(slot);
@@ -185,7 +260,9 @@ static void on_attempt_event(void *context, enum task_event event) {
 static void forget_stages(const struct engine_slot *slot) {
     struct engine *engine = slot->engine;
     struct failure failure = {0};
-    if (engine->request->options->redo && slot->tries == 0 &&
+    const bool is_first =
+        slot->attempts == resume_attempts(engine->request->resume, engine_state_task(slot)->id);
+    if (engine->request->options->redo && is_first &&
         launch_forget_stages(&engine->host.launch, engine_state_task(slot), &failure) < 0)
         engine_view_notify(engine, failure.text);
 }
@@ -232,6 +309,8 @@ static void start(struct engine_slot *slot) {
 static enum verdict_stop stop_of(const struct engine_slot *slot, enum task_event event) {
     if (event == TASK_EVENT_LIMIT)
         return attempt_limit(slot->attempt);
+    if (event == TASK_EVENT_PRESSURE)
+        return VERDICT_STOP_MEMORY;
     return event == TASK_EVENT_BREACH ? VERDICT_STOP_BREACH : VERDICT_STOP_USER;
 }
 
@@ -261,7 +340,8 @@ void engine_task_step(struct engine_slot *slot, enum task_event event) {
         start(slot);
         break;
     case TASK_ACTION_TERMINATE:
-        attempt_terminate(slot->attempt, stop_of(slot, event), engine->interrupt.who);
+        attempt_terminate(slot->attempt, stop_of(slot, event),
+                          event == TASK_EVENT_PRESSURE ? engine->shortage : engine->interrupt.who);
         break;
     case TASK_ACTION_KILL:
         attempt_kill(slot->attempt, stop_of(slot, event), engine->interrupt.who);

@@ -26,6 +26,7 @@ enum task_event {
     TASK_EVENT_BREACH,     /* it broke the protocol */
     TASK_EVENT_CANCEL,     /* the user asks to stop */
     TASK_EVENT_CANCEL_NOW, /* the user insists */
+    TASK_EVENT_PRESSURE,   /* memory runs short and this one is to give way */
     TASK_EVENT_GRACE_OVER,
     TASK_EVENT_OVER,           /* exit seen, end of reports seen, nothing of it is left */
     TASK_EVENT_RECORDED_FINAL, /* on disk */

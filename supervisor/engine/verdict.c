@@ -138,6 +138,13 @@ static void judge_stopped(const struct verdict_facts *facts, struct verdict_judg
         say(ret, "stopped by %s%s%s%s", told(facts->user) ? facts->user : "a user", in, stage,
             ending(facts));
         break;
+    case VERDICT_STOP_MEMORY:
+        ret->verdict = VERDICT_CANCELLED;
+        say(ret, "stopped%s because memory ran short%s%s%s%s%s; it %s when there is room",
+            facts->is_command ? "" : " at a checkpoint", told(facts->shortage) ? ": " : "",
+            told(facts->shortage) ? facts->shortage : "", in, stage, ending(facts),
+            facts->is_command ? "starts anew" : "continues");
+        break;
     default: /* a breach; the first reason stays, so nothing else comes here */
         ret->verdict = VERDICT_FAILED;
         ret->cause = cause_environment;

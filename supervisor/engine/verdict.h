@@ -55,6 +55,7 @@ enum verdict_stop {
     VERDICT_STOP_STALL,
     VERDICT_STOP_USER,
     VERDICT_STOP_BREACH, /* of the protocol */
+    VERDICT_STOP_MEMORY, /* it ran short, and this attempt gave way */
     VERDICT_STOP_COUNT
 };
 
@@ -86,6 +87,7 @@ struct verdict_facts {
     bool sent_term, sent_kill; /* what registrar sent it */
     int64_t limit_ms;          /* of the timeout or the stall time that was exceeded */
     const char *user;          /* who stopped it */
+    const char *shortage;      /* "87 MiB left of 2.0 GiB": what it was stopped for */
 
     enum verdict_result result;
     const char *result_reason;

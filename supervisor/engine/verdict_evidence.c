@@ -17,7 +17,7 @@ static const char *const result_names[VERDICT_RESULT_COUNT] = {
 static const char *const stop_names[VERDICT_STOP_COUNT] = {
     [VERDICT_STOP_NONE] = NULL,       [VERDICT_STOP_TIMEOUT] = "timeout",
     [VERDICT_STOP_STALL] = "stall",   [VERDICT_STOP_USER] = "user",
-    [VERDICT_STOP_BREACH] = "breach",
+    [VERDICT_STOP_BREACH] = "breach", [VERDICT_STOP_MEMORY] = "memory-pressure",
 };
 
 static bool told(const char *text) { return text && text[0]; }
@@ -108,6 +108,8 @@ json_t *verdict_evidence_make(const struct verdict_facts *facts, enum verdict ve
         put(evidence, "limit_s", json_real((double)facts->limit_ms / 1000));
     if (facts->stop == VERDICT_STOP_USER)
         put_text(evidence, "user", facts->user);
+    if (facts->stop == VERDICT_STOP_MEMORY)
+        put_text(evidence, "shortage", facts->shortage);
     if (facts->sent_term || facts->sent_kill)
         put_text(evidence, "sent",
                  !facts->sent_kill  ? "SIGTERM"

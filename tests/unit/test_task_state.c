@@ -10,14 +10,14 @@
 #include <cmocka.h>
 
 /* The table again as a picture, one row per state and one letter per event in their order:
- *   admit refuse limit breach cancel cancel-now grace-over over final retry left
+ *   admit refuse limit breach cancel cancel-now pressure grace-over over final retry left
  * x forbidden, . nothing happens, s start, t terminate, k kill, j judge, p publish, q requeue,
  * l leave. Written from the contract's words, not from the table. */
 static const char *const picture[TASK_STATE_COUNT] = {
-    [TASK_STATE_WAITING] = "sjxxllxxxxx",   [TASK_STATE_RUNNING] = "xxtktkxjxxx",
-    [TASK_STATE_STOPPING] = "xx.k.kkjxxx",  [TASK_STATE_KILLING] = "xx....xjxxx",
-    [TASK_STATE_RECORDING] = "xxxx..xxpql", [TASK_STATE_FINISHED] = "xxxx..xxxxx",
-    [TASK_STATE_LEFT] = "xxxx..xxxxx",
+    [TASK_STATE_WAITING] = "sjxxllxxxxxx",   [TASK_STATE_RUNNING] = "xxtktktxjxxx",
+    [TASK_STATE_STOPPING] = "xx.k.k.kjxxx",  [TASK_STATE_KILLING] = "xx.....xjxxx",
+    [TASK_STATE_RECORDING] = "xxxx..xxxpql", [TASK_STATE_FINISHED] = "xxxx..xxxxxx",
+    [TASK_STATE_LEFT] = "xxxx..xxxxxx",
 };
 
 static const char letters[TASK_ACTION_COUNT] = {
