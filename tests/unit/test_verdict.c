@@ -27,6 +27,7 @@
 #define TIMED_OUT .stop = VERDICT_STOP_TIMEOUT, .limit_ms = 90000, .sent_term = true
 #define STALLED .stop = VERDICT_STOP_STALL, .limit_ms = 600000, .sent_term = true
 #define CANCELLED .stop = VERDICT_STOP_USER, .user = "ada (Ctrl-C)", .sent_term = true
+#define PRESSED .stop = VERDICT_STOP_MEMORY, .shortage = "87 MiB left of 2.0 GiB", .sent_term = true
 #define BREACH .stop = VERDICT_STOP_BREACH, .breach = "sent 'x'", .sent_kill = true
 
 struct row {
@@ -169,6 +170,24 @@ static const struct row rows[] = {
      VERDICT_DOUBTFUL,
      "",
      "few tiles",
+     ""},
+    /* gave way */
+    {{EXITED(75), PRESSED, .stage = "refine"},
+     VERDICT_CANCELLED,
+     "",
+     "stopped at a checkpoint because memory ran short: 87 MiB left of 2.0 GiB, in stage refine; "
+     "it "
+     "continues when there is room",
+     "\"stopped_for\": \"memory-pressure\""},
+    {{SIGNALLED(SIGTERM), PRESSED, .is_command = true},
+     VERDICT_CANCELLED,
+     "",
+     "stopped because memory ran short: 87 MiB left of 2.0 GiB; it starts anew when there is room",
+     "\"shortage\": \"87 MiB left of 2.0 GiB\""},
+    {{SIGNALLED(SIGTERM), .stop = VERDICT_STOP_MEMORY},
+     VERDICT_CANCELLED,
+     "",
+     "stopped at a checkpoint because memory ran short; it continues when there is room",
      ""},
     /* killed: from elsewhere */
     {{SIGNALLED(SIGKILL), PLENTY},
