@@ -11,7 +11,7 @@
 enum {
     CROSS_FOLDS = 5,
     LEAST_A_PARAMETER = 4,
-    TRIAL_TILES = 96, /* are enough to tell which look serves best */
+    TRIAL_TILES = 80, /* are enough to tell which look serves best */
     FIRST_REACH_PX = 4,
     REACH_PX = 3,
     LAST_REACH_PX = 2,

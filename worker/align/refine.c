@@ -14,10 +14,9 @@ enum {
     TRIED_AGAIN = 4,     /* hypotheses that the referee tries a second time */
     FIRST_REACH_PX = 16, /* of the referee's level */
     SECOND_REACH_PX = 8,
-    LEAST_CELLS = 160,  /* per level: half of them are for judging */
-    MOST_TILES = 160,   /* fitted per level, */
-    POLISH_TILES = 240, /* at full resolution in the end, */
-    GRID_TILES = 400,   /* and once more for a grid; smaller ones where there are fewer */
+    LEAST_CELLS = 160, /* per level: half of them are for judging */
+    MOST_TILES = 160,  /* fitted per level, */
+    GRID_TILES = 400,  /* and once more for a grid; smaller ones where there are fewer */
     LEAST_TILE_PX = 48,
     MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */
 };
@@ -270,7 +269,7 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
 static int polish_winner(struct refinery *refinery, const struct polish_map *coarser,
                          struct refine_result *result, struct failure *failure) {
     struct tiles_choice choice = {
-        .size = result->tile_px, .most_tiles = POLISH_TILES, .transform = &result->transform};
+        .size = result->tile_px, .most_tiles = MOST_TILES, .transform = &result->transform};
     CLEANUP(tiles_free) struct tiles_grid grid = {0};
     int r =
         tiles_choose(&refinery->texture, &refinery->pre, &refinery->post, &choice, &grid, failure);
