@@ -1,5 +1,6 @@
 /* See search.h. Coarse to fine: the sweep's best places, of each kind all different, are climbed
- * from at the finer size; what the climbs reach is sorted by score. */
+ * from at the finer size; what the climbs reach is sorted by score. Where no place stands out, all
+ * is swept again at the finer size, at several times the price. */
 #include "worker/align/search.h"
 
 #include "worker/align/correlator.h"
@@ -32,7 +33,8 @@ static const double ANGLE_STEP_DEG = 5, SCALE_STEP = 0.085;
  * climb, and after it. */
 static const double NEAR_SHARE = 0.1, SAME_SHARE = 0.06;
 static const struct feature_scales SWEEP_SCALES = {0.7, 3.3, 5.5}, SCALES = {1.0, 6.0, 10.0};
-static const double SWEEP_PROGRESS = 0.6;
+/* The best place stands out when it scores so much more than the next one and than the mirrored. */
+static const double STANDS_OUT = 1.3;
 
 struct candidate {
     double angle_rad, scale;
@@ -54,6 +56,9 @@ struct search {
     const struct survey *pre, *post;
     double pixel_size; /* evidence_pixel_size */
     struct correlator *coarse, *fine;
+    struct correlator *sweeper;        /* one of the two */
+    double angle_step_deg, scale_step; /* of the sweep */
+    double progress_from, progress_to;
     struct candidate *candidates;
     size_t n_candidates;
     size_t n_items; /* of work: a candidate, with the one turned by 180 degrees if any */
@@ -94,12 +99,13 @@ static int open_correlator(const struct search *search, int side_px,
 static int list_candidates(struct search *search, struct failure *failure) {
     const struct params *params = search->context->params;
     double range = params->angle_range_deg, ratio = log(params->scale_max / params->scale_min);
-    bool all_round = range >= 180 - ANGLE_STEP_DEG / 2;
-    int half = (int)ceil((all_round ? 180 : range) / ANGLE_STEP_DEG);
+    bool all_round = range >= 180 - search->angle_step_deg / 2;
+    int half = (int)ceil((all_round ? 180 : range) / search->angle_step_deg);
     int n_angles = all_round ? 2 * half : 2 * half + 1;
-    int n_scales = (int)ceil(ratio / SCALE_STEP) + 1;
+    int n_scales = (int)ceil(ratio / search->scale_step) + 1;
     search->n_candidates = (size_t)n_angles * (size_t)n_scales;
     search->n_items = all_round ? search->n_candidates / 2 : search->n_candidates;
+    tracked_free(search->candidates);
     search->candidates =
         tracked_alloc(search->n_candidates, sizeof(*search->candidates), "candidates");
     if (!search->candidates)
@@ -114,8 +120,8 @@ static int list_candidates(struct search *search, struct failure *failure) {
                 .angle_rad = turn_deg * PI / 180, .scale = params->scale_min * exp(along * ratio)};
         }
     search->steps = (struct correlator_steps){
-        .angle_rad = ANGLE_STEP_DEG / 2 * PI / 180,
-        .scale_ratio = exp(SCALE_STEP / 2),
+        .angle_rad = search->angle_step_deg / 2 * PI / 180,
+        .scale_ratio = exp(search->scale_step / 2),
         .angle_limit_rad = all_round ? 2 * PI : range * PI / 180 + 1e-9,
         .scale_min = params->scale_min * (1 - 1e-9),
         .scale_max = params->scale_max * (1 + 1e-9),
@@ -124,20 +130,28 @@ static int list_candidates(struct search *search, struct failure *failure) {
     return 0;
 }
 
-static int tell_progress(struct search *search, double from, double to, size_t items) {
+static int tell_progress(struct search *search, size_t items) {
     size_t done = atomic_fetch_add(&search->done, 1) + 1;
+    double from = search->progress_from, to = search->progress_to;
     return progress_set(search->context->progress,
                         from + (to - from) * (double)done / (double)items);
+}
+
+/* The next work takes the stage from where the last one brought it. */
+static void begin(struct search *search, double progress_to) {
+    search->progress_from = search->progress_to;
+    search->progress_to = progress_to;
+    atomic_store(&search->done, 0);
 }
 
 static int sweep_item(void *opaque, int thread, size_t item, struct failure *failure) {
     struct search *search = opaque;
     struct candidate *candidate = &search->candidates[item];
     bool pair = item + search->n_items < search->n_candidates;
-    int r = correlator_sweep(search->coarse, thread, candidate->angle_rad, candidate->scale,
+    int r = correlator_sweep(search->sweeper, thread, candidate->angle_rad, candidate->scale,
                              &candidate->found, pair ? &candidate[search->n_items].found : NULL,
                              failure);
-    return r == 0 ? tell_progress(search, 0, SWEEP_PROGRESS, search->n_items) : r;
+    return r == 0 ? tell_progress(search, search->n_items) : r;
 }
 
 /* --- places --- */
@@ -187,7 +201,8 @@ static const struct correlator_pose *pose_of(const struct candidate *candidate, 
 static bool is_of_kind(const struct search *search, const struct correlator_pose *pose,
                        enum kind kind) {
     return kind != OF_PIXEL_SIZE ||
-           (search->pixel_size > 0 && fabs(log(pose->scale / search->pixel_size)) < SCALE_STEP);
+           (search->pixel_size > 0 &&
+            fabs(log(pose->scale / search->pixel_size)) < search->scale_step);
 }
 
 /* The best places of one kind, all different, join those to climb from. */
@@ -211,7 +226,7 @@ static int choose_places(struct search *search, enum kind kind, size_t most,
             pose_of(&search->candidates[index / each], kind, index % each);
         if (!is_of_kind(search, pose, kind))
             continue;
-        struct map map = correlator_map(search->coarse, pose);
+        struct map map = correlator_map(search->sweeper, pose);
         if (!is_near_any(search, &map, places, n, NEAR_SHARE))
             places[n++] = (struct place){.map = map,
                                          .score = pose->score,
@@ -254,7 +269,7 @@ static int climb_item(void *opaque, int thread, size_t item, struct failure *fai
     if (!place->exact)
         place->map = correlator_map(search->fine, &place->pose);
     place->score = place->pose.score;
-    return tell_progress(search, SWEEP_PROGRESS, 1, search->n_places);
+    return tell_progress(search, search->n_places);
 }
 
 /* --- the result --- */
@@ -336,11 +351,15 @@ static void choose_mirrored(const struct search *search, struct search_result *r
         result->mirrored = to_hypothesis(best);
 }
 
-static int run(struct search *search, struct search_result *result, struct failure *failure) {
+/* Sweeps, and climbs from the best places and from where other evidence points. */
+static int look(struct search *search, const double progress[2], struct failure *failure) {
     int threads = parallel_threads(search->context->threads);
     int r = list_candidates(search, failure);
-    if (r == 0)
-        r = parallel_run(search->n_items, threads, sweep_item, search, failure);
+    if (r < 0)
+        return r;
+    begin(search, progress[0]);
+    search->n_places = 0;
+    r = parallel_run(search->n_items, threads, sweep_item, search, failure);
     if (r == 0)
         r = choose_places(search, PLAIN, PLAIN_CLIMBS, failure);
     if (r == 0)
@@ -353,8 +372,39 @@ static int run(struct search *search, struct search_result *result, struct failu
         r = ask_the_others(search, failure);
     if (r < 0)
         return r;
-    atomic_store(&search->done, 0);
-    r = parallel_run(search->n_places, threads, climb_item, search, failure);
+    begin(search, progress[1]);
+    return parallel_run(search->n_places, threads, climb_item, search, failure);
+}
+
+/* Whether one place is clearly better than chance, as the mirrored and all others show it. */
+static bool one_stands_out(const struct search *search) {
+    const struct place *best = &search->places[0];
+    for (size_t i = 1; i < search->n_places; i++)
+        if (!search->places[i].pose.mirrored && search->places[i].score > best->score)
+            best = &search->places[i];
+    double next = 0;
+    for (size_t i = 0; i < search->n_places; i++) {
+        const struct place *place = &search->places[i];
+        bool other = place->pose.mirrored || place->inverted != best->inverted ||
+                     map_distance(search, &place->map, &best->map) >= SAME_SHARE;
+        if (other)
+            next = fmax(next, place->score);
+    }
+    return best->score > STANDS_OUT * next;
+}
+
+static int run(struct search *search, struct search_result *result, struct failure *failure) {
+    const double first[2] = {0.3, 0.4}, second[2] = {0.9, 1};
+    search->sweeper = search->coarse;
+    search->angle_step_deg = ANGLE_STEP_DEG;
+    search->scale_step = SCALE_STEP;
+    int r = look(search, first, failure);
+    if (r == 0 && !one_stands_out(search)) {
+        search->sweeper = search->fine;
+        search->angle_step_deg *= (double)SEARCH_SWEEP_SIDE_PX / SEARCH_SIDE_PX;
+        search->scale_step *= (double)SEARCH_SWEEP_SIDE_PX / SEARCH_SIDE_PX;
+        r = look(search, second, failure);
+    }
     if (r < 0)
         return r;
     choose_hypotheses(search, result);
