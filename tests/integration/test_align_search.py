@@ -64,7 +64,7 @@ def _(t):
 
 @test("no hypothesis lies beyond angle_range, scale_min and scale_max")
 def _(t):
-    images = pair("--rotation", 40, "--scale", 1.1, "--shift", "20,-30", size=SIZE)
+    images = pair("--rotation", 100, "--scale", 1.1, "--shift", "20,-30", size=SIZE)
     out = t.folder / "out"
     Run(out, images, angle_range=25, scale_min=0.95, scale_max=1.05).end()
     hypotheses = checkpoint(out, "search")["hypotheses"]
