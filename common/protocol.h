@@ -12,6 +12,11 @@
  *        fraction is of the whole task, 0 to 1, never falling; memory_bytes is the tracked total
  *   {"event":"stage_end","stage":"survey","wall_s":1.5,"peak_bytes":n,"resumed":false}
  *        of warp also "tiles":n,"tiles_resumed":n: all, and those that an earlier attempt made
+ *   {"event":"memory","peak_bytes":n,"stage":"warp","buffers":[{"label":"...","bytes":n}, ...]}
+ *        what stood in the tracked buffers when they held the most: when that has risen clearly,
+ *        before the memory is touched, and as a stage ends; so the last one that came tells what
+ *        stood there even when SIGKILL comes next. stage: in which it rose; buffers: the largest,
+ *        at most PROTOCOL_MEMORY_BUFFERS
  *   {"event":"result","status":"aligned|doubtful|failed","reason":"...",
  *    "inputs":[{"path":"/abs","size":n,"mtime_ns":n,"hash":"32 hex"}, ...],
  *    "outputs":[{"name":"aligned_pre.tiff","size":n,"mtime_ns":n}, ...],
@@ -34,8 +39,8 @@
  *   {"event":"file","index":0,"size":n,"mtime_ns":n,"hash":"32 hex"}     or "error" as above
  * The hash is XXH3-128 of the file's bytes.
  *
- * A command task gets no stdin. It may report progress lines in the same way: its environment has
- * REGISTRAR_REPORT_FD=3, REGISTRAR_TASK (the id) and PROTOCOL_TOKEN_VARIABLE.
+ * A command task gets no stdin. It may report progress and memory lines in the same way: its
+ * environment has REGISTRAR_REPORT_FD=3, REGISTRAR_TASK (the id) and PROTOCOL_TOKEN_VARIABLE.
  *
  * PROTOCOL_TOKEN_VARIABLE stands in the environment of every child as "<ledger's id>:<attempt's own
  * name>". Whatever carries a ledger's id while nobody holds that ledger's lock was left behind by a
@@ -50,6 +55,8 @@ enum {
     PROTOCOL_VERSION = 1,
     PROTOCOL_REPORT_FD = 3,
     PROTOCOL_LINE_BYTES = 64 * 1024,
+    PROTOCOL_MEMORY_BUFFERS = 8,
+    PROTOCOL_NAME_BYTES = 64, /* of a stage or a label */
     PROTOCOL_EXIT_ERROR = 1,
     PROTOCOL_EXIT_USAGE = 2,
     PROTOCOL_EXIT_STOPPED = 75, /* EX_TEMPFAIL of sysexits.h */

@@ -21,6 +21,7 @@
 
 struct run {
     struct options options;
+    const char *command; /* quoted; borrowed */
     struct task_list tasks;
     struct resume *resume;
     struct model *model;
@@ -158,6 +159,7 @@ static int run_tasks(struct run *run) {
         .model = run->model,
         .store = run->store,
         .worker = run->worker,
+        .command = run->command,
     };
     if (engine_run(&request, &run->outcome, &run->failure) < 0)
         return fail(run, EXIT_INTERNAL);
@@ -272,9 +274,9 @@ static int exit_status(const struct run *run, const struct results *results) {
     return EXIT_ALL_OK;
 }
 
-static int sum_up(struct run *run, const char *command) {
+static int sum_up(struct run *run) {
     CLEANUP(results_free) struct results results = {0};
-    if (!command || gather_results(run, &results) < 0) {
+    if (!run->command || gather_results(run, &results) < 0) {
         (void)failure_set(&run->failure, -ENOMEM,
                           "no memory for the summary; see registrar ledger");
         return fail(run, EXIT_INTERNAL);
@@ -285,7 +287,7 @@ static int sum_up(struct run *run, const char *command) {
         .wall_ms = run->outcome.wall_ms,
         .interrupted = run->outcome.interrupted,
         .out = run->options.out,
-        .command = command,
+        .command = run->command,
     };
     /* the ledger has it all the same */
     bool untold = print_summary(run, &summary) < 0 && run->failure.code != -EPIPE;
@@ -322,9 +324,9 @@ static void leave_on_signals(bool as_json) {
 }
 
 int command_run(int argc, char **argv) {
-    CLEANUP(run_free) struct run run = {0};
     /* before the parser reorders the words */
     CLEANUP_FREE char *command = quote_command(argc, argv);
+    CLEANUP(run_free) struct run run = {.command = command};
     if (options_parse(argc, argv, &run.options, &run.failure) < 0)
         return complaint_tell(complaint_wants_json(argc, argv), EXIT_USAGE, &run.failure);
     leave_on_signals(run.options.json);
@@ -339,5 +341,5 @@ int command_run(int argc, char **argv) {
         status = check_preflight(&run);
     if (status == 0 && run.n_wanted > 0)
         status = run_tasks(&run);
-    return status == 0 ? sum_up(&run, command) : status;
+    return status == 0 ? sum_up(&run) : status;
 }

@@ -41,6 +41,8 @@ struct attempt {
     char stage[ATTEMPT_STAGE_BYTES];
     double fraction;
     uint64_t most_bytes;    /* of all its processes, seen in its control group */
+    uint64_t told_bytes;    /* of memory, at the peak that it told of */
+    json_t *peak;           /* what stood there then; NULL: it told nothing */
     json_t *result, *error; /* the records, kept for their strings */
     json_t *inputs_before;  /* path, size, mtime_ns as it started */
     uint64_t oom_kills_before;
@@ -53,6 +55,18 @@ static bool is_command(const struct attempt *attempt) {
 
 /* ---- progress ---- */
 
+static void keep_peak(struct attempt *attempt, const struct report *report) {
+    if (report->peak_bytes < attempt->told_bytes)
+        return; /* two of its threads told of two peaks, in the other order */
+    json_t *peak = json_pack("{s:I, s:s, s:O}", "bytes", (json_int_t)report->peak_bytes, "stage",
+                             report->stage, "buffers", report->buffers);
+    if (!peak)
+        return; /* out of memory: the peak before it stands */
+    json_decref(attempt->peak);
+    attempt->peak = peak;
+    attempt->told_bytes = report->peak_bytes;
+}
+
 static void on_report(void *context, const struct report *report) {
     struct attempt *attempt = context;
     bool news = true;
@@ -62,6 +76,10 @@ static void on_report(void *context, const struct report *report) {
         if (report->fraction > attempt->fraction)
             attempt->fraction = report->fraction;
         (void)snprintf(attempt->stage, sizeof(attempt->stage), "%s", report->stage);
+        break;
+    case REPORT_MEMORY:
+        keep_peak(attempt, report);
+        news = false; /* a program that goes round in circles may take ever more */
         break;
     case REPORT_RESULT:
         json_decref(attempt->result);
@@ -301,6 +319,7 @@ static void on_closed(uv_handle_t *handle) {
     launch_free(&attempt->launch);
     json_decref(attempt->result);
     json_decref(attempt->error);
+    json_decref(attempt->peak);
     json_decref(attempt->inputs_before);
     free(attempt);
 }
@@ -404,10 +423,12 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
         .wall_ms = attempt->ended_ms - attempt->started_ms,
         .cpu_ms = milliseconds(&usage->ru_utime) + milliseconds(&usage->ru_stime),
         .peak_rss_bytes = peak_bytes,
+        .largest_rss_bytes = largest_bytes,
         .min_rss_bytes = memory.least_bytes < peak_bytes ? memory.least_bytes : peak_bytes,
         .start_code = attempt->child ? 0 : attempt->start_failure.code,
         .stop = attempt->stop,
         .limit_bytes = attempt->end.cgroup.limit_bytes,
+        .peak = json_incref(attempt->peak),
     };
     memcpy(ret->started, attempt->started, sizeof(ret->started));
     memcpy(ret->stage, attempt->stage, sizeof(ret->stage));
@@ -446,5 +467,6 @@ void attempt_result_free(struct attempt_result *result) {
     json_decref(result->judgement.evidence);
     json_decref(result->inputs);
     json_decref(result->outputs);
+    json_decref(result->peak);
     *result = (struct attempt_result){0};
 }

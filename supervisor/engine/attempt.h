@@ -65,12 +65,14 @@ struct attempt_result {
     char started[CLOCK_TEXT_BYTES];
     int64_t wall_ms, cpu_ms;
     uint64_t peak_rss_bytes;
-    uint64_t min_rss_bytes; /* the least resident size seen while it ran; 0: too short to see */
+    uint64_t largest_rss_bytes; /* of its largest process alone */
+    uint64_t min_rss_bytes;     /* the least resident size seen while it ran; 0: too short to see */
     char stage[ATTEMPT_STAGE_BYTES];
     int start_code;           /* negative errno: why it could not start; 0: it did */
     enum verdict_stop stop;   /* why registrar ended it */
     uint64_t limit_bytes;     /* that the kernel held it to; 0: to none */
     json_t *inputs, *outputs; /* arrays, owned; NULL when out of memory */
+    json_t *peak; /* what it told of its memory, as the ledger wants it; owned; NULL: nothing */
 };
 void attempt_judge(const struct attempt *attempt, struct attempt_result *ret);
 void attempt_result_free(struct attempt_result *result);

@@ -268,11 +268,16 @@ static void run(struct engine *engine) {
     const struct engine_request *request = engine->request;
     (void)snprintf(engine->batch_id, sizeof(engine->batch_id), "%llx",
                    (unsigned long long)engine->host.launch.run_name);
-    engine_append(engine, "batch",
-                  record_batch_start(engine->batch_id, request->options->out, request->tasks->count,
-                                     request->preflight->jobs, request->preflight->threads,
-                                     groups_to_json(&engine->groups)),
-                  NULL, NULL);
+    const struct record_batch batch = {
+        .id = engine->batch_id,
+        .command = request->command,
+        .out = request->options->out,
+        .n_tasks = request->tasks->count,
+        .jobs = request->preflight->jobs,
+        .threads = request->preflight->threads,
+        .cgroup = groups_to_json(&engine->groups),
+    };
+    engine_append(engine, "batch", record_batch_start(&batch), NULL, NULL);
     queue_tasks(engine);
     engine_go_on(engine);
 }

@@ -24,6 +24,7 @@ struct engine_request {
     struct model *model; /* learns from what ends */
     struct ledger_store *store;
     const char *worker;
+    const char *command; /* the command line, quoted, for the ledger */
 };
 
 /* What became of one task in this run. */

@@ -6,11 +6,13 @@
 
 static double seconds(int64_t ms) { return (double)ms / 1000; }
 
-json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads,
-                           json_t *cgroup) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:o*}", "state", "start", "id", id,
-                     "version", REGISTRAR_VERSION, "out", out, "tasks", (json_int_t)n_tasks, "jobs",
-                     jobs, "threads", threads, "cgroup", cgroup);
+json_t *record_batch_start(const struct record_batch *batch) {
+    CLEANUP_FREE char *cwd = getcwd(NULL, 0);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:o*, s:I, s:i, s:i, s:o*}", "state", "start",
+                     "id", batch->id, "version", REGISTRAR_VERSION, "out", batch->out, "command",
+                     batch->command, "cwd", cwd ? json_string(cwd) : NULL, "tasks",
+                     (json_int_t)batch->n_tasks, "jobs", batch->jobs, "threads", batch->threads,
+                     "cgroup", batch->cgroup);
 }
 
 json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms) {
@@ -23,10 +25,11 @@ static json_t *with_forecast(json_t *record, const struct task *task,
                              const struct record_forecast *expected) {
     const struct forecast *forecast = expected->forecast;
     CLEANUP_JSON json_t *owned = record;
-    CLEANUP_JSON json_t *more =
-        json_pack("{s:I, s:I, s:s, s:I}", "predicted_bytes", (json_int_t)forecast->predicted_bytes,
-                  "reserved_bytes", (json_int_t)expected->reserved_bytes, "kind", task->kind_name,
-                  "size", (json_int_t)expected->size);
+    CLEANUP_JSON json_t *more = json_pack(
+        "{s:I, s:s, s:I, s:I, s:s, s:I}", "predicted_bytes", (json_int_t)forecast->predicted_bytes,
+        "basis", forecast_basis_name(forecast->basis), "basis_attempts",
+        (json_int_t)forecast->n_attempts, "reserved_bytes", (json_int_t)expected->reserved_bytes,
+        "kind", task->kind_name, "size", (json_int_t)expected->size);
     if (!owned || !more || json_object_update(owned, more) < 0)
         return NULL;
     if (!expected->is_pair)
@@ -51,12 +54,13 @@ json_t *record_attempt_end(const struct task *task, int number, const struct att
                            const struct record_forecast *expected) {
     const struct verdict_judgement *judgement = &result->judgement;
     json_t *record =
-        json_pack("{s:s, s:i, s:s, s:s, s:O, s:s, s:f, s:f, s:I, s:I, s:s}", "task", task->id,
-                  "attempt", number, "verdict", verdict_name(judgement->verdict), "reason",
-                  judgement->reason, "evidence", judgement->evidence, "started", result->started,
-                  "wall_s", seconds(result->wall_ms), "cpu_s", seconds(result->cpu_ms),
-                  "peak_rss_bytes", (json_int_t)result->peak_rss_bytes, "min_rss_bytes",
-                  (json_int_t)result->min_rss_bytes, "stage", result->stage);
+        json_pack("{s:s, s:i, s:s, s:s, s:O, s:s, s:f, s:f, s:I, s:I, s:I, s:s, s:O*}", "task",
+                  task->id, "attempt", number, "verdict", verdict_name(judgement->verdict),
+                  "reason", judgement->reason, "evidence", judgement->evidence, "started",
+                  result->started, "wall_s", seconds(result->wall_ms), "cpu_s",
+                  seconds(result->cpu_ms), "peak_rss_bytes", (json_int_t)result->peak_rss_bytes,
+                  "largest_rss_bytes", (json_int_t)result->largest_rss_bytes, "min_rss_bytes",
+                  (json_int_t)result->min_rss_bytes, "stage", result->stage, "peak", result->peak);
     return with_forecast(record, task, expected);
 }
 

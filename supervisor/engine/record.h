@@ -6,9 +6,15 @@
 #include "supervisor/engine/attempt.h"
 #include "supervisor/memory/forecast.h"
 
-/* id: names this run within the ledger. cgroup: groups_to_json; taken, NULL is left out. */
-json_t *record_batch_start(const char *id, const char *out, size_t n_tasks, int jobs, int threads,
-                           json_t *cgroup);
+struct record_batch {
+    const char *id;      /* names this run within the ledger */
+    const char *command; /* the command line, quoted */
+    const char *out;
+    size_t n_tasks;
+    int jobs, threads;
+    json_t *cgroup; /* groups_to_json; taken, NULL is left out */
+};
+json_t *record_batch_start(const struct record_batch *batch);
 json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms);
 
 /* What an attempt was expected to need, and what a model can learn from it (memory/model.h). */

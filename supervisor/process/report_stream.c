@@ -11,7 +11,6 @@
 
 enum {
     REPORT_STREAM_FIRST_BYTES = 512,
-    REPORT_STREAM_NAME_BYTES = 64,    /* a stage's name */
     REPORT_STREAM_EXCERPT_BYTES = 48, /* of what was sent, in the breach */
 };
 
@@ -91,6 +90,25 @@ static bool parse_progress(const json_t *record, struct report *ret) {
     return json_is_number(fraction) && ret->fraction >= 0 && ret->fraction <= 1;
 }
 
+/* The buffers go into the ledger as they are. */
+static bool parse_memory(const json_t *record, struct report *ret) {
+    json_int_t peak = json_integer_value(json_object_get(record, "peak_bytes"));
+    size_t i;
+    json_t *buffer;
+    ret->peak_bytes = peak > 0 ? (uint64_t)peak : 0;
+    ret->buffers = json_object_get(record, "buffers");
+    json_array_foreach(ret->buffers, i, buffer) {
+        const char *label;
+        json_int_t bytes;
+        if (json_unpack_ex(buffer, NULL, JSON_STRICT, "{s:s, s:I}", "label", &label, "bytes",
+                           &bytes) < 0 ||
+            strlen(label) > PROTOCOL_NAME_BYTES || bytes < 0)
+            return false;
+    }
+    return peak > 0 && json_is_array(ret->buffers) &&
+           json_array_size(ret->buffers) <= PROTOCOL_MEMORY_BUFFERS;
+}
+
 /* A result's files go into the ledger as they are, so they are what they are said to be. None is
  * fine. */
 static bool are_files(json_t *files, const char *name_key) {
@@ -108,9 +126,8 @@ static bool are_files(json_t *files, const char *name_key) {
 
 static bool parse_report(json_t *record, struct report *ret) {
     static const char *const events[REPORT_COUNT] = {
-        [REPORT_PROGRESS] = "progress",
-        [REPORT_STAGE_END] = "stage_end",
-        [REPORT_RESULT] = "result",
+        [REPORT_PROGRESS] = "progress", [REPORT_STAGE_END] = "stage_end",
+        [REPORT_MEMORY] = "memory",     [REPORT_RESULT] = "result",
         [REPORT_ERROR] = "error",
     };
     static const char *const statuses[] = {"aligned", "doubtful", "failed", NULL};
@@ -127,13 +144,15 @@ static bool parse_report(json_t *record, struct report *ret) {
         .reason = string_member(record, "reason"),
         .record = record,
     };
-    if (strlen(ret->stage) > REPORT_STREAM_NAME_BYTES)
+    if (strlen(ret->stage) > PROTOCOL_NAME_BYTES)
         return false;
     switch (kind) {
     case REPORT_PROGRESS:
         return parse_progress(record, ret);
     case REPORT_STAGE_END:
         return ret->stage[0] != '\0';
+    case REPORT_MEMORY:
+        return parse_memory(record, ret);
     case REPORT_RESULT:
         return one_of(ret->status, statuses) &&
                are_files(json_object_get(record, "inputs"), "path") &&

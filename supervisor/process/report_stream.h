@@ -12,14 +12,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum report_kind { REPORT_PROGRESS, REPORT_STAGE_END, REPORT_RESULT, REPORT_ERROR, REPORT_COUNT };
+enum report_kind {
+    REPORT_PROGRESS,
+    REPORT_STAGE_END,
+    REPORT_MEMORY,
+    REPORT_RESULT,
+    REPORT_ERROR,
+    REPORT_COUNT
+};
 
 /* One line. Strings are borrowed from record; those that a kind does not have are "". */
 struct report {
     enum report_kind kind;
-    const char *stage;     /* progress, stage_end */
+    const char *stage;     /* progress, stage_end, memory */
     double fraction;       /* progress: 0 to 1 */
     uint64_t memory_bytes; /* progress: 0 when not told */
+    uint64_t peak_bytes;   /* memory: not 0 */
+    json_t *buffers;       /* memory: an array of {label, bytes}; borrowed, incref to keep */
     const char *status;    /* result: "aligned", "doubtful", "failed" */
     const char *cause;     /* error: "input", "environment" */
     const char *reason;    /* result, error */

@@ -15,6 +15,7 @@ struct heard {
     int count;
     enum report_kind kind;
     double fraction;
+    uint64_t peak_bytes;
     char text[128]; /* stage, status or cause; then the reason */
 };
 
@@ -23,6 +24,7 @@ static void hear(void *context, const struct report *report) {
     heard->count++;
     heard->kind = report->kind;
     heard->fraction = report->fraction;
+    heard->peak_bytes = report->peak_bytes;
     (void)snprintf(heard->text, sizeof(heard->text), "%s%s%s/%s", report->stage, report->status,
                    report->cause, report->reason);
 }
@@ -30,6 +32,8 @@ static void hear(void *context, const struct report *report) {
 static const char script[] =
     "{\"event\":\"progress\",\"stage\":\"survey\",\"fraction\":0.25,\"memory_bytes\":1024}\n"
     "{\"event\":\"stage_end\",\"stage\":\"survey\",\"wall_s\":1.5}\n"
+    "{\"event\":\"memory\",\"peak_bytes\":4096,\"stage\":\"warp\",\"buffers\":"
+    "[{\"label\":\"tiles\",\"bytes\":4000},{\"label\":\"map\",\"bytes\":96}]}\n"
     "{\"event\":\"error\",\"cause\":\"input\",\"reason\":\"too small\"}\n"
     "{\"event\":\"result\",\"status\":\"doubtful\",\"reason\":\"few tiles\",\"outputs\":[]}\n";
 
@@ -45,7 +49,7 @@ static void any_pieces_give_the_same(void **state) {
         }
         assert_int_equal(report_stream_end(stream), 0);
         assert_null(report_stream_breach(stream));
-        assert_int_equal(heard.count, 4);
+        assert_int_equal(heard.count, 5);
         assert_int_equal(heard.kind, REPORT_RESULT);
         assert_string_equal(heard.text, "doubtful/few tiles");
         report_stream_close(stream);
@@ -59,6 +63,27 @@ static void fractions(void **state) {
     const char line[] = "{\"event\":\"progress\",\"stage\":\"s\",\"fraction\":1}\n";
     assert_int_equal(report_stream_feed(stream, line, strlen(line)), 0);
     assert_true(heard.fraction == 1.0);
+    report_stream_close(stream);
+}
+
+static void memory(void **state) {
+    (void)state;
+    struct heard heard = {0};
+    struct report_stream *stream = report_stream_open(hear, &heard);
+    char line[2048];
+    int used = snprintf(line, sizeof(line),
+                        "{\"event\":\"memory\",\"peak_bytes\":4096,\"stage\":\"s\",\"buffers\":[");
+    for (int i = 0; i < PROTOCOL_MEMORY_BUFFERS; i++)
+        used += snprintf(line + used, sizeof(line) - (size_t)used,
+                         "%s{\"label\":\"%064d\",\"bytes\":%d}", i ? "," : "", i, i);
+    const size_t length = (size_t)used;
+    (void)strcpy(line + length, "]}\n");
+    assert_int_equal(report_stream_feed(stream, line, strlen(line)), 0);
+    assert_int_equal(heard.kind, REPORT_MEMORY);
+    assert_int_equal(heard.peak_bytes, 4096);
+    (void)strcpy(line + length, ",{\"label\":\"one too many\",\"bytes\":1}]}\n");
+    assert_int_equal(report_stream_feed(stream, line, strlen(line)), -EPROTO);
+    assert_int_equal(heard.count, 1);
     report_stream_close(stream);
 }
 
@@ -78,6 +103,15 @@ static void breaches(void **state) {
         {"{}\n", 0, "breaks the protocol: '{}'"},
         {"{\"event\":\"progress\",\"stage\":\"s\",\"fraction\":1.5}\n", 0, "breaks the protocol"},
         {"{\"event\":\"progress\",\"stage\":\"s\",\"fraction\":\"1\"}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"memory\",\"peak_bytes\":1}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"memory\",\"peak_bytes\":-1,\"buffers\":[]}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"memory\",\"peak_bytes\":1,\"buffers\":{}}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"memory\",\"peak_bytes\":1,\"buffers\":[1]}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"memory\",\"peak_bytes\":1,\"buffers\":[{\"label\":\"a\",\"bytes\":-1}]}\n",
+         0, "breaks the protocol"},
+        {"{\"event\":\"memory\",\"peak_bytes\":1,\"buffers\":[{\"label\":\"a\",\"bytes\":1,\"x\":[]"
+         "}]}\n",
+         0, "breaks the protocol"},
         {"{\"event\":\"result\",\"status\":\"fine\"}\n", 0, "breaks the protocol"},
         {"{\"event\":\"result\",\"status\":\"failed\",\"inputs\":{}}\n", 0, "breaks the protocol"},
         {"{\"event\":\"result\",\"status\":\"failed\",\"inputs\":[1]}\n", 0, "breaks the protocol"},
@@ -143,6 +177,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_pieces_give_the_same),
         cmocka_unit_test(fractions),
+        cmocka_unit_test(memory),
         cmocka_unit_test(breaches),
         cmocka_unit_test(a_gigabyte),
         cmocka_unit_test(the_longest_line),

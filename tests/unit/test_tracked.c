@@ -101,7 +101,7 @@ static void threads_add_up(void **state) {
     assert_int_equal(tracked_now(), 0);
 }
 
-/* Last, because labels are never forgotten. */
+/* Late, because labels are never forgotten. */
 static void many_labels_share_one_place(void **state) {
     (void)state;
     static char names[2 * TRACKED_MAX_LABELS][16];
@@ -123,6 +123,31 @@ static void many_labels_share_one_place(void **state) {
     assert_int_equal(tracked_now(), 0);
 }
 
+static void count_calls(void *context) {
+    struct tracked_peak peak;
+    tracked_get_peak(&peak); /* as a report does: it must not stand still here */
+    (*(int *)context)++;
+}
+
+static void a_clear_rise_is_told(void **state) {
+    (void)state;
+    int calls = 0;
+    struct tracked_peak peak;
+    tracked_get_peak(&peak);
+    tracked_watch(count_calls, &calls);
+    const size_t high = (size_t)peak.bytes + (200 << 20), twentieth = high / 20;
+    CLEANUP_TRACKED void *first = tracked_alloc(high, 1, "first");
+    assert_int_equal(calls, 1);
+    CLEANUP_TRACKED void *little = tracked_alloc(twentieth - 1, 1, "little");
+    assert_int_equal(calls, 1);
+    CLEANUP_TRACKED void *dust = tracked_alloc(1, 1, "dust"); /* together they are a twentieth */
+    assert_int_equal(calls, 2);
+    tracked_watch(NULL, NULL);
+    CLEANUP_TRACKED void *unwatched = tracked_alloc(high, 1, "unwatched");
+    assert_int_equal(calls, 2);
+    assert_true(first && little && dust && unwatched);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(zeroed_and_aligned),
@@ -132,6 +157,7 @@ int main(void) {
         cmocka_unit_test(stage_peak_starts_anew),
         cmocka_unit_test(threads_add_up),
         cmocka_unit_test(many_labels_share_one_place),
+        cmocka_unit_test(a_clear_rise_is_told), /* last: it leaves a high mark */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

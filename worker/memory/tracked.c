@@ -19,7 +19,7 @@ static const size_t map_from_bytes = SIZE_MAX;
 static const size_t map_from_bytes = 1 << 20;
 #endif
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, CLEAR_RISE_BYTES = 4 << 20, CLEAR_RISE_PARTS = 20 };
 
 struct head {
     size_t bytes;        /* of the caller's part: what is counted */
@@ -41,7 +41,20 @@ static struct {
     uint64_t peak_bytes;
     const char *peak_stage;
     uint64_t peak_label_bytes[TRACKED_MAX_LABELS];
+    tracked_rose_cb rose;
+    void *context;
+    uint64_t told_bytes; /* the high-water mark when rose was called */
 } tracked = {.mutex = PTHREAD_MUTEX_INITIALIZER, .stage = "start", .peak_stage = "start"};
+
+/* What is to be called because of it, or NULL. */
+static tracked_rose_cb see_rise(void) {
+    uint64_t told_bytes = tracked.told_bytes;
+    if (!tracked.rose || tracked.peak_bytes < told_bytes + CLEAR_RISE_BYTES ||
+        tracked.peak_bytes < told_bytes + told_bytes / CLEAR_RISE_PARTS)
+        return NULL;
+    tracked.told_bytes = tracked.peak_bytes;
+    return tracked.rose;
+}
 
 static size_t find_label(const char *label) {
     for (size_t i = 0; i < tracked.n_labels; i++) {
@@ -59,6 +72,7 @@ static size_t find_label(const char *label) {
 /* Counts the bytes before they are asked for, so that threads cannot pass the budget together. */
 static bool reserve(size_t bytes, const char *label, size_t *ret_label) {
     (void)pthread_mutex_lock(&tracked.mutex); /* a plain mutex does not fail */
+    tracked_rose_cb rose = NULL;
     bool fits = !tracked.budget_bytes || (bytes <= tracked.budget_bytes &&
                                           tracked.now_bytes <= tracked.budget_bytes - bytes);
     if (fits) {
@@ -71,10 +85,14 @@ static bool reserve(size_t bytes, const char *label, size_t *ret_label) {
             tracked.peak_bytes = tracked.now_bytes;
             tracked.peak_stage = tracked.stage;
             memcpy(tracked.peak_label_bytes, tracked.label_bytes, sizeof(tracked.label_bytes));
+            rose = see_rise();
         }
         *ret_label = index;
     }
+    void *context = tracked.context;
     (void)pthread_mutex_unlock(&tracked.mutex);
+    if (rose)
+        rose(context);
     return fits;
 }
 
@@ -173,6 +191,14 @@ void tracked_get_peak(struct tracked_peak *ret) {
     }
     (void)pthread_mutex_unlock(&tracked.mutex);
     *ret = peak;
+}
+
+void tracked_watch(tracked_rose_cb rose, void *context) {
+    (void)pthread_mutex_lock(&tracked.mutex);
+    tracked.rose = rose;
+    tracked.context = context;
+    tracked.told_bytes = 0;
+    (void)pthread_mutex_unlock(&tracked.mutex);
 }
 
 uint64_t tracked_take_stage_peak(void) {

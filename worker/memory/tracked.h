@@ -39,6 +39,12 @@ struct tracked_peak {
     } buffers[TRACKED_MAX_LABELS];
 };
 void tracked_get_peak(struct tracked_peak *ret);
+/* From now on rose is called whenever the high-water mark has risen clearly since the last call of
+ * it: by 4 MiB and by a twentieth, so some hundred times in a process's life at most. It is called
+ * by the thread that allocates, before the memory can be touched, and must not allocate here
+ * itself. NULL ends it. Borrows context. */
+typedef void (*tracked_rose_cb)(void *context);
+void tracked_watch(tracked_rose_cb rose, void *context);
 /* The high-water mark since the last call of this function: a stage's own peak. */
 uint64_t tracked_take_stage_peak(void);
 

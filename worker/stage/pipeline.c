@@ -9,6 +9,7 @@
 #include "worker/memory/tracked.h"
 #include "worker/output/warp.h"
 #include "worker/stage/disk_space.h"
+#include "worker/stage/memory_report.h"
 #include "worker/stage/pipeline_finish.h"
 #include "worker/stage/pipeline_state.h"
 
@@ -275,6 +276,7 @@ static int tell_stage_end(struct pipeline *pipeline, enum stage stage, bool resu
     if (resumed) /* the time it took then is no time of this attempt */
         json_object_set_new(line, "wall_s", json_real(0));
     log_stage_end(pipeline, stage, resumed);
+    memory_report_send(pipeline->report);
     (void)report_send(pipeline->report, line); /* a vanished supervisor ends its workers itself */
     return 0;
 }
@@ -367,10 +369,14 @@ int pipeline_run(const struct align_task *task, struct report *report, struct fa
     };
     int r = pipeline.context.progress ? prepare(&pipeline, failure)
                                       : failure_set(failure, -ENOMEM, "no memory to begin");
+    memory_report_watch(report);
     if (r == 0) {
         look_ahead(&pipeline);
         r = run_stages(&pipeline, failure);
     }
+    memory_report_watch(NULL);
+    if (r < 0) /* perhaps for want of memory */
+        memory_report_send(report);
     if (r == 0)
         r = pipeline_finish(&pipeline, failure);
     if (r == -ENOSPC || r == -EDQUOT)
