@@ -4,6 +4,7 @@
 #include "worker/align/feature.h"
 #include "worker/align/levels.h"
 #include "worker/align/sample.h"
+#include "worker/align/tile_tone.h"
 #include "worker/memory/tracked.h"
 #include "worker/opencv/bridge.h"
 
@@ -31,12 +32,6 @@ static const double BAND_SHARE = 0.35;      /* of the sampling rate: the correla
 static const double PIXELS_PER_SAMPLE = 6;
 /* No tile is believed better than this (px), however sharp it looks. */
 static const double LEAST_SIGMA_PX = 0.03;
-/* Residuals of so many deviations count for a quarter, those of objects in one image for nothing.
- */
-static const double ROBUST_TUNING = 3;
-static const double LEAST_SPREAD = 0.2;      /* of the tone's own deviation */
-static const double MOST_BEND = 0.25;        /* of the slope */
-static const double LEAST_BEND_POWER = 0.05; /* of the parabola: below it there is none to see */
 /* How far a tile is expected from where the map puts it, when it is not searched for. */
 static const double STAY_SIGMA_PX = 2;
 
@@ -186,32 +181,7 @@ static void make_window(struct tile_bench *bench, int size) {
     feature_taper(bench->window, size, size, size / 3);
 }
 
-struct moments {
-    double fixed_mean, moving_mean, fixed_power, moving_power, product, weight;
-};
-
-/* Of the two images under a weight per pixel. */
-static struct moments take_moments(const float *fixed, const float *moving, const float *weight,
-                                   size_t count) {
-    struct moments m = {0};
-    for (size_t i = 0; i < count; i++) {
-        m.weight += weight[i];
-        m.fixed_mean += (double)weight[i] * fixed[i];
-        m.moving_mean += (double)weight[i] * moving[i];
-    }
-    double norm = m.weight > 0 ? 1 / m.weight : 0;
-    m.fixed_mean *= norm;
-    m.moving_mean *= norm;
-    for (size_t i = 0; i < count; i++) {
-        double f = fixed[i] - m.fixed_mean, g = moving[i] - m.moving_mean;
-        m.fixed_power += norm * weight[i] * f * f;
-        m.moving_power += norm * weight[i] * g * g;
-        m.product += norm * weight[i] * f * g;
-    }
-    return m;
-}
-
-static bool is_flat(const struct moments *m) {
+static bool is_flat(const struct tile_moments *m) {
     double least = LEAST_DEVIATION * LEAST_DEVIATION;
     return m->fixed_power < least || m->moving_power < least;
 }
@@ -290,7 +260,7 @@ static int correlate(struct tile_bench *bench, const struct tile_request *reques
     make_window(bench, size);
     for (size_t i = 0; i < count; i++)
         bench->weight[i] *= bench->window[i];
-    struct moments m = take_moments(bench->fixed, bench->moving, bench->weight, count);
+    struct tile_moments m = tile_tone_moments(bench->fixed, bench->moving, bench->weight, count);
     *ret_flat = is_flat(&m);
     if (*ret_flat)
         return 0;
@@ -314,66 +284,11 @@ struct normal_equations {
     double variance;         /* of the residual, robust */
 };
 
-/* How the moving image's tone is taken to the fixed one's: a line, or a parabola. With z the moving
- * tone, brought to mean 0 and deviation 1: fixed = mean + slope z + bend (z^2 - skew z - 1). */
-struct tone_fit {
-    double moving_mean, moving_scale; /* z = scale (moving - mean) */
-    double mean, slope, bend, skew;
-    double spread; /* of the residual, robust; 0: not known yet */
-};
-
-static double tone_predict(const struct tone_fit *tone, float moving) {
-    double z = tone->moving_scale * (moving - tone->moving_mean);
-    return tone->mean + tone->slope * z + tone->bend * (z * z - tone->skew * z - 1);
-}
-
-/* Change of the prediction with the moving tone. */
-static double tone_gain(const struct tone_fit *tone, float moving) {
-    double z = tone->moving_scale * (moving - tone->moving_mean);
-    return tone->moving_scale * (tone->slope + tone->bend * (2 * z - tone->skew));
-}
-
-/* Weights from the residuals of the last tone (Geman & McClure 1987). */
-static void weigh_robustly(struct tile_bench *bench, size_t count, const struct tone_fit *tone) {
-    double least = LEAST_SPREAD * fabs(tone->slope);
-    double scale = tone->spread > 0 ? 1 / (ROBUST_TUNING * fmax(tone->spread, least)) : 0;
-    for (size_t i = 0; i < count; i++) {
-        double ratio = scale * (bench->fixed[i] - tone_predict(tone, bench->moving[i]));
-        double down = 1 + ratio * ratio;
-        bench->robust[i] = bench->weight[i] / (float)(down * down);
-    }
-}
-
-static void fit_tone(struct tile_bench *bench, int size, bool bent, struct tone_fit *tone) {
-    size_t count = (size_t)size * (size_t)size;
-    weigh_robustly(bench, count, tone);
-    struct moments m = take_moments(bench->fixed, bench->moving, bench->robust, count);
-    tone->mean = m.fixed_mean;
-    tone->moving_mean = m.moving_mean;
-    tone->moving_scale = m.moving_power > 0 ? 1 / sqrt(m.moving_power) : 0;
-    tone->slope = tone->moving_scale * m.product;
-    tone->bend = tone->skew = 0;
-    if (!bent || !(tone->spread > 0)) /* objects look bent first */
-        return;
-    double cubes = 0, fourths = 0, product = 0, norm = m.weight > 0 ? 1 / m.weight : 0;
-    for (size_t i = 0; i < count; i++) {
-        double z = tone->moving_scale * (bench->moving[i] - m.moving_mean);
-        double weighted = norm * bench->robust[i] * z * z;
-        cubes += weighted * z;
-        fourths += weighted * z * z;
-        product += weighted * (bench->fixed[i] - m.fixed_mean);
-    }
-    double power = fourths - cubes * cubes - 1; /* of the parabola; 0 when z has two values only */
-    tone->skew = cubes;
-    double bend = power > LEAST_BEND_POWER ? (product - cubes * tone->slope) / power : 0;
-    double most = MOST_BEND * fabs(tone->slope);
-    tone->bend = fmin(fmax(bend, -most), most);
-}
-
 /* The equations for the shift. */
 static struct normal_equations gather(struct tile_bench *bench, int size, bool bent,
-                                      struct tone_fit *tone) {
-    fit_tone(bench, size, bent, tone);
+                                      struct tile_tone *tone) {
+    tile_tone_fit(bench->fixed, bench->moving, bench->weight, (size_t)size * (size_t)size, bent,
+                  tone, bench->robust);
     size_t stride = (size_t)size;
     struct normal_equations n = {0};
     double weights = 0;
@@ -384,8 +299,8 @@ static struct normal_equations gather(struct tile_bench *bench, int size, bool b
             if (w[0] == 0 || w[-1] == 0 || w[1] == 0 || w[-(ptrdiff_t)stride] == 0 ||
                 w[stride] == 0)
                 continue;
-            double residual = bench->fixed[i] - tone_predict(tone, g[0]);
-            double weight = bench->robust[i] / w[0], gain = tone_gain(tone, g[0]);
+            double residual = bench->fixed[i] - tile_tone_predict(tone, g[0]);
+            double weight = bench->robust[i] / w[0], gain = tile_tone_gain(tone, g[0]);
             double jx = gain * (g[1] - g[-1]) / 2;
             double jy = gain * (g[stride] - g[-(ptrdiff_t)stride]) / 2;
             n.xx += weight * jx * jx;
@@ -448,7 +363,7 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
     double dx = start->x, dy = start->y;
     double farthest = request->stay ? request->reach_px : FARTHEST_STEP_PX;
     struct normal_equations n = {0};
-    struct tone_fit tone = {0};
+    struct tile_tone tone = {0};
     bool sound = true;
     for (int i = 0; i < MAX_ITERATIONS && sound; i++) {
         double step_x = 0, step_y = 0;
@@ -465,8 +380,8 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
         if (hypot(step_x, step_y) < CONVERGED_PX && i > 1)
             break;
     }
-    struct moments m = take_moments(bench->fixed, bench->moving, bench->weight,
-                                    (size_t)request->size * (size_t)request->size);
+    struct tile_moments m = tile_tone_moments(bench->fixed, bench->moving, bench->weight,
+                                              (size_t)request->size * (size_t)request->size);
     if (is_flat(&m) || (n.xx == 0 && n.yy == 0) || (request->stay && !sound))
         return;
     ret->measured = true;
