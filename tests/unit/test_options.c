@@ -255,12 +255,13 @@ static void help_tells_the_defaults(void **state) {
         assert_int_equal(given.jobs, plain.jobs);
         assert_int_equal(given.threads, plain.threads);
         assert_int_equal(given.retries, plain.retries);
+        assert_int_equal(given.sample_interval_ms, plain.sample_interval_ms);
         assert_int_equal(given.timeout_ms, plain.timeout_ms);
         assert_int_equal(given.stall_timeout_ms, plain.stall_timeout_ms);
         assert_int_equal(given.worker_memory_bytes, plain.worker_memory_bytes);
         n_checked++;
     }
-    assert_int_equal(n_checked, 6);
+    assert_int_equal(n_checked, 7);
 }
 
 static void help_names_every_option(void **state) {
