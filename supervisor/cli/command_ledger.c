@@ -32,7 +32,8 @@ static const struct option_row rows[] = {
                     "show"},
     [OPTION_JSON] = {"json", NULL, NULL, "the records as they stand, a JSON line each", GROUP, 0,
                      "show"},
-    [OPTION_WIDE] = {"wide", NULL, NULL, "all that is recorded of an attempt", GROUP, 0, "csv"},
+    [OPTION_WIDE] = {"wide", NULL, NULL, "a line for each attempt, with all that is recorded of it",
+                     GROUP, 0, "csv"},
 };
 
 const struct option_row *command_ledger_row(size_t n) {
@@ -162,9 +163,11 @@ static int show(struct arguments *arguments) {
 
 static int csv(struct arguments *arguments) {
     struct ledger_replay replay = {0};
-    struct ledger_csv table = {stdout, arguments->task, arguments->wide};
+    struct ledger_csv table = {.stream = stdout, .task = arguments->task, .wide = arguments->wide};
     ledger_csv_heading(&table);
-    return read_ledger(arguments, ledger_csv_record, &table, &replay);
+    const int status = read_ledger(arguments, ledger_csv_record, &table, &replay);
+    ledger_csv_finish(&table); /* what stands before damage is worth seeing too */
+    return status;
 }
 
 static int verify(struct arguments *arguments) {

@@ -293,6 +293,8 @@ static int sum_up(struct run *run) {
     bool untold = print_summary(run, &summary) < 0 && run->failure.code != -EPIPE;
     if (untold) /* stdout has had its JSON, or cannot take any */
         (void)complaint_tell(false, EXIT_INTERNAL, &run->failure);
+    if (run->outcome.memory_words)
+        (void)fputs(run->outcome.memory_words, stderr);
     int status = exit_status(run, &results);
     return untold && status == EXIT_ALL_OK ? EXIT_INTERNAL : status;
 }

@@ -267,6 +267,13 @@ static int set_quiet(struct options *options, const char *name, const char *text
     return 0;
 }
 
+static int set_memory_trace(struct options *options, const char *name, const char *text,
+                            struct failure *failure) {
+    (void)name, (void)text, (void)failure;
+    options->memory_trace = true;
+    return 0;
+}
+
 /* ---- the table ---- */
 
 #define WHAT "What to do"
@@ -312,6 +319,9 @@ static const struct row rows[] = {
     {{"sample-interval", "DURATION", "10ms", "how often each task's memory is looked at", SHOWN, 0,
       BOTH},
      set_sample_interval},
+    {{"memory-trace", NULL, NULL,
+      "memory before and after each attempt, and at the end what it comes to", SHOWN, 0, "run"},
+     set_memory_trace},
     {{"json", NULL, NULL, "the result as JSON on stdout", SHOWN, 0, BOTH}, set_json},
     {{"quiet", NULL, NULL, "no progress on stderr", SHOWN, 'q', BOTH}, set_quiet},
 };

@@ -35,7 +35,7 @@ struct options {
     int assume_cpus;              /* 0: this one's */
     int retries;
     int64_t sample_interval_ms; /* of memory */
-    bool force, redo, json, quiet;
+    bool force, redo, json, quiet, memory_trace;
     json_t *params; /* complete: defaults with every --set applied */
 };
 

@@ -46,6 +46,7 @@ static void close_all(struct engine *engine) {
     engine->closed = true;
     for (size_t i = 0; i < engine->n_running; i++)
         attempt_close(engine->running[i]->attempt);
+    engine_memory_close(engine);
     trace_close(STEAL_PTR(engine->host.trace));
     uv_close((uv_handle_t *)&engine->tick, NULL);
     interrupt_close(&engine->interrupt);
@@ -234,6 +235,8 @@ static int open_parts(struct engine *engine, struct failure *failure) {
         r = trace_open(&engine->loop, TRACE_ROOT, request->options->sample_interval_ms,
                        on_trace_failed, engine, &host->trace, failure);
     if (r == 0)
+        r = engine_memory_open(engine, failure);
+    if (r == 0)
         r = interrupt_open(&engine->loop, &engine->interrupt, on_interrupt, engine, failure);
     return r;
 }
@@ -316,5 +319,6 @@ void engine_outcome_free(struct engine_outcome *outcome) {
         json_decref(outcome->results[i].evidence);
     }
     free(outcome->results);
+    free(outcome->memory_words);
     *outcome = (struct engine_outcome){0};
 }

@@ -46,6 +46,7 @@ struct engine_outcome {
     bool interrupted;     /* tasks were left for the next run */
     bool ledger_lost;     /* the ledger could not be written any more; told on stderr */
     size_t unrecorded;    /* results that were not on disk when the user insisted on ending */
+    char *memory_words;   /* --memory-trace's closing ones; owned; NULL: not asked for */
     struct failure fault; /* code 0: none; registrar's own */
 };
 

@@ -12,6 +12,7 @@
 #include "supervisor/engine/groups.h"
 #include "supervisor/engine/interrupt.h"
 #include "supervisor/ledger/ledger_commit.h"
+#include "supervisor/memory/trace_report.h"
 #include "supervisor/report/live_view.h"
 
 struct engine_slot {
@@ -21,6 +22,7 @@ struct engine_slot {
     struct attempt *attempt;  /* while it runs */
     struct forecast forecast; /* as the model sees it now */
     uint64_t reserved_bytes;  /* while it waits or runs */
+    uint64_t promised_bytes;  /* reserved as it was started; 0: nothing was known */
     char *refusal;            /* it can never fit, as was learned on the way; owned */
     int tries;                /* in this run; what memory pressure stopped is none */
     int ooms;                 /* of the tries: ran out of memory */
@@ -54,6 +56,7 @@ struct engine {
     size_t n_running;
     size_t n_recording;
     int64_t started_ms;
+    struct trace_report *memory_report; /* NULL: not asked for */
     char batch_id[32];
     int level;             /* of interruption */
     bool disk_full;        /* says the ledger */
@@ -97,6 +100,12 @@ void engine_queue_learn(struct engine_slot *slot, const struct attempt_result *r
 
 /* engine_task.c */
 void engine_task_step(struct engine_slot *slot, enum task_event event);
+
+/* engine_memory.c: --memory-trace */
+MUST_USE int engine_memory_open(struct engine *engine, struct failure *failure);
+void engine_memory_before(struct engine_slot *slot);
+void engine_memory_after(struct engine_slot *slot, const struct attempt_result *result);
+void engine_memory_close(struct engine *engine); /* while there still is a trace */
 
 /* engine_view.c */
 void engine_view_snapshot(void *context, struct live_view_snapshot *ret);

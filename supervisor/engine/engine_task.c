@@ -225,6 +225,7 @@ static void judge(struct engine_slot *slot) {
     slot->recorded = decide(slot, &result, more, sizeof(more));
     remember(slot, &result);
     engine_view_prepare(slot, &result, more);
+    engine_memory_after(slot, &result);
     leave_running(slot);
     engine->n_recording++;
     record(slot, number, &result);
@@ -288,6 +289,7 @@ static void start(struct engine_slot *slot) {
     forget_stages(slot);
     slot->tries++;
     slot->attempts++;
+    engine_memory_before(slot);
     slot->attempt = attempt_start(&engine->host, engine_state_task(slot), slot->attempts,
                                   limit_of(slot), on_attempt_event, slot);
     if (!slot->attempt) {

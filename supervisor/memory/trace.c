@@ -42,7 +42,7 @@ struct trace {
     struct trace_task *tasks;
     uint64_t n_added;
     int64_t wanted_ms, interval_ms, longest_ms;
-    double mean_ns; /* of a turn; 0: none yet */
+    double mean_ns; /* of a turn */
     uint64_t n_turns, cpu_ns;
     int64_t walk_due_ns;
 };
@@ -66,9 +66,11 @@ static void sample(struct trace_task *task) {
         return;
     trace_series_add(&task->series, &sample);
     task->resident_bytes = sample.resident_bytes;
-    const double together = task->share * (double)sample.resident_bytes;
-    if (together > (double)task->together_bytes)
-        task->together_bytes = (uint64_t)together;
+    if (task->share > 0) {
+        task->resident_bytes = (uint64_t)(task->share * (double)sample.resident_bytes);
+        if (task->resident_bytes > task->together_bytes)
+            task->together_bytes = task->resident_bytes;
+    }
 }
 
 /* The one that has waited longest. */
@@ -105,8 +107,7 @@ static void start_timer(struct trace *trace) {
 
 /* A little back and forth is not worth setting the timer anew. */
 static void choose_interval(struct trace *trace, double cost_ns) {
-    trace->mean_ns =
-        trace->mean_ns > 0 ? trace->mean_ns + (cost_ns - trace->mean_ns) / TRACE_MEAN_OF : cost_ns;
+    trace->mean_ns += (cost_ns - trace->mean_ns) / TRACE_MEAN_OF;
     const int64_t longest_ms =
         trace->wanted_ms > TRACE_LONGEST_MS ? trace->wanted_ms : TRACE_LONGEST_MS;
     const double affordable_ms = (trace->mean_ns + TRACE_WAKE_NS) / TRACE_SHARE / 1e6;

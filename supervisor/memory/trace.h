@@ -44,7 +44,7 @@ void trace_remove(struct trace_task *task);
 
 /* So far; 0: not known. */
 struct trace_view {
-    uint64_t resident_bytes; /* now */
+    uint64_t resident_bytes; /* now; shared pages are counted once where that is known */
     uint64_t least_bytes, most_bytes;
     uint64_t together_bytes; /* the most of several processes, shared pages counted once */
 };

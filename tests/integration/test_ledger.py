@@ -194,13 +194,19 @@ def _(t):
 
 @test("csv has dask-memusage's columns, and --wide all of an attempt")
 def _(t):
-    write(t, lines() + [line(11, "attempt_end", task="x", attempt=1, verdict="lost")])
+    write(t, lines() + [line(11, "attempt_end", task="x", attempt=1, verdict="lost"),
+                        line(12, "attempt_end", task="S1/DAPI", attempt=2, verdict="ok",
+                             min_rss_bytes=3 * 2**20, peak_rss_bytes=5 * 2**20),
+                        line(13, "attempt_end", task="S1/DAPI", attempt=3, verdict="ok",
+                             min_rss_bytes=0, peak_rss_bytes=500 * 2**20)])
     ran = t.run("ledger", "csv", "-o", t.out)
     expect(ran.stdout.splitlines()[0], "task_key,min_memory_mb,max_memory_mb", "heading")
     rows = list(csv.reader(io.StringIO(ran.stdout)))
-    expect(rows[1:], [["S1/DAPI", "50", "401.53125"], [ODD_ID, "50", "100"], ["x", "", ""]], "rows")
+    expect(rows[1:], [["S1/DAPI", "3", "500"], [ODD_ID, "50", "100"], ["x", "0", "0"]],
+           "a row per task")
     ran = t.run("ledger", "csv", "-o", t.out, "--wide")
     rows = list(csv.DictReader(io.StringIO(ran.stdout)))
+    expect(len(rows), 5, "a row per attempt")
     expect(rows[1]["verdict"], "crashed", "verdict")
     expect(rows[1]["stage"], "warp", "stage")
     expect(rows[1]["peak_rss_bytes"], str(100 * 2**20), "peak")

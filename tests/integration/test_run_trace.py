@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # timeout: 120
-"""registrar run: the course of each task's memory, memory.csv."""
+"""registrar run: the course of memory: memory.csv, --memory-trace, and the supervisor's own."""
 import csv
 import os
+import re
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
@@ -87,6 +88,59 @@ def _(t):
         expect(ran.returncode, 2, "exit status")
         expect(ran.stderr, f'registrar: --sample-interval: "{text}" is not allowed; give a duration '
                "from 1ms to 1m, like 10ms\n", "stderr")
+
+
+@test("--memory-trace: a line before and after each attempt, and at the end that all is well")
+def _(t):
+    path = t.manifest(*({"id": f"c/{i}", "command": ["true"], "memory": "20M"} for i in range(24)))
+    ran = t.run("run", "--manifest", path, "-o", t.out, "--memory-trace", "--jobs", 2)
+    expect(ran.returncode, 0, "exit status")
+    for i in range(24):
+        line = (rf"memory    c/{i} starts: forecast [\d.]+ MiB, reserved 20 MiB; "
+                r"registrar [\d.]+ MiB, [\d.]+ .iB available")
+        assert re.search(line, ran.stderr), f"{line} is not in {ran.stderr}"
+        line = (rf"memory    c/{i} ended: least (not seen|[\d.]+ .iB), peak [\d.]+ MiB, "
+                r"reserved 20 MiB; registrar [\d.]+ MiB, [\d.]+ .iB available")
+        assert re.search(line, ran.stderr), f"{line} is not in {ran.stderr}"
+    closing = ran.stderr[ran.stderr.index("\nMemory: "):].splitlines()[1:]
+    expect(closing[0], "Memory: all is well.", "closing words")
+    expect_in("registrar itself does not grow: it held ", closing[1], "closing words")
+    expect_in("true keeps to its forecast, attempts: 24; closest was c/", closing[2], "closing words")
+    expect_in(" % of a core, every ", closing[3], "closing words")
+    for line in t.run("run", "--manifest", path, "-o", t.out, "--redo").stderr.splitlines():
+        assert not line.lower().startswith("memory"), line
+
+
+@test("--memory-trace names the kind that overruns its forecast, --quiet leaves only that")
+def _(t):
+    # the least limit that the kernel is given is far above 1 MiB
+    path = t.manifest({"id": "c/liar", "command": hold(1, 0.1), "memory": "1M", "kind": "ours"})
+    ran = t.run("run", "--manifest", path, "-o", t.out, "--memory-trace", "--quiet")
+    expect(ran.returncode, 0, "exit status")
+    expect(ran.stderr.splitlines()[0], "Memory: a forecast is overrun.", "closing words")
+    expect_in("ours overruns its forecast in 1 of 1 attempts; worst was c/liar: it needed ",
+              ran.stderr, "closing words")
+    expect_in(" and 1.0 MiB were reserved.", ran.stderr, "closing words")
+
+
+@test("the supervisor does not grow with the number of tasks that are done")
+def _(t):
+    first, last = 100, 1000
+    tasks = [{"id": f"c/{i}", "command": ["true"], "memory": "1M"} for i in range(last)]
+    path = t.manifest({"id": "gate", "command": [str(FAKE_WORKER), "gate"], "memory": "2M"}, *tasks)
+    process = t.start("run", "--manifest", path, "-o", t.out, "--quiet", "--jobs", 4)
+    t.wait_worker("gate")
+
+    def resident_after(count):
+        ends = iter(range(count - 1))
+        t.wait_ledger(lambda record: record["event"] == "task_end" and next(ends, None) is None)
+        return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    before, after = resident_after(first), resident_after(last)
+    t.open_gate()
+    expect(process.wait(), 0, "exit status")
+    if b"__asan_init" not in REGISTRAR.read_bytes():
+        assert after - before < MIB, f"{before} bytes after {first} tasks, {after} after {last}"
 
 
 run_tests()
