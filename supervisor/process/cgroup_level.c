@@ -161,7 +161,10 @@ static bool find_folder(const char *proc_root, const struct hierarchy *hierarchy
 
 /* ---- is it ours ---- */
 
-static const char *advice(const struct cgroup_level_place *place) {
+/* systemd gives v1 groups away to nobody but root. */
+static const char *advice(const struct cgroup_level_place *place, bool is_v2) {
+    if (!is_v2 && !place->is_privileged)
+        return "start registrar as root, or the machine with cgroup v2";
     if (access(place->systemd_folder, F_OK) < 0)
         return "start registrar as root, or in a group of its own that it may write";
     return place->is_privileged
@@ -169,7 +172,7 @@ static const char *advice(const struct cgroup_level_place *place) {
                : "start it by `systemd-run --user --scope -p Delegate=yes registrar ...`";
 }
 
-static bool may_write(const struct cgroup_level_place *place, const char *const *files,
+static bool may_write(const struct cgroup_level_place *place, const char *const *files, bool is_v2,
                       struct cgroup_level *level) {
     for (; *files; files++) {
         CLEANUP_FREE char *path = names_format("%s/%s", level->folder, *files);
@@ -179,7 +182,7 @@ static bool may_write(const struct cgroup_level_place *place, const char *const 
             refuse(level, "%s is mounted read-only, as in most containers", level->folder);
         else
             refuse(level, "the control group %s is not ours to divide; %s", level->folder,
-                   advice(place));
+                   advice(place, is_v2));
         return false;
     }
     return true;
@@ -208,7 +211,7 @@ static bool is_alone(const char *folder, pid_t self) {
 
 static void judge_v1(const struct cgroup_level_place *place, struct cgroup_level *level) {
     static const char *const files[] = {".", "cgroup.procs", NULL};
-    if (!may_write(place, files, level))
+    if (!may_write(place, files, false, level))
         return;
     level->kind = CGROUP_LEVEL_V1;
     (void)strcpy(level->text, "cgroup v1: each task has a memory group of its own");
@@ -229,19 +232,19 @@ static void judge_v2(const struct cgroup_level_place *place, struct cgroup_level
     text[strcspn(text, "\n")] = '\0';
     if (!has_list || !holds_word(text, "memory", ' ')) {
         refuse(level, "the control group %s has no memory controller; %s", level->folder,
-               advice(place));
+               advice(place, true));
         return;
     }
-    if (!may_write(place, files, level))
+    if (!may_write(place, files, true, level))
         return;
     if (!is_delegated(level->folder) && access(place->systemd_folder, F_OK) == 0) {
         refuse(level, "the control group %s belongs to systemd and was not delegated; %s",
-               level->folder, advice(place));
+               level->folder, advice(place, true));
         return;
     }
     if (!level->is_root && !is_alone(level->folder, place->self)) {
         refuse(level, "other processes are in the control group %s too; %s", level->folder,
-               advice(place));
+               advice(place, true));
         return;
     }
     level->kind = CGROUP_LEVEL_V2;
