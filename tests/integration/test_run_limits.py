@@ -24,8 +24,8 @@ def start_of_batch(t):
     return next(record for record in t.ledger("batch") if record["state"] == "start")
 
 
-def in_group(t, limit=None):
-    if SANITIZED:
+def in_group(t, limit=None, is_tight=True):
+    if SANITIZED and is_tight:
         skip("a sanitized program does not fit these limits")
     group = make_group(t, limit)
     t.preexec = group.enter
@@ -45,7 +45,7 @@ def hold(mib, seconds):
 
 @test("plan and the ledger say which level holds, in one line")
 def _(t):
-    group = in_group(t)
+    group = in_group(t, is_tight=False)
     path = t.manifest({"id": "c/ok", "command": ["true"]})
     line = f"Limits: cgroup {group.level}: each task has a memory group of its own"
     expect_in(line, t.run("plan", "--manifest", path, "-o", t.out).stdout.splitlines(), "plan")
@@ -88,7 +88,7 @@ def _(t):
 
 @test("files that are read and written do not count")
 def _(t):
-    group = in_group(t)
+    group = in_group(t, is_tight=False)
     big = t.folder / "big"
     path = t.manifest({"id": "c/files", "memory": "32M", "command": [
         "sh", "-c", f"dd if=/dev/zero of={big} bs=1M count=200 2>&1; cat {big} > /dev/null; "
@@ -203,9 +203,34 @@ def _(t):
         expect(t.leftovers(), [], "processes left")
 
 
+@test("when the machine itself runs out it is oom-machine; without groups, killed and likely so")
+def _(t):
+    if "REGISTRAR_TEST_OWN_MACHINE" not in os.environ:
+        skip("REGISTRAR_TEST_OWN_MACHINE is not set: nobody else's memory is to be exhausted")
+    total = int(Path("/proc/meminfo").read_text().split()[1]) >> 10
+    path = t.manifest({"id": "c/large", "command": [FAKE, f"grow-{total * 98 // 100}"],
+                       "memory": f"{4 * total}M"},
+                      {"id": "c/small", "command": [FAKE, "grow-20"], "memory": "64M"})
+    for prepare, verdict in ((None, "oom-machine"), (hide_cgroups, "killed")):
+        group = None if prepare else in_group(t)
+        t.preexec = prepare or group.enter
+        t.out = t.folder / verdict
+        ran = t.run("run", "--manifest", path, "-o", t.out, "--retries", 0, "--force", "--jobs", 1)
+        expect(ran.returncode, 1, f"exit status: {ran.stderr}")
+        expect(t.task("c/large")["verdict"], verdict, t.task("c/large")["reason"])
+        expect(t.task("c/small")["verdict"], "ok", "the other one")
+        evidence = end_of(t, "c/large")["evidence"]
+        assert evidence["machine"]["oom_kill_after"] > evidence["machine"]["oom_kill_before"]
+        if group:
+            expect_in("because the machine", t.task("c/large")["reason"])
+            expect_gone(t, group)
+        else:
+            expect(evidence["likely_oom"], True, evidence["why"])
+
+
 @test("what shows no token is ended with its own task, while others run")
 def _(t):
-    group = in_group(t)
+    group = in_group(t, is_tight=False)
     path = t.manifest({"id": "c/long", "command": [FAKE, "gate"], "memory": "64M"},
                       {"id": "c/bare", "command": [FAKE, "bare-orphan"], "memory": "64M"})
     process = t.start("run", "--manifest", path, "-o", t.out, "--jobs", 2, "--force")
@@ -223,7 +248,7 @@ def _(t):
     path = t.manifest({"id": "c/hang", "command": [FAKE, "orphan-hang"], "memory": "64M"})
     groups = []
     for _ in range(2):
-        groups.append(group := in_group(t))
+        groups.append(group := in_group(t, is_tight=False))
         process = t.start("run", "--manifest", path, "-o", t.out)
         t.wait_worker("orphan-hang")
         t.wait_ledger(lambda record: record["event"] == "attempt_start")
