@@ -1,12 +1,6 @@
 /* child: a real process from its start to the news that it is over. */
 #include "supervisor/process/child.h"
-
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-/* cmocka wants setjmp, stdarg and stddef first */
-#include <cmocka.h>
+#include "tests/unit/folder_fixture.h"
 
 enum { FILLERS = 8, GUARD_MS = 20000 };
 
@@ -100,8 +94,59 @@ static void a_child_keeps_being_watched_when_another_is_closed(void **state) {
     }
 }
 
+static void keep_end(void *context, const struct child_end *end) {
+    *(struct child_end *)context = *end;
+}
+
+/* The folder is no cgroup: no limit can be set in it, and nobody can enter. */
+static void a_child_without_its_group_runs_all_the_same(void **state) {
+    static const struct {
+        uint64_t limit_bytes;
+        const char *told;
+    } rows[] = {{1 << 30, "task-1 takes no limit: No such file or directory"},
+                {0, "it could not enter its control group: Bad file descriptor"}};
+    static const struct child_callbacks callbacks = {
+        .report = on_report, .breach = on_breach, .over = keep_end};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uv_loop_t loop;
+        struct failure failure;
+        struct child_host host;
+        struct child_end end = {.exit = {.status = -1}};
+        struct cgroup_level level = {.kind = CGROUP_LEVEL_V1};
+        (void)snprintf(level.folder, sizeof(level.folder), "%s", (char *)*state);
+        assert_int_equal(uv_loop_init(&loop), 0);
+        assert_int_equal(child_host_open(&loop, &host, &failure), 0);
+        assert_int_equal(cgroup_tree_open(&level, "0123", &host.tree, &failure), 0);
+        CLEANUP_CLOSE int log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        const char *const argv[] = {"/bin/sh", "-c", "exit 7", NULL};
+        const struct child_request request = {.argv = argv,
+                                              .envp = (const char *const *)environ,
+                                              .token = "test_child",
+                                              .log_fd = log_fd,
+                                              .memory_limit_bytes = rows[i].limit_bytes};
+        struct child *child = NULL;
+        struct cgroup_leaf_usage usage;
+        assert_int_equal(child_start(&host, &request, &callbacks, &end, &child, &failure), 0);
+        assert_int_equal(child_look(child, &usage), -ENODATA);
+        while (end.exit.status < 0)
+            (void)uv_run(&loop, UV_RUN_ONCE);
+        assert_int_equal(end.exit.status, 7);
+        assert_int_equal(end.cgroup.kind, CGROUP_LEVEL_NONE);
+        assert_in(rows[i].told, end.cgroup_error);
+        child_close(child);
+        (void)uv_run(&loop, UV_RUN_DEFAULT);
+        assert_int_equal(uv_loop_close(&loop), 0);
+        cgroup_tree_close(host.tree);
+        child_host_close(&host);
+    }
+    assert_int_equal(rmdir(*state), 0); /* nothing is left in it */
+    folder_make(*state, ".");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_child_without_its_group_runs_all_the_same, folder_setup,
+                                        folder_teardown),
         cmocka_unit_test(a_child_keeps_being_watched_when_another_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
