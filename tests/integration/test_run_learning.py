@@ -2,9 +2,10 @@
 # timeout: 180
 """Admission by forecast, with real processes: a kind of which nothing is known is learned, nothing
 is killed, and what runs at once never holds more than the batch may have."""
-import os, random, sys
+import os, random, select, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
+from cgroups import make_group
 
 MIB = 1 << 20
 FAKE = str(FAKE_WORKER)
@@ -115,6 +116,42 @@ def _(t):
     ran = t.run("run", "--manifest", manifest, "-o", t.out, "--memory", "900M")
     expect(ran.returncode, 0, f"exit status with room ({ran.stderr})")
     expect(t.task("k/10")["verdict"], "ok", "the large one, with room")
+
+
+def wait_said(t, text):
+    """Waits until registrar has said so on stderr."""
+    tail = subprocess.Popen(["tail", "-n", "+1", "-F", t.folder / "stderr"],
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    t.processes.append(tail)
+    said = b""
+    while text.encode() not in said:
+        assert select.select([tail.stdout], [], [], 30)[0], f"never said {text!r}: {said}"
+        said += os.read(tail.stdout.fileno(), 65536)
+    tail.kill()
+
+
+@test("what other programs take is waited for")
+def _(t):
+    group = make_group(t, 900 * MIB)
+    if group.level != "v1":
+        skip("on v2 no other program can be in a group that is divided")
+    t.preexec = group.enter
+    manifest = t.manifest({"id": "t/first", "command": [FAKE, "gate"], "memory": "400M"},
+                          {"id": "t/second", "command": [FAKE, "grow-100"], "memory": "350M",
+                           "kind": "another"})
+    process = t.start("run", "--manifest", manifest, "-o", t.out, "--jobs", "1")
+    t.wait_worker("gate")
+    code = f"x = b'x' * {650 * MIB}; print('held', flush=True); open(0).read()"
+    hog = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True,
+                           stdout=subprocess.PIPE, preexec_fn=group.enter)
+    t.processes.append(hog)
+    expect(hog.stdout.readline(), "held\n", "the other program")
+    t.open_gate()
+    wait_said(t, "other programs have the memory: t/second needs 350 MiB, ")
+    hog.stdin.close()
+    wait_said(t, "there is memory again: the batch continues")
+    expect(process.wait(), 0, "exit status")
+    expect([end["verdict"] for end in ends(t)], ["ok", "ok"], "verdicts")
 
 
 @test("the next run plans by what the last one learned")
