@@ -50,6 +50,7 @@ static void close_all(struct engine *engine) {
     trace_close(STEAL_PTR(engine->host.trace));
     uv_close((uv_handle_t *)&engine->tick, NULL);
     interrupt_close(&engine->interrupt);
+    engine_watch_close(engine);
     live_view_close(engine->view);
     engine->view = NULL;
     ledger_commit_close(engine->commit);
@@ -68,7 +69,7 @@ static int jobs_of(const struct engine_request *request) {
 
 static void admit(struct engine *engine) {
     while (engine->level == 0 && !engine->disk_full && engine->space_needed == 0 &&
-           engine->outcome->fault.code == 0) {
+           !engine->pressure.is_held && engine->outcome->fault.code == 0) {
         struct engine_slot *slot = engine_queue_take(engine);
         if (!slot)
             return;
@@ -87,6 +88,7 @@ void engine_go_on(struct engine *engine) {
         return;
     }
     admit(engine);
+    engine_watch_update(engine);
     broken |= engine->outcome->fault.code != 0;
     if (broken && engine->level == 0) {
         engine->level = 1;
@@ -234,6 +236,8 @@ static int open_parts(struct engine *engine, struct failure *failure) {
     if (r == 0)
         r = trace_open(&engine->loop, TRACE_ROOT, request->options->sample_interval_ms,
                        on_trace_failed, engine, &host->trace, failure);
+    if (r == 0 && (r = engine_watch_open(engine)) < 0)
+        (void)failure_set_errno(failure, r, "cannot start the batch");
     if (r == 0)
         r = engine_memory_open(engine, failure);
     if (r == 0)

@@ -12,6 +12,7 @@
 #include "supervisor/cli/options.h"
 #include "supervisor/engine/verdict.h"
 #include "supervisor/ledger/ledger_store.h"
+#include "supervisor/memory/consumers.h"
 #include "supervisor/memory/preflight.h"
 
 /* All borrowed. */
@@ -39,10 +40,18 @@ struct engine_result {
     json_t *evidence; /* owned; NULL for ok */
 };
 
+/* Memory ran short while tasks ran. */
+struct engine_shortage {
+    int n_holds, n_stops;
+    uint64_t least_bytes;              /* that were available then */
+    char others[CONSUMERS_TEXT_BYTES]; /* who had it, when it last began */
+};
+
 struct engine_outcome {
     struct engine_result *results; /* one per task, owned */
     size_t n_results;
     int64_t wall_ms;
+    struct engine_shortage shortage;
     bool interrupted;     /* tasks were left for the next run */
     bool ledger_lost;     /* the ledger could not be written any more; told on stderr */
     size_t unrecorded;    /* results that were not on disk when the user insisted on ending */

@@ -12,7 +12,9 @@
 #include "supervisor/engine/groups.h"
 #include "supervisor/engine/interrupt.h"
 #include "supervisor/ledger/ledger_commit.h"
+#include "supervisor/memory/pressure.h"
 #include "supervisor/memory/trace_report.h"
+#include "supervisor/memory/watch.h"
 #include "supervisor/report/live_view.h"
 
 struct engine_slot {
@@ -63,9 +65,13 @@ struct engine {
     bool memory_short;     /* others have it */
     uint64_t space_needed; /* a worker failed for lack of it: wait until it is there; 0: no */
     bool ending;           /* the last record is on its way */
-    char shortage[64];     /* of memory, as attempt_terminate wants it */
-    bool closed;           /* handles are closing */
-    size_t ok, problems;   /* finished */
+    struct watch *watch;
+    struct pressure_marks marks;
+    struct pressure_state pressure;
+    struct pressure_task *pressed; /* as many as jobs */
+    char shortage[64];             /* of memory, as attempt_terminate wants it */
+    bool closed;                   /* handles are closing */
+    size_t ok, problems;           /* finished */
     char notice[FAILURE_TEXT_BYTES];
 };
 
@@ -106,6 +112,11 @@ MUST_USE int engine_memory_open(struct engine *engine, struct failure *failure);
 void engine_memory_before(struct engine_slot *slot);
 void engine_memory_after(struct engine_slot *slot, const struct attempt_result *result);
 void engine_memory_close(struct engine *engine); /* while there still is a trace */
+
+/* engine_watch.c: memory that runs short. */
+int engine_watch_open(struct engine *engine);
+void engine_watch_update(struct engine *engine); /* after anything that happened */
+void engine_watch_close(struct engine *engine);
 
 /* engine_view.c */
 void engine_view_snapshot(void *context, struct live_view_snapshot *ret);

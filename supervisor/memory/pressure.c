@@ -56,7 +56,7 @@ static size_t choose(const struct pressure_state *state, const struct pressure_f
             continue;
         if (best == facts->n_tasks || task->keeps_progress > facts->tasks[best].keeps_progress ||
             (task->keeps_progress == facts->tasks[best].keeps_progress &&
-             task->age_ms < facts->tasks[best].age_ms))
+             task->age_ms <= facts->tasks[best].age_ms))
             best = i;
     }
     if (is_early || best == facts->n_tasks)

@@ -95,4 +95,73 @@ def _(t):
     expect_gone(t, group)
 
 
+HOG = """
+import re, sys, pathlib
+folder, left, limit = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+is_v1 = (folder / "memory.usage_in_bytes").exists()
+def room():
+    usage = int((folder / ("memory.usage_in_bytes" if is_v1 else "memory.current")).read_text())
+    stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    inactive, active = (int(stat[("total_" if is_v1 else "") + name])
+                        for name in ("inactive_file", "active_file"))
+    return limit - usage + inactive + active // 2
+held = []
+while room() > left:
+    held.append(b"x" * (1 << 20))
+print("full", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Hog:
+    """Another user of the group: takes all but so much of it, until let go of."""
+
+    def __init__(self, t, group, left_mib, limit):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOG, group.folder, str(left_mib * MIB), str(limit)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=group.enter)
+        t.processes.append(self.process)
+        expect(self.process.stdout.readline(), b"full\n", "the hog")
+
+    def let_go(self):
+        self.process.communicate(b"\n")
+
+
+def is_stop(record):
+    return record["event"] == "attempt_end" and \
+        record["evidence"].get("stopped_for") == "memory-pressure"
+
+
+@test("others take the memory: nothing new starts, the youngest stops and continues later")
+def _(t):
+    limit = 1024 * MIB
+    group = in_group(t, limit)
+    t.pair("S1", "gate")
+    t.pair("S2", "first-polite")
+    t.pair("S3", "ok")
+    process = t.start("run", t.raw, "-o", t.out, "--jobs", 2, "--force")
+    t.wait_worker("polite")
+    hog = Hog(t, group, 12, limit)
+    end = t.wait_ledger(is_stop)
+    expect((end["task"], end["verdict"]), ("S2/first-polite", "cancelled"), "who was stopped")
+    expect_in("stopped at a checkpoint because memory ran short: ", end["reason"], "reason")
+    expect_in(" left of 1.0 GiB, in stage ", end["reason"], "reason")
+    expect_in("; it continues when there is room", end["reason"], "reason")
+    expect([record["task"] for record in t.ledger("attempt_start")],
+           ["S1/gate", "S2/first-polite"], "what was started")
+    hog.let_go()
+    t.wait_ledger(lambda record: record["event"] == "task_end" and record["task"] == "S3/ok")
+    t.open_gate()
+    expect(process.wait(), 0, "exit status")
+    expect(t.attempts("S1/gate"), ["ok"], "the older one")
+    expect(t.attempts("S2/first-polite"), ["cancelled", "ok"], "verdicts")
+    told = (t.folder / "stderr").read_text()
+    expect(told.count(": nothing new is started"), 1, "notices")
+    expect(told.count(": S2/first-polite stops at its checkpoint and continues when"), 1, "notices")
+    expect(told.count("there is memory again: the batch continues"), 1, "notices")
+    note = next(record["text"] for record in t.ledger("note") if "runs short" in record["text"])
+    expect_in("; others have: ", note, "the ledger's note")
+    expect_gone(t, group)
+
+
 run_tests()
