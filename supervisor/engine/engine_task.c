@@ -5,6 +5,7 @@
  */
 #include "supervisor/engine/engine_state.h"
 
+#include "common/tmpfs.h"
 #include "common/units.h"
 #include "supervisor/engine/enforce.h"
 #include "supervisor/engine/record.h"
@@ -71,15 +72,18 @@ static bool wants_space(const struct engine_slot *slot, const struct attempt_res
         return false;
     uint64_t free_bytes = (uint64_t)system.f_bavail * system.f_frsize;
     uint64_t most = is_worker ? ENGINE_TASK_LEAST_SPACE_BYTES : least_space(slot);
-    if (free_bytes >= most)
-        return false; /* something else: waiting would not help */
+    if (free_bytes >= most || system.f_blocks == 0) /* 0: it knows no limit */
+        return false;                               /* something else: waiting would not help */
     engine->space_needed = least_space(slot);
     char left[UNITS_TEXT_BYTES], needed[UNITS_TEXT_BYTES], text[FAILURE_TEXT_BYTES];
+    const bool is_ram = tmpfs_holds(out);
     (void)snprintf(text, sizeof(text),
-                   "the disk that holds %s is full (%s left): nothing new is started until %s are "
-                   "free; free some space there and the batch continues by itself",
-                   out, units_format_size(free_bytes, left),
-                   units_format_size(engine->space_needed, needed));
+                   "%s that holds %s is full (%s left): nothing new is started until %s are free; "
+                   "%s and the batch continues by itself",
+                   is_ram ? "the tmpfs (RAM and no disk)" : "the disk", out,
+                   units_format_size(free_bytes, left),
+                   units_format_size(engine->space_needed, needed),
+                   is_ram ? TMPFS_REMEDY : "free some space there");
     engine_view_notify(engine, text);
     return true;
 }
@@ -270,7 +274,6 @@ static void forget_stages(const struct engine_slot *slot) {
 
 /* What the kernel holds the next attempt to. */
 static uint64_t limit_of(const struct engine_slot *slot) {
-    const struct preflight *preflight = slot->engine->request->preflight;
     const struct preflight_task *forecast = engine_state_forecast(slot);
     const enum forecast_basis basis = slot->forecast.basis;
     return enforce_limit(&(struct enforce_facts){
@@ -280,7 +283,7 @@ static uint64_t limit_of(const struct engine_slot *slot) {
         .is_uncertain =
             basis == FORECAST_HISTORY &&
             (slot->forecast.is_beyond || slot->forecast.n_attempts < ENFORCE_FEW_ATTEMPTS),
-        .results_in_ram_bytes = preflight->space.is_ram ? forecast->disk_bytes : 0,
+        .results_in_ram_bytes = forecast->is_in_ram ? forecast->disk_bytes : 0,
     });
 }
 

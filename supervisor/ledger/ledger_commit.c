@@ -3,6 +3,7 @@
  * thread pool, and what is written during it waits for the next one. */
 #include "supervisor/ledger/ledger_commit.h"
 
+#include "common/tmpfs.h"
 #include "common/units.h"
 
 #include <errno.h>
@@ -64,11 +65,14 @@ static void describe_full(const struct ledger_commit *commit, char *text, size_t
     const char *name = dirname(folder);
     if (statvfs(name, &system) == 0)
         (void)units_format_size((uint64_t)system.f_bavail * system.f_frsize, room);
-    (void)snprintf(text, size,
-                   "the disk that holds %s is full (%s left; a quota counts too): nothing new is "
-                   "started, what runs goes on and no result is lost; free some space there and "
-                   "the batch continues by itself",
-                   name, room);
+    const bool is_ram = tmpfs_holds(name);
+    (void)snprintf(
+        text, size,
+        "%s that holds %s is full (%s left; a quota counts too): nothing new is "
+        "started, what runs goes on and no result is lost; %s and the batch continues by "
+        "itself",
+        is_ram ? "the tmpfs (RAM and no disk)" : "the disk", name, room,
+        is_ram ? TMPFS_REMEDY : "free some space there");
 }
 
 static void set_full(struct ledger_commit *commit, bool full) {

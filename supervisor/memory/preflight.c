@@ -148,6 +148,24 @@ static int note_faster(const struct task *task, struct preflight *preflight,
     return names_append(&preflight->faster, task->kind_name) < 0 ? out_of_memory(failure) : 0;
 }
 
+/* A sample's folder may be a link, or the checkpoints a mount of their own. */
+static int find_ram(const struct options *options, const struct task_list *tasks,
+                    struct preflight *preflight, struct failure *failure) {
+    for (size_t i = 0; i < tasks->count; i++) {
+        struct preflight_task *task = &preflight->tasks[i];
+        if (!task->is_wanted || task->error || !task->need.is_pair)
+            continue;
+        struct space space;
+        CLEANUP_FREE char *folder =
+            names_format("%s/%s/checkpoints", options->out, tasks->items[i].id);
+        if (!folder)
+            return out_of_memory(failure);
+        task->is_in_ram =
+            preflight->space.is_ram || (space_read(folder, &space, failure) == 0 && space.is_ram);
+    }
+    return 0;
+}
+
 static int fill(const struct options *options, const struct task_list *tasks, const bool *wanted,
                 const char *worker, struct model *model, struct preflight *preflight,
                 struct failure *failure) {
@@ -164,6 +182,9 @@ static int fill(const struct options *options, const struct task_list *tasks, co
         r = probe_pairs(tasks, wanted, worker, &probes, failure);
     if (r == 0)
         r = collect(tasks, wanted, &probes, model, &choice, preflight, failure);
+    if (r < 0)
+        return r;
+    r = find_ram(options, tasks, preflight, failure);
     if (r < 0)
         return r;
     (void)model_refresh(model);

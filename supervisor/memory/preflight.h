@@ -25,6 +25,7 @@ struct preflight_task {
     struct forecast forecast;
     uint64_t memory_bytes; /* the reservation; of what is not known, what is counted for it */
     uint64_t disk_bytes;
+    bool is_in_ram;  /* its folder or its checkpoints are: disk_bytes are memory */
     int64_t time_ms; /* 0: unknown */
     char *error;     /* the pair cannot be read: it will fail; NULL: fine. Owned */
 };
@@ -45,7 +46,8 @@ struct preflight {
     uint64_t largest_bytes;       /* the largest reservation */
     bool is_uniform;              /* all that can run at once are as large, within 1 % */
     uint64_t disk_needed_bytes, disk_free_bytes;
-    int64_t time_ms;    /* of the whole batch; 0: unknown */
+    uint64_t results_in_ram_bytes; /* a part of disk_needed_bytes, and of the memory needed */
+    int64_t time_ms;               /* of the whole batch; 0: unknown */
     size_t n_untimed;   /* tasks that are not in it, because nothing is known of their kind */
     size_t n_wanted;    /* tasks that will be started */
     size_t n_errors;    /* of them: pairs that cannot be read */

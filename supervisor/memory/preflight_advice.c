@@ -142,11 +142,17 @@ static int advise_on_disk(const struct advice *advice) {
     const bool is_refused = preflight->disk_level == PREFLIGHT_REFUSED;
     const uint64_t wanted = is_refused ? need : need / 4 * 5;
     int r = add(&preflight->disk_advice,
-                names_format("free %s on the disk of %s",
-                             units_format_size(wanted > room ? wanted - room : 0, text),
-                             preflight->space.existing));
+                preflight->space.is_ram
+                    ? names_format("free %s in %s, which is RAM and no disk (tmpfs), or make it "
+                                   "larger (mount -o remount,size=...)",
+                                   units_format_size(wanted > room ? wanted - room : 0, text),
+                                   preflight->space.existing)
+                    : names_format("free %s on the disk of %s",
+                                   units_format_size(wanted > room ? wanted - room : 0, text),
+                                   preflight->space.existing));
     if (r == 0)
-        r = add(&preflight->disk_advice, names_format("-o with a folder on a larger disk"));
+        r = add(&preflight->disk_advice, names_format("-o with a folder on a%s disk",
+                                                      preflight->space.is_ram ? "" : " larger"));
     if (r == 0 && preflight->n_wanted > 1)
         r = add(&preflight->disk_advice,
                 advice->options->manifest

@@ -43,13 +43,17 @@ static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 /* The disk is summed first: on tmpfs it is a part of what memory is needed. */
 static void predict_disk(const struct preflight_choice *choice, struct preflight *preflight) {
-    uint64_t sum = 0;
+    uint64_t sum = 0, in_ram = 0;
     for (size_t i = 0; i < choice->count; i++) {
         const uint64_t disk = forecast_disk(&choice->tasks[i]);
         preflight->tasks[choice->places[i]].disk_bytes = disk;
         if (!checked_add_u64(sum, disk, &sum))
             sum = UINT64_MAX;
+        if (preflight->tasks[choice->places[i]].is_in_ram &&
+            !checked_add_u64(in_ram, disk, &in_ram))
+            in_ram = UINT64_MAX;
     }
+    preflight->results_in_ram_bytes = in_ram;
     preflight->disk_needed_bytes = sum;
     preflight->disk_free_bytes = preflight->space.free_bytes;
     preflight->disk_level = level_of(sum, preflight->disk_free_bytes);
@@ -180,7 +184,7 @@ int preflight_choice_make(const struct options *options, const struct model *mod
         .threads = options->threads,
         .cap_bytes = options->worker_memory_bytes,
         .limit_bytes = memory_limit(options, preflight->machine.available_bytes),
-        .results_bytes = preflight->space.is_ram ? preflight->disk_needed_bytes : 0,
+        .results_bytes = preflight->results_in_ram_bytes,
     };
     choose_jobs(options, choice, preflight);
     preflight->cap_bytes = choice->sizing.cap_bytes;

@@ -59,9 +59,9 @@ static void format_memory(const struct preflight *preflight, const struct option
         used += snprintf(line + used, (size_t)(LINE_BYTES - used), " x %s", each);
     else
         used += snprintf(line + used, (size_t)(LINE_BYTES - used), ", up to %s each", each);
-    if (preflight->space.is_ram)
+    if (preflight->results_in_ram_bytes > 0)
         used += snprintf(line + used, (size_t)(LINE_BYTES - used), " + %s of results",
-                         units_format_size(preflight->disk_needed_bytes, each));
+                         units_format_size(preflight->results_in_ram_bytes, each));
     (void)snprintf(
         line + used, (size_t)(LINE_BYTES - used), " = %s of %s %s (%s)",
         units_format_size(preflight->memory_needed_bytes, all), limit,
@@ -143,6 +143,10 @@ static void print_notes(FILE *stream, const struct preflight *preflight,
     if (preflight->space.is_ram)
         (void)fprintf(stream, "Note: %s is in RAM (tmpfs): results there count as memory too.\n",
                       preflight->space.existing);
+    else if (preflight->results_in_ram_bytes > 0)
+        (void)fprintf(stream,
+                      "Note: folders of some tasks are in RAM (tmpfs): results there count as "
+                      "memory too.\n");
     print_notes_on_tasks(stream, preflight, options);
 }
 

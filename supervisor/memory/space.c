@@ -2,9 +2,10 @@
 #include "supervisor/memory/space.h"
 
 #include "common/checked.h"
+#include "common/tmpfs.h"
 
 #include <errno.h>
-#include <linux/magic.h>
+
 #include <string.h>
 #include <sys/statfs.h>
 
@@ -26,7 +27,9 @@ int space_read(const char *folder, struct space *ret, struct failure *failure) {
                          (uint64_t)(status.f_frsize ? status.f_frsize : status.f_bsize),
                          &space.free_bytes))
         space.free_bytes = UINT64_MAX; /* some network drives answer so */
-    space.is_ram = status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC;
+    space.is_ram = tmpfs_is(&status);
+    if (tmpfs_is_unlimited(&status))
+        space.free_bytes = UINT64_MAX; /* what memory allows is held against memory */
     *ret = space;
     return 0;
 }

@@ -53,7 +53,8 @@ def _(t):
         t.wait_worker("gate")
         fill(filler)
         t.open_gate()
-        wait_said(t, "is full")
+        wait_said(t, "the tmpfs (RAM and no disk) that holds ")
+        expect_in("mount -o remount,size=", (t.folder / "stderr").read_text(), "what to do")
         expect(process.poll(), None, "it waits")
         filler.unlink()
         expect(process.wait(), 0, "exit status")
@@ -90,6 +91,28 @@ def _(t):
         process.send_signal(signal.SIGINT)
         expect(process.wait(), 4, "exit status")
         expect(t.attempts("A/environment"), ["failed"], "verdicts")
+
+
+@test("plan: a folder in RAM is counted as memory, and a small one is told as what it is")
+def _(t):
+    t.use_real_worker()
+    t.generate("A", "DAPI", "--size", "600x500")
+    t.generate("B", "DAPI", "--size", "600x500")
+    beside = t.folder / "beside"
+    (beside / "B").mkdir(parents=True)
+    (beside / "A").symlink_to(t.out / "A")  # one sample's folder in RAM, the others on disk
+    with small_disk(t, "1m"):
+        (t.out / "A").mkdir()
+        ran = t.run("plan", t.raw, "-o", t.out)
+        expect(ran.returncode, 3, "exit status")
+        text = ran.stdout + ran.stderr
+        expect_in(" of results = ", text, "plan")
+        expect_in(f"{t.out} is in RAM (tmpfs)", text, "plan")
+        expect_in(f" in {t.out}, which is RAM and no disk (tmpfs), or make it larger", text, "plan")
+        ran = t.run("plan", t.raw, "-o", beside)
+        expect(ran.returncode, 0, "exit status")
+        expect_in(" of results = ", ran.stdout + ran.stderr, "plan")
+        expect_in("folders of some tasks are in RAM", ran.stdout + ran.stderr, "plan")
 
 
 run_tests()

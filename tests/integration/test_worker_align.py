@@ -281,7 +281,9 @@ def _(t):
         error = run.last("error")
         expect(error["cause"], "environment", "cause")
         expect_in(f"no space on {small}", error["reason"], "reason")
+        expect_in("which is RAM and no disk (tmpfs)", error["reason"], "reason")
         expect_in("are missing", error["reason"], "reason")
+        expect_in("mount -o remount,size=", error["reason"], "what to do")
         left = [name for _, _, names in os.walk(small) for name in names if ".tmp" in name]
         expect(left, [], "temporary files")
         expect(pictures(small / "out"), {}, "pictures")
