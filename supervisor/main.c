@@ -19,10 +19,8 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"ledger", command_ledger},
-    {"run", command_run},
-    {"plan", command_plan},
-    {"model", command_model},
+    {"ledger", command_ledger}, {"run", command_run},         {"plan", command_plan},
+    {"model", command_model},   {"explain", command_explain},
 };
 
 static int refuse_command(const char *typed) {

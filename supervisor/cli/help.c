@@ -90,6 +90,24 @@ static const struct help_page pages[] = {
                 "  5   the ledger is damaged, or the file is no ledger\n",
     },
     {
+        .command = "explain",
+        .meaning = "the story of one task, and what to do next",
+        .usage = "  registrar explain TASK -o OUT [OPTION]...\n"
+                 "  registrar explain TASK FILE [OPTION]...\n",
+        .text =
+            "Of each attempt: what was predicted, reserved and measured, which counters of the\n"
+            "kernel moved, and what stood in memory at its peak; then what happens next, or\n"
+            "what to type. FILE is a ledger. Reading disturbs no run that is going on.\n",
+        .row = command_explain_row,
+        .more = "Example:\n"
+                "  registrar explain CD070/DAPI -o /data/aligned\n"
+                "\n"
+                "Exit status:\n"
+                "  0   fine, whatever the task's verdict\n"
+                "  2   wrong usage, no such file, or no such task in it\n"
+                "  5   the ledger is damaged, or the file is no ledger\n",
+    },
+    {
         .command = "model",
         .meaning = "what each kind of task has needed, and how well that was foretold",
         .usage = "  registrar model -o OUT [OPTION]...\n"

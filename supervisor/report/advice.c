@@ -92,12 +92,13 @@ static void twice_duration(int64_t ms, char text[UNITS_TEXT_BYTES]) {
         (void)snprintf(text, UNITS_TEXT_BYTES, "%lldh", (seconds + 1800) / 3600);
 }
 
-static void twice_size(uint64_t bytes, char text[UNITS_TEXT_BYTES]) {
+const char *advice_twice_size(uint64_t bytes, char *text) {
     unsigned long long mib = (unsigned long long)(2 * bytes >> 20) + 1;
     if (mib < 4096)
         (void)snprintf(text, UNITS_TEXT_BYTES, "%lluM", (mib + 255) / 256 * 256);
     else
         (void)snprintf(text, UNITS_TEXT_BYTES, "%lluG", (mib + 1023) / 1024);
+    return text;
 }
 
 /* The option that is added to the run's command, or "" to repeat it as it is. */
@@ -112,7 +113,7 @@ static void make_option(enum advice_kind kind, const struct advice_group *group,
         twice_duration(group->longest_ms, value);
         (void)snprintf(option, size, " --stall-timeout %s", value);
     } else if (kind == ADVICE_OOM_LIMIT) {
-        twice_size(group->largest_bytes, value);
+        (void)advice_twice_size(group->largest_bytes, value);
         (void)snprintf(option, size, " --worker-memory %s", value);
     } else if (kind == ADVICE_OOM) {
         (void)snprintf(option, size, " --jobs 1");
@@ -143,9 +144,8 @@ static void drop_option(char *command, const char *option, bool has_value) {
     }
 }
 
-/* The run's command with the option in place of an earlier one of that name. What is left to do is
- * not to be done along with all the rest once more, so --redo goes. */
-static char *make_command(const char *command, const char *option) {
+/* What is left to do is not to be done along with all the rest once more, so --redo goes. */
+char *advice_command(const char *command, const char *option) {
     char *text = NULL;
     CLEANUP_FREE char *bare = strdup(command);
     if (!bare)
@@ -191,7 +191,7 @@ int advice_make(enum advice_kind kind, const struct advice_group *group, const c
     if (kind != ADVICE_DOUBTFUL) { /* running it again would change nothing */
         char option[64];
         make_option(kind, group, option, sizeof(option));
-        text = make_command(command, option);
+        text = advice_command(command, option);
         if (!text)
             return -ENOMEM;
     }

@@ -48,6 +48,11 @@ struct advice {
 /* command: the run's own command line, quoted. -ENOMEM. */
 MUST_USE int advice_make(enum advice_kind kind, const struct advice_group *group,
                          const char *command, struct advice *ret);
+/* The run's command with one option more (" --name value"; "": none) in place of an earlier one of
+ * that name, and without --redo. Caller owns; NULL when out of memory. */
+char *advice_command(const char *command, const char *option);
+/* Twice that, as a round value for a command line or a manifest: "768M", "6G". Returns text. */
+const char *advice_twice_size(uint64_t bytes, char *text); /* UNITS_TEXT_BYTES */
 void advice_free(struct advice *advice);
 
 #endif

@@ -7,7 +7,7 @@ from registrar_test import *
 MAN = ROOT / "man"
 PAGES = {"registrar.1": "registrar", "registrar-worker.1": "registrar-worker",
          "registrar-ledger.5": None, "registrar-manifest.5": None}
-COMMANDS = ("run", "plan", "ledger", "model")
+COMMANDS = ("run", "plan", "ledger", "explain", "model")
 
 
 def help_of(*arguments):

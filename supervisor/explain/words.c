@@ -1,0 +1,165 @@
+/* See words.h. What a record does not have is not spoken of: ledgers of earlier versions, and
+ * attempts that never began, have less. */
+#include "supervisor/explain/words.h"
+
+#include "common/names.h"
+#include "common/units.h"
+
+#include <string.h>
+
+uint64_t words_bytes(const json_t *object, const char *key) {
+    const json_int_t value = json_integer_value(json_object_get(object, key));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static const json_t *evidence_of(const json_t *end) { return json_object_get(end, "evidence"); }
+
+char *words_verdict(const json_t *end) {
+    const char *verdict = story_text(end, "verdict"), *reason = story_text(end, "reason");
+    const char *why = story_text(evidence_of(end), "why");
+    if (*why && strstr(reason, why))
+        why = "";
+    return names_format("%s%s%s%s%s", verdict, *reason ? ": " : "", reason, *why ? "; " : "", why);
+}
+
+char *words_predicted(const json_t *record) {
+    char size[UNITS_TEXT_BYTES];
+    const char *basis = story_text(record, "basis"), *kind = story_text(record, "kind");
+    const unsigned long long n = words_bytes(record, "basis_attempts");
+    const uint64_t bytes = words_bytes(record, "predicted_bytes");
+    const char *plural = n == 1 ? "" : "s";
+    if (bytes == 0)
+        return names_format("nothing: no attempt of its kind (%s) was known yet", kind);
+    (void)units_format_size(bytes, size);
+    if (strcmp(basis, "declared") == 0)
+        return names_format("%s, as the manifest declares", size);
+    if (strcmp(basis, "headers") == 0 && n == 0)
+        return names_format("%s, from the headers of its images", size);
+    if (strcmp(basis, "headers") == 0)
+        return names_format("%s, from the headers of its images, corrected by %llu attempt%s", size,
+                            n, plural);
+    if (strcmp(basis, "history") == 0 || strcmp(basis, "one-size") == 0)
+        return names_format("%s, from %llu attempt%s of its kind (%s)%s", size, n, plural, kind,
+                            strcmp(basis, "one-size") == 0 ? ", all with inputs of one size" : "");
+    return names_format("%s", size);
+}
+
+char *words_reserved(const json_t *record) {
+    char size[UNITS_TEXT_BYTES], held[UNITS_TEXT_BYTES];
+    const json_t *group = json_object_get(evidence_of(record), "cgroup");
+    const uint64_t bytes = words_bytes(record, "reserved_bytes");
+    const uint64_t limit = words_bytes(group, "limit_bytes");
+    (void)units_format_size(bytes, size);
+    (void)units_format_size(limit, held);
+    const char *what = bytes > 0 && bytes < UINT64_MAX / 4 ? size : "all there is: it ran alone";
+    if (!record || !json_object_get(record, "reserved_bytes"))
+        return NULL;
+    if (limit > 0)
+        return names_format("%s; the kernel's limit was %s", what, held);
+    return names_format("%s%s", what, group ? "; no limit was set" : "");
+}
+
+/* ", 37 % above the forecast" */
+static void compare(uint64_t peak, uint64_t predicted, char *text, size_t size) {
+    const double ratio = predicted > 0 ? (double)peak / (double)predicted : 0;
+    text[0] = '\0';
+    if (predicted == 0 || peak == 0)
+        return;
+    if (ratio >= 2)
+        (void)snprintf(text, size, ", %.1f times the forecast", ratio);
+    else if (ratio >= 1.01)
+        (void)snprintf(text, size, ", %.0f %% above the forecast", 100 * (ratio - 1));
+    else if (ratio <= 0.99)
+        (void)snprintf(text, size, ", %.0f %% below the forecast", 100 * (1 - ratio));
+    else
+        (void)snprintf(text, size, ", as forecast");
+}
+
+char *words_measured(const json_t *end) {
+    char text[UNITS_TEXT_BYTES], compared[64], least[UNITS_TEXT_BYTES], cpu[UNITS_TEXT_BYTES];
+    char among[96] = "";
+    const uint64_t peak = words_bytes(end, "peak_rss_bytes");
+    const uint64_t largest = words_bytes(end, "largest_rss_bytes");
+    const uint64_t min = words_bytes(end, "min_rss_bytes");
+    const double cpu_s = json_number_value(json_object_get(end, "cpu_s"));
+    if (peak == 0)
+        return NULL;
+    compare(peak, words_bytes(end, "predicted_bytes"), compared, sizeof(compared));
+    if (largest > 0 && largest < peak - peak / 50)
+        (void)snprintf(among, sizeof(among), " of all its processes together, the largest had %s",
+                       units_format_size(largest, text));
+    return names_format("peak %s%s%s%s%s; %s of CPU time", units_format_size(peak, text), among,
+                        compared, min > 0 ? "; least " : "",
+                        min > 0 ? units_format_size(min, least) : "",
+                        units_format_duration((int64_t)(1e3 * cpu_s), cpu));
+}
+
+char *words_exit(const json_t *end) {
+    const json_t *evidence = evidence_of(end), *status = json_object_get(evidence, "exit_status");
+    const char *sent = story_text(evidence, "sent"), *signal = story_text(evidence, "signal");
+    const char *left = story_text(evidence, "left_behind");
+    char how[64] = "";
+    if (json_is_integer(status))
+        (void)snprintf(how, sizeof(how), "exit status %lld", (long long)json_integer_value(status));
+    else if (*signal)
+        (void)snprintf(how, sizeof(how), "ended by %s%s", signal,
+                       json_is_true(json_object_get(evidence, "core_dumped")) ? ", core dumped"
+                                                                              : "");
+    else
+        return NULL;
+    return names_format("%s%s%s%s%s", how, *sent ? "; registrar had sent " : "", sent,
+                        *left ? "; could not be ended and may still run: " : "", left);
+}
+
+char *words_group(const json_t *end) {
+    const json_t *group = json_object_get(evidence_of(end), "cgroup");
+    const char *error = story_text(evidence_of(end), "cgroup_error");
+    const unsigned long long oom_before = words_bytes(group, "oom_before");
+    const unsigned long long oom_after = words_bytes(group, "oom_after");
+    const unsigned long long kill_before = words_bytes(group, "oom_kill_before");
+    const unsigned long long kill_after = words_bytes(group, "oom_kill_after");
+    const char *means = "so memory did not end it";
+    if (!group)
+        return *error ? names_format("it had no control group of its own: %s", error) : NULL;
+    if (kill_after > kill_before && oom_after > oom_before)
+        means = "so it hit its own limit";
+    else if (kill_after > kill_before)
+        means = "so the machine, or a group above its own, ran out";
+    else if (oom_after > oom_before)
+        means = "so it was at its limit, and nothing was killed";
+    else if (strcmp(story_text(end, "verdict"), "ok") == 0)
+        return NULL; /* nothing happened, as it should */
+    return names_format("its own group's oom %llu -> %llu, oom_kill %llu -> %llu: %s", oom_before,
+                        oom_after, kill_before, kill_after, means);
+}
+
+char *words_machine(const json_t *end) {
+    const json_t *machine = json_object_get(evidence_of(end), "machine");
+    const json_t *after = json_object_get(machine, "oom_kill_after");
+    char available[UNITS_TEXT_BYTES], total[UNITS_TEXT_BYTES], counter[96] = "";
+    const uint64_t bytes = words_bytes(machine, "memory_total_bytes");
+    if (!machine)
+        return NULL;
+    (void)units_format_size(words_bytes(machine, "memory_available_bytes"), available);
+    (void)units_format_size(bytes, total);
+    if (json_is_integer(after))
+        (void)snprintf(counter, sizeof(counter), "the machine's oom_kill %llu -> %llu%s",
+                       (unsigned long long)words_bytes(machine, "oom_kill_before"),
+                       (unsigned long long)words_bytes(machine, "oom_kill_after"),
+                       bytes > 0 ? "; " : "");
+    if (bytes == 0)
+        return *counter ? names_format("%s", counter) : NULL;
+    return names_format("%s%s of its %s were available just after", counter, available, total);
+}
+
+char *words_then(const json_t *end) {
+    const json_t *next = json_object_get(evidence_of(end), "next");
+    const char *step = story_text(next, "step");
+    char size[UNITS_TEXT_BYTES];
+    if (!*step)
+        return NULL;
+    (void)units_format_size(words_bytes(next, "reserved_bytes"), size);
+    if (strcmp(step, "alone") == 0)
+        return names_format("to be tried again alone, with all %s that the batch may use", size);
+    return names_format("to be tried again with %s", size);
+}
