@@ -96,7 +96,7 @@ def _(t):
 
 
 HOG = """
-import re, sys, pathlib
+import pathlib, select, sys
 folder, left, limit = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 is_v1 = (folder / "memory.usage_in_bytes").exists()
 def room():
@@ -109,6 +109,12 @@ held = []
 while room() > left:
     held.append(b"x" * (1 << 20))
 print("full", flush=True)
+if len(sys.argv) > 4:  # and reads a file that does not fit beside it again and again
+    file = open(sys.argv[4], "rb", buffering=0)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        file.seek(0)
+        while file.read(1 << 20):
+            pass
 sys.stdin.readline()
 """
 
@@ -116,9 +122,9 @@ sys.stdin.readline()
 class Hog:
     """Another user of the group: takes all but so much of it, until let go of."""
 
-    def __init__(self, t, group, left_mib, limit):
+    def __init__(self, t, group, left_mib, limit, *file):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HOG, group.folder, str(left_mib * MIB), str(limit)],
+            [sys.executable, "-c", HOG, group.folder, str(left_mib * MIB), str(limit), *file],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=group.enter)
         t.processes.append(self.process)
         expect(self.process.stdout.readline(), b"full\n", "the hog")
@@ -161,6 +167,30 @@ def _(t):
     expect(told.count("there is memory again: the batch continues"), 1, "notices")
     note = next(record["text"] for record in t.ledger("note") if "runs short" in record["text"])
     expect_in("; others have: ", note, "the ledger's note")
+    expect_gone(t, group)
+
+
+@test("the kernel tells of stalls: nothing new starts before memory is all gone")
+def _(t):
+    if not os.access("/proc/pressure/memory", os.W_OK):
+        skip("no /proc/pressure/memory")
+    limit = 400 * MIB
+    group = in_group(t, limit)
+    large = t.folder / "large"
+    with open(large, "wb") as file:
+        for _ in range(150):
+            file.write(bytes(MIB))
+    t.pair("S1", "gate")
+    process = t.start("run", t.raw, "-o", t.out, "--jobs", 1, "--force")
+    t.wait_worker("gate")
+    hog = Hog(t, group, 90, limit, large)
+    note = t.wait_ledger(lambda record: "runs short" in record.get("text", ""))
+    left = int(note["text"].split("runs short, ")[1].split(" MiB")[0])
+    assert 32 < left < 128, note
+    hog.let_go()
+    t.open_gate()
+    expect(process.wait(), 0, "exit status")
+    expect(t.attempts("S1/gate"), ["ok"], "the only one")
     expect_gone(t, group)
 
 
