@@ -11,11 +11,13 @@
 #include "supervisor/ledger/ledger_store.h"
 #include "supervisor/memory/preflight.h"
 #include "supervisor/memory/probe.h"
+#include "supervisor/memory/watch.h"
 #include "supervisor/process/cgroup_level.h"
 #include "supervisor/report/table.h"
 #include "supervisor/report/terminal.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 static const struct table_column columns[] = {
@@ -230,6 +232,15 @@ static int make_plan(int argc, char **argv, struct plan *plan, struct failure *f
     return predict(plan, failure) < 0 ? worker_status(failure) : EXIT_ALL_OK;
 }
 
+/* The line tells what is missing, beside the limits: stall events. */
+static void add_watch(struct cgroup_level *level) {
+    const struct watch_place place = watch_here(level);
+    char missing[WATCH_TEXT_BYTES];
+    const size_t used = strlen(level->text);
+    if (watch_missing(&place, missing))
+        (void)snprintf(level->text + used, sizeof(level->text) - used, "; %s", missing);
+}
+
 int command_plan(int argc, char **argv) {
     CLEANUP(plan_free) struct plan plan = {0};
     struct failure failure = {0};
@@ -238,6 +249,7 @@ int command_plan(int argc, char **argv) {
         return complaint_tell(complaint_wants_json(argc, argv), status, &failure);
     const struct cgroup_level_place here = cgroup_level_here();
     cgroup_level_find(&here, &plan.level);
+    add_watch(&plan.level);
     const int r = plan.options.json ? print_json(&plan) : print_plan(&plan);
     if (r < 0) {
         (void)failure_set(&failure, r, "out of memory while printing the plan");

@@ -1,6 +1,7 @@
 /* registrar run: finds the tasks, opens the ledger, settles what an earlier run left, leaves out
  * what is done, looks at memory and disk, runs the rest, and sums up. */
 #include "common/atomic_file.h"
+#include "common/units.h"
 #include "supervisor/batch/discover.h"
 #include "supervisor/batch/manifest.h"
 #include "supervisor/cli/commands.h"
@@ -274,6 +275,24 @@ static int exit_status(const struct run *run, const struct results *results) {
     return EXIT_ALL_OK;
 }
 
+/* What ran short, who had it, what to do. Caller owns; NULL: nothing did. */
+static char *describe_shortage(const struct engine_shortage *shortage) {
+    char least[UNITS_TEXT_BYTES], *text = NULL;
+    const char *others = shortage->others;
+    if (shortage->n_holds == 0)
+        return NULL;
+    if (asprintf(&text,
+                 "%d time%s, at worst %s were left; %d time%s a task gave way to be done "
+                 "later.%s%s%s To be faster, close what is not needed, or keep the batch smaller "
+                 "with --memory or --jobs.",
+                 shortage->n_holds, shortage->n_holds == 1 ? "" : "s",
+                 units_format_size(shortage->least_bytes, least), shortage->n_stops,
+                 shortage->n_stops == 1 ? "" : "s", others[0] ? " Others had: " : "", others,
+                 others[0] ? "." : "") < 0)
+        return NULL; /* it stands in the ledger */
+    return text;
+}
+
 static int sum_up(struct run *run) {
     CLEANUP(results_free) struct results results = {0};
     if (!run->command || gather_results(run, &results) < 0) {
@@ -281,7 +300,9 @@ static int sum_up(struct run *run) {
                           "no memory for the summary; see registrar ledger");
         return fail(run, EXIT_INTERNAL);
     }
+    CLEANUP_FREE char *shortage = describe_shortage(&run->outcome.shortage);
     const struct summary summary = {
+        .shortage = shortage,
         .tasks = results.items,
         .n_tasks = results.count,
         .wall_ms = run->outcome.wall_ms,

@@ -112,11 +112,7 @@ static void on_look(void *context) {
 int engine_watch_open(struct engine *engine) {
     const struct preflight *preflight = engine->request->preflight;
     const size_t jobs = preflight->jobs > 0 ? (size_t)preflight->jobs : 1;
-    const struct watch_place place = {
-        .proc_root = MACHINE_PROC_ROOT,
-        .cgroup_root = MACHINE_CGROUP_ROOT,
-        .group = engine->groups.level.kind == CGROUP_LEVEL_V2 ? engine->groups.level.folder : "",
-    };
+    const struct watch_place place = watch_here(&engine->groups.level);
     engine->outcome->shortage.least_bytes = UINT64_MAX;
     engine->marks = pressure_marks(preflight->machine.available_bytes);
     engine->pressed = calloc(jobs + 1, sizeof(*engine->pressed));

@@ -40,6 +40,14 @@ struct watch {
     uint64_t pace_ms;
 };
 
+struct watch_place watch_here(const struct cgroup_level *level) {
+    return (struct watch_place){
+        .proc_root = MACHINE_PROC_ROOT,
+        .cgroup_root = MACHINE_CGROUP_ROOT,
+        .group = level->kind == CGROUP_LEVEL_V2 ? level->folder : "",
+    };
+}
+
 /* ---- stall events ---- */
 
 static int try_trigger(const char *path) {

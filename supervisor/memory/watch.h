@@ -9,6 +9,7 @@
 #define SUPERVISOR_MEMORY_WATCH_H
 
 #include "common/failure.h"
+#include "supervisor/process/cgroup_level.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +21,9 @@ struct watch_place {
     const char
         *group; /* folder of the v2 group that we were given: its pressure, if it tells; "" */
 };
+
+/* This machine. Borrows level. */
+struct watch_place watch_here(const struct cgroup_level *level);
 
 struct watch;
 

@@ -287,6 +287,11 @@ int summary_print(const struct summary *summary, FILE *stream, size_t width, boo
         r = print_kind(summary, (enum advice_kind)kind, stream, width, colour);
     if (r < 0)
         return failure_set(failure, r, "the summary: out of memory");
+    if (summary->shortage) {
+        (void)fprintf(stream, "\n%smemory ran short%s\n  ", text_style(TEXT_WARN, colour),
+                      text_style(TEXT_PLAIN, colour));
+        text_wrap(stream, summary->shortage, 2, width);
+    }
     (void)fputc('\n', stream);
     print_closing(summary, stream, colour);
     if (fflush(stream) == EOF || ferror(stream))

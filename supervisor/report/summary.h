@@ -14,8 +14,9 @@ struct summary {
     size_t n_tasks;
     int64_t wall_ms; /* of this run */
     bool interrupted;
-    const char *out;     /* the output folder as the user wrote it */
-    const char *command; /* this run's command line, quoted (command_line.h) */
+    const char *shortage; /* of memory, while tasks ran, in sentences; NULL: none */
+    const char *out;      /* the output folder as the user wrote it */
+    const char *command;  /* this run's command line, quoted (command_line.h) */
 };
 /* Everything is borrowed. */
 

@@ -167,6 +167,9 @@ def _(t):
     expect(told.count("there is memory again: the batch continues"), 1, "notices")
     note = next(record["text"] for record in t.ledger("note") if "runs short" in record["text"])
     expect_in("; others have: ", note, "the ledger's note")
+    told = " ".join((t.folder / "stdout").read_text().split())
+    expect_in("memory ran short 1 time, at worst ", told, "summary")
+    expect_in(" were left; 1 time a task gave way to be done later. Others had: ", told, "summary")
     expect_gone(t, group)
 
 
@@ -180,6 +183,9 @@ def _(t):
     with open(large, "wb") as file:
         for _ in range(150):
             file.write(bytes(MIB))
+        file.flush()
+        os.fsync(file.fileno())  # whoever reads it first has it as page cache: not we
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     t.pair("S1", "gate")
     process = t.start("run", t.raw, "-o", t.out, "--jobs", 1, "--force")
     t.wait_worker("gate")
