@@ -132,7 +132,11 @@ static void choose_jobs(const struct options *options, struct preflight_choice *
     const int wanted = sizing->jobs > 0 ? sizing->jobs : sizing->cores;
     preflight->jobs = choice->count < (size_t)wanted ? (int)choice->count : wanted;
     preflight->threads = sizing_threads(sizing, preflight->jobs);
-    const int fit = sizing_jobs_within(sizing, preflight->jobs + 1, limit);
+    /* where not all fit, the rest waits: what is told is what is comfortable */
+    const bool do_all_fit =
+        sizing_needed(sizing, preflight->jobs, preflight->threads) <= sizing->limit_bytes;
+    const int fit =
+        sizing_jobs_within(sizing, preflight->jobs + 1, do_all_fit ? limit : comfortable);
     preflight->at_once = fit > 0 ? fit : 1;
 }
 

@@ -197,9 +197,12 @@ static void format_total(const struct live_view_snapshot *snapshot, int level,
         return;
     }
     if (level < 1 && snapshot->budget_bytes > 0 && snapshot->n_running > 0) {
-        char share[FIELD_BYTES];
-        format_share(snapshot->reserved_bytes, snapshot->budget_bytes, share);
-        (void)snprintf(reserved, sizeof(reserved), "; RAM %s", share);
+        char share[FIELD_BYTES], little[UNITS_TEXT_BYTES];
+        const bool is_little = snapshot->reserved_bytes < snapshot->budget_bytes / 100;
+        format_share(is_little ? 0 : snapshot->reserved_bytes, snapshot->budget_bytes, share);
+        (void)snprintf(reserved, sizeof(reserved), "; RAM %s%s",
+                       is_little ? units_format_size(snapshot->reserved_bytes, little) : "",
+                       is_little ? share + 1 : share); /* "83 MiB/18 GiB": without the dash */
     }
     if (level < 3)
         (void)snprintf(time, sizeof(time), "%s, ",
