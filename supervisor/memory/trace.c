@@ -1,5 +1,5 @@
-/* See trace.h. The interval is set by a running mean of what a turn costs, with something on top
- * for what the loop spends on waking up. Walking page tables for shared memory is paid from a
+/* See trace.h. The interval is set by a running mean of what a turn costs, with what the loop and
+ * the kernel spend on waking up on top. Walking page tables for shared memory is paid from a
  * purse of its own: after each walk there is none until it was a small share of the time since.
  */
 #include "supervisor/memory/trace.h"
@@ -11,12 +11,12 @@
 #include <time.h>
 
 enum {
-    TRACE_EAGER_SAMPLES = 8, /* thorough ones, for what starts processes does so at its beginning */
+    TRACE_EAGER_SAMPLES = 4, /* what starts processes mostly does so at its beginning */
     TRACE_THOROUGH_EVERY = 8,
-    TRACE_WAKE_NS = 20 * 1000, /* spent by the loop and the kernel around a turn */
-    TRACE_MEAN_OF = 16,        /* turns */
-    TRACE_LONGEST_MS = 1000,   /* unless the user wants longer */
-    TRACE_WALK_RATIO = 400,    /* time between walks to the time of one */
+    TRACE_MEAN_OF = 8, /* turns */
+    TRACE_DRIFT = 64,
+    TRACE_LONGEST_MS = 1000, /* unless the user wants longer */
+    TRACE_WALK_RATIO = 400,  /* time between walks to the time of one */
     TRACE_WALK_LEAST_MS = 100,
 };
 
@@ -42,7 +42,9 @@ struct trace {
     struct trace_task *tasks;
     uint64_t n_added;
     int64_t wanted_ms, interval_ms, longest_ms;
-    double mean_ns; /* of a turn */
+    double mean_ns;  /* of a turn */
+    double wake_ns;  /* around a turn; see note_waking */
+    int64_t left_ns; /* the thread's CPU time as the last turn ended; 0: it was long ago */
     uint64_t n_turns, cpu_ns;
     int64_t walk_due_ns;
 };
@@ -56,10 +58,14 @@ static int64_t thread_cpu_ns(void) {
 
 /* ---- sampling ---- */
 
-static void sample(struct trace_task *task) {
+/* Not the first time: it may be the only one, of a short task. */
+static bool is_thorough_now(const struct trace_task *task) {
     const uint64_t n = task->series.n_samples;
-    const bool is_thorough =
-        n < TRACE_EAGER_SAMPLES || (n + task->phase) % TRACE_THOROUGH_EVERY == 0;
+    return n > 0 && (n < TRACE_EAGER_SAMPLES || (n + task->phase) % TRACE_THOROUGH_EVERY == 0);
+}
+
+static void sample(struct trace_task *task) {
+    const bool is_thorough = is_thorough_now(task);
     struct trace_sample sample = {.at_us = (clock_monotonic_ns() - task->started_ns) / 1000};
     if (!task->request.look(task->request.context, is_thorough) ||
         trace_reader_read(&task->reader, is_thorough, &sample) < 0)
@@ -110,7 +116,7 @@ static void choose_interval(struct trace *trace, double cost_ns) {
     trace->mean_ns += (cost_ns - trace->mean_ns) / TRACE_MEAN_OF;
     const int64_t longest_ms =
         trace->wanted_ms > TRACE_LONGEST_MS ? trace->wanted_ms : TRACE_LONGEST_MS;
-    const double affordable_ms = (trace->mean_ns + TRACE_WAKE_NS) / TRACE_SHARE / 1e6;
+    const double affordable_ms = (trace->mean_ns + trace->wake_ns) / TRACE_SHARE / 1e6;
     int64_t interval_ms =
         affordable_ms < (double)longest_ms ? (int64_t)affordable_ms + 1 : longest_ms;
     if (interval_ms < trace->wanted_ms)
@@ -125,16 +131,30 @@ static void choose_interval(struct trace *trace, double cost_ns) {
     start_timer(trace);
 }
 
+/* Between two turns the thread wakes up and does the rest of its work; when there was none, it is
+ * the waking alone. So the least that was seen is taken, and drifts up until less is seen. */
+static void note_waking(struct trace *trace, int64_t now_ns) {
+    const double between_ns = (double)(now_ns - trace->left_ns);
+    if (trace->left_ns == 0)
+        return;
+    if (trace->wake_ns == 0 || between_ns < trace->wake_ns)
+        trace->wake_ns = between_ns;
+    else
+        trace->wake_ns += (between_ns - trace->wake_ns) / TRACE_DRIFT;
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct trace *trace = timer->data;
     const int64_t before_ns = thread_cpu_ns();
+    note_waking(trace, before_ns);
     for (struct trace_task *task = trace->tasks; task; task = task->next)
         sample(task);
     const int64_t cost_ns = thread_cpu_ns() - before_ns;
     trace->n_turns++;
-    trace->cpu_ns += (uint64_t)cost_ns + TRACE_WAKE_NS;
+    trace->cpu_ns += (uint64_t)cost_ns + (uint64_t)trace->wake_ns;
     choose_interval(trace, (double)cost_ns);
     walk_one(trace);
+    trace->left_ns = thread_cpu_ns();
 }
 
 /* ---- tasks ---- */
@@ -172,8 +192,10 @@ void trace_remove(struct trace_task *task) {
     if (!task)
         return;
     unlink_task(task);
-    if (!task->trace->tasks)
+    if (!task->trace->tasks) {
         (void)uv_timer_stop(&task->trace->timer); /* cannot fail */
+        task->trace->left_ns = 0;
+    }
     trace_reader_close(&task->reader);
     trace_series_free(&task->series);
     free(task);

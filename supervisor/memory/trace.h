@@ -13,7 +13,7 @@
 #include <uv.h>
 
 #define TRACE_ROOT "/proc"
-#define TRACE_SHARE 0.007
+#define TRACE_SHARE 0.006
 
 struct trace;
 struct trace_task;

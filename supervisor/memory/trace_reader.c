@@ -157,6 +157,8 @@ int trace_reader_read(struct trace_reader *reader, bool is_thorough, struct trac
     int code = -ESRCH;
     if (is_thorough)
         look_around(reader);
+    else if (!reader->processes)
+        add(reader, reader->leader);
     for (size_t i = 0; i < reader->count;) {
         struct pages pages = {0};
         const int r = read_statm(reader->processes[i].fd, &pages);
