@@ -48,10 +48,10 @@ class Batch:
         assert self.process.wait() == 0, "registrar run failed"
 
 
-def growth(table):
+def long_batch(table):
     """Ten thousand trivial tasks: what the supervisor holds after the first hundred, and after all."""
     first, last = 100, 1000 if QUICK else 10000
-    folder = fresh("growth")
+    folder = fresh("long-batch")
     batch = Batch(folder, [{"id": f"t/{i:05}", "command": ["true"], "memory": "1M"}
                            for i in range(last)], "--jobs", 3)
     held = []
@@ -91,4 +91,4 @@ def sampling(table):
                   "/proc/PID/schedstat of registrar run, less that with --sample-interval 1m")
 
 
-PARTS = (growth, sampling)
+PARTS = (long_batch, sampling)
