@@ -173,7 +173,8 @@ static void read_budget(struct engine *engine) {
         attempt_look(engine->running[i]->attempt, &look);
         own += look.memory_bytes;
     }
-    const uint64_t spare = preflight->machine.available_bytes / SPARE_SHARE;
+    const uint64_t share = preflight->machine.available_bytes / SPARE_SHARE;
+    const uint64_t spare = share > engine->marks.hold_bytes ? share : engine->marks.hold_bytes;
     engine->available_bytes = machine.available_bytes;
     const uint64_t there = machine.available_bytes + own;
     const uint64_t now = there > spare ? there - spare : 0;

@@ -4,10 +4,12 @@
 that makes room before the kernel does. Needs a control group that may be divided
 (tests/lib/cgroups.py)."""
 import os
+import select
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
 from cgroups import make_group
+from worker_run import NARROW, PAIR, STAGES, pair
 
 MIB = 1 << 20
 FAKE = str(FAKE_WORKER)
@@ -170,6 +172,45 @@ def _(t):
     told = " ".join((t.folder / "stdout").read_text().split())
     expect_in("memory ran short 1 time, at worst ", told, "summary")
     expect_in(" were left; 1 time a task gave way to be done later. Others had: ", told, "summary")
+    expect_gone(t, group)
+
+
+def wait_file(t, path):
+    """Until it is there."""
+    tail = subprocess.Popen(["tail", "-n", "+1", "-F", path], stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL)
+    t.processes.append(tail)
+    assert select.select([tail.stdout], [], [], 120)[0], f"{path} never came"
+    tail.kill()
+
+
+@test("a real worker that gave way continues: what it had finished is not done again")
+def _(t):
+    limit = 2048 * MIB
+    group = in_group(t, limit)
+    t.use_real_worker()
+    images = pair(*PAIR, size=(3000, 2400))
+    path = t.manifest({"id": "S/first", "command": [FAKE, "gate"], "memory": "64M"},
+                      {"id": "S/D", "pre": str(images.pre), "post": str(images.post),
+                       "params": NARROW})
+    process = t.start("run", "--manifest", path, "-o", t.out, "--jobs", 2)
+    t.wait_worker("gate")
+    wait_file(t, t.out / "S/D/checkpoints/search.json")
+    hog = Hog(t, group, 24, limit)
+    end = t.wait_ledger(is_stop)
+    expect((end["task"], end["evidence"]["exit_status"]), ("S/D", 75), "the end at a checkpoint")
+    finished = [stage for stage in STAGES
+                if (t.out / f"S/D/checkpoints/{stage}.json").exists()]
+    expect(finished[:3], STAGES[:3], "finished stages")
+    hog.let_go()
+    t.wait_ledger(lambda record: record["event"] == "task_end" and record["task"] == "S/D",
+                  timeout_s=120)
+    t.open_gate()
+    expect(process.wait(), 0, "exit status")
+    expect(t.attempts("S/D"), ["cancelled", "ok"], "verdicts")
+    stages = json.loads((t.out / "S/D/result.json").read_text())["stages"]
+    expect([stage["stage"] for stage in stages if stage["resumed"]][:len(finished)], finished,
+           "stages taken over")
     expect_gone(t, group)
 
 
