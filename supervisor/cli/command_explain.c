@@ -119,7 +119,8 @@ static int refuse_unknown(const struct arguments *arguments, const struct story 
         return failure_set(failure, -ENOENT, "%s has no task at all", arguments->path);
     return failure_set(failure, -ENOENT,
                        "%s has nothing about the task %.200s; its tasks are called %.200s, for "
-                       "example (registrar ledger show lists them)",
+                       "example, and one that was never begun is not in it (registrar ledger show "
+                       "lists them)",
                        arguments->path, arguments->task, story->examples[0]);
 }
 

@@ -156,8 +156,9 @@ static void tell_chances(const struct engine_slot *slot, struct attempt_result *
     const size_t used = strlen(reason);
     if (slot->is_alone && slot->ooms > 1)
         (void)snprintf(reason + used, sizeof(result->judgement.reason) - used,
-                       "; it ran out of memory %d times, the last time alone, with all %s",
-                       slot->ooms, units_format_size(slot->reserved_bytes, bytes));
+                       "%sit ran out of memory %d times, the last time alone, with all %s",
+                       used > 0 ? "; " : "", slot->ooms,
+                       units_format_size(slot->reserved_bytes, bytes));
 }
 
 static struct retry_choice choose(struct engine_slot *slot, const struct attempt_result *result) {

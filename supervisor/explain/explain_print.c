@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LABEL_COLUMN = 13 };
+enum { LABEL_COLUMN = 13, LEAST_MS = 50 };
 
 /* "2026-11-21 21:00:12" east of Greenwich for "2026-11-21T20:00:12.123Z". */
 static const char *local_time(const char *rfc3339, char text[64]) {
@@ -99,9 +99,10 @@ static int print_memory(const struct explain_print *what, const json_t *end, FIL
     if (!end || words_bytes(end, "peak_rss_bytes") == 0)
         return 0;
     if (!peak) {
-        if (strcmp(story_text(end, "verdict"), "ok") != 0)
+        const char *verdict = story_text(end, "verdict");
+        if (strncmp(verdict, "oom", strlen("oom")) == 0 || strcmp(verdict, "killed") == 0)
             line(what, stream, "in memory",
-                 strdup("what stood there is not known: it told nothing of it"));
+                 strdup("what stood there is not known: it reported nothing of it"));
         return 0;
     }
     print_memory_words(what, end, stream);
@@ -117,13 +118,16 @@ static void print_heading(const struct explain_print *what, const struct story_a
     const char *started =
         attempt->end ? story_text(attempt->end, "started") : story_text(attempt->start, "time");
     const char *stage = story_text(attempt->end, "stage");
-    const double wall_s = json_number_value(json_object_get(attempt->end, "wall_s"));
+    const int64_t wall_ms = words_ms(attempt->end, "wall_s");
     char when[64], time[UNITS_TEXT_BYTES];
     (void)fprintf(stream, "\nAttempt %lld, %s",
                   (long long)json_integer_value(json_object_get(record, "attempt")),
                   local_time(started, when));
-    if (wall_s > 0)
-        (void)fprintf(stream, ", for %s", units_format_duration((int64_t)(1e3 * wall_s), time));
+    const bool is_lost = strcmp(story_text(attempt->end, "verdict"), "lost") == 0;
+    if (attempt->end && !is_lost && wall_ms < LEAST_MS)
+        (void)fputs(", for less than 0.1 s", stream);
+    else if (attempt->end && !is_lost)
+        (void)fprintf(stream, ", for %s", units_format_duration(wall_ms, time));
     if (!attempt->end)
         (void)fprintf(stream, ", process %lld",
                       (long long)json_integer_value(json_object_get(record, "pid")));
@@ -134,26 +138,32 @@ static void print_heading(const struct explain_print *what, const struct story_a
     (void)fputc('\n', stream);
 }
 
+static void print_evidence(const struct explain_print *what, const json_t *end, FILE *stream) {
+    char *const lines[] = {words_exit(end), words_group(end), words_machine(end)};
+    const char *label = "evidence";
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        const bool is_there = lines[i] != NULL;
+        line(what, stream, label, lines[i]);
+        label = is_there ? "" : label;
+    }
+}
+
 static int print_attempt(const struct explain_print *what, const struct story_attempt *attempt,
                          bool is_last, FILE *stream) {
-    const json_t *end = attempt->end, *record = end ? end : attempt->start;
-    const bool is_lost = strcmp(story_text(end, "verdict"), "lost") == 0;
+    const json_t *end = attempt->end;
+    /* what was foretold before it began; the model may have learned since */
+    const json_t *before = attempt->start ? attempt->start : end;
     print_heading(what, attempt, stream);
     if (end)
         line(what, stream, "verdict", words_verdict(end));
     else if (!is_last || what->state != STORY_RUNNING)
         line(what, stream, "verdict", strdup("none: its end is not in the ledger"));
-    if (is_lost && attempt->start)
-        record = attempt->start;
-    line(what, stream, "predicted", words_predicted(record));
-    line(what, stream, "reserved", words_reserved(record));
+    line(what, stream, "predicted", words_predicted(before));
+    line(what, stream, "reserved", words_reserved(before, end));
     if (!end)
         return 0;
-    line(what, stream, "measured", words_measured(end));
-    if (strcmp(story_text(end, "verdict"), "ok") != 0)
-        line(what, stream, "evidence", words_exit(end));
-    line(what, stream, "", words_group(end));
-    line(what, stream, "", words_machine(end));
+    line(what, stream, "measured", words_measured(end, words_bytes(before, "predicted_bytes")));
+    print_evidence(what, end, stream);
     int r = print_memory(what, end, stream);
     line(what, stream, "then", words_then(end));
     return r;
@@ -217,8 +227,8 @@ static json_t *attempt_json(const struct story_attempt *attempt) {
     if (!object || (attempt->start && json_object_update(object, attempt->start) < 0) ||
         (attempt->end && json_object_update(object, attempt->end) < 0))
         return NULL;
-    if (!json_object_get(object, "started") &&
-        json_object_set(object, "started", json_object_get(attempt->start, "time")) < 0)
+    json_t *started = json_object_get(attempt->start, "time");
+    if (started && !attempt->end && json_object_set(object, "started", started) < 0)
         return NULL;
     for (size_t i = 0; i < ARRAY_LEN(own); i++)
         (void)json_object_del(object, own[i]); /* absent is fine */

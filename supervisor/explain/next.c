@@ -58,24 +58,26 @@ static void type_redo(struct maker *maker) {
 static void say(struct maker *maker, char *words) { maker->next->words = words; }
 
 static void after_ok(struct maker *maker) {
-    say(maker, names_format("nothing is to be done; its results are in %s/%s. The next run leaves "
-                            "it as it is%s",
-                            maker->facts->out, maker->story->task,
-                            strstr(maker->command, " --manifest") || !*maker->command
-                                ? "."
-                                : ". To do it again all the same:"));
     type_redo(maker);
+    const char *ending = maker->next->command ? ". To do it again all the same:" : ".";
+    if (maker->is_pair)
+        say(maker, names_format("nothing is to be done; its results are in %s/%s. The next run "
+                                "leaves it as it is%s",
+                                maker->facts->out, maker->story->task, ending));
+    else
+        say(maker,
+            names_format("nothing is to be done. The next run leaves it as it is%s", ending));
 }
 
 static void after_doubt(struct maker *maker) {
+    type_redo(maker);
     say(maker,
         names_format("look before you use it: lay aligned_pre.tiff in %s/%s over the post-stain "
                      "image, and see the residuals in transform.json; edges that show twice in "
                      "difference.tiff mean a wrong map. The next run leaves it as it is. To do it "
                      "again, add what should be different (--set NAME=VALUE; registrar run --help "
                      "lists them)%s",
-                     maker->facts->out, maker->story->task, *maker->command ? " to:" : "."));
-    type_redo(maker);
+                     maker->facts->out, maker->story->task, maker->next->command ? " to:" : "."));
 }
 
 static void after_failure(struct maker *maker) {
@@ -107,20 +109,38 @@ static bool was_alone(const struct maker *maker) {
     return strcmp(story_text(next, "step"), "alone") == 0;
 }
 
+/* It had all of the batch's memory; more: twice that. */
+static void after_all_memory(struct maker *maker, const char *more) {
+    const json_t *machine = json_object_get(json_object_get(maker->end, "evidence"), "machine");
+    const uint64_t total = words_bytes(machine, "memory_total_bytes");
+    char option[64], size[UNITS_TEXT_BYTES];
+    (void)snprintf(option, sizeof(option), " --memory %s", more);
+    if (total > 0 && held_bytes(maker) < total / 2) {
+        say(maker, names_format("it had all that the batch may use, alone, and that was not "
+                                "enough. This machine has more to give:"));
+        type(maker, option);
+    } else {
+        say(maker, names_format("it had all that the batch may use, alone, and that was not "
+                                "enough: it needs smaller inputs, or a machine with more than %s.",
+                                units_format_size(total, size)));
+    }
+}
+
 static void after_limit(struct maker *maker) {
     char more[UNITS_TEXT_BYTES], option[64];
     (void)advice_twice_size(held_bytes(maker), more);
     (void)snprintf(option, sizeof(option), " --worker-memory %s", more);
-    if (was_alone(maker))
-        say(maker, names_format("it had all that the batch may use and that was not enough: give "
-                                "the batch more (--memory), or run it on a larger machine:"));
-    else if (maker->is_pair)
+    if (was_alone(maker)) {
+        after_all_memory(maker, more);
+        return;
+    }
+    if (maker->is_pair)
         say(maker, names_format("allow its worker more memory:"));
     else
         say(maker, names_format("allow it more: \"memory\":\"%s\" in its entry of the manifest, "
                                 "then the same command again:",
                                 more));
-    type(maker, maker->is_pair && !was_alone(maker) ? option : "");
+    type(maker, maker->is_pair ? option : "");
 }
 
 static void after_shortage(struct maker *maker) {
@@ -134,9 +154,8 @@ static int after_other(struct maker *maker, enum advice_kind kind) {
     struct advice_group group = {0};
     struct advice advice = {0};
     const json_t *evidence = json_object_get(maker->end, "evidence");
-    const double wall_s = json_number_value(json_object_get(maker->end, "wall_s"));
     const struct task_result like = {
-        .wall_ms = (int64_t)(1e3 * wall_s), .evidence = evidence, .finished = true};
+        .wall_ms = words_ms(maker->end, "wall_s"), .evidence = evidence, .finished = true};
     advice_group_add(&group, &like);
     int r = advice_make(kind, &group, maker->command, &advice);
     if (r < 0)

@@ -3,9 +3,17 @@
 #include "supervisor/explain/words.h"
 
 #include "common/names.h"
+#include "common/protocol.h"
 #include "common/units.h"
 
 #include <string.h>
+
+enum { LEAST_MS = 50 }; /* less is "0.0 s" and not worth a word */
+
+int64_t words_ms(const json_t *object, const char *key) {
+    const double seconds = json_number_value(json_object_get(object, key));
+    return seconds > 0 && seconds < 1e12 ? (int64_t)(1e3 * seconds + 0.5) : 0;
+}
 
 uint64_t words_bytes(const json_t *object, const char *key) {
     const json_int_t value = json_integer_value(json_object_get(object, key));
@@ -14,12 +22,20 @@ uint64_t words_bytes(const json_t *object, const char *key) {
 
 static const json_t *evidence_of(const json_t *end) { return json_object_get(end, "evidence"); }
 
+/* Whether it died in a way that speaks for itself: then how it ended is worth telling. */
+static bool was_killed(const json_t *end) {
+    return json_object_get(evidence_of(end), "signal") || json_object_get(evidence_of(end), "sent");
+}
+
 char *words_verdict(const json_t *end) {
     const char *verdict = story_text(end, "verdict"), *reason = story_text(end, "reason");
     const char *why = story_text(evidence_of(end), "why");
     if (*why && strstr(reason, why))
         why = "";
-    return names_format("%s%s%s%s%s", verdict, *reason ? ": " : "", reason, *why ? "; " : "", why);
+    if (*reason && strncmp(reason, verdict, strlen(verdict)) == 0)
+        verdict = ""; /* "crashed with SIGSEGV" */
+    return names_format("%s%s%s%s%s", verdict, *verdict && *reason ? ": " : "", reason,
+                        *why ? "; " : "", why);
 }
 
 char *words_predicted(const json_t *record) {
@@ -31,8 +47,12 @@ char *words_predicted(const json_t *record) {
     if (bytes == 0)
         return names_format("nothing: no attempt of its kind (%s) was known yet", kind);
     (void)units_format_size(bytes, size);
-    if (strcmp(basis, "declared") == 0)
+    if (strcmp(basis, "declared") == 0 && n == 0)
         return names_format("%s, as the manifest declares", size);
+    if (strcmp(basis, "declared") == 0)
+        return names_format("%s, from %llu attempt%s of its kind (%s); what is reserved stands in "
+                            "the manifest",
+                            size, n, plural, kind);
     if (strcmp(basis, "headers") == 0 && n == 0)
         return names_format("%s, from the headers of its images", size);
     if (strcmp(basis, "headers") == 0)
@@ -44,19 +64,20 @@ char *words_predicted(const json_t *record) {
     return names_format("%s", size);
 }
 
-char *words_reserved(const json_t *record) {
+char *words_reserved(const json_t *record, const json_t *end) {
     char size[UNITS_TEXT_BYTES], held[UNITS_TEXT_BYTES];
-    const json_t *group = json_object_get(evidence_of(record), "cgroup");
+    const json_t *group = json_object_get(evidence_of(end), "cgroup");
     const uint64_t bytes = words_bytes(record, "reserved_bytes");
     const uint64_t limit = words_bytes(group, "limit_bytes");
     (void)units_format_size(bytes, size);
     (void)units_format_size(limit, held);
-    const char *what = bytes > 0 && bytes < UINT64_MAX / 4 ? size : "all there is: it ran alone";
-    if (!record || !json_object_get(record, "reserved_bytes"))
+    const bool is_unknown = strcmp(story_text(record, "basis"), "unknown") == 0;
+    const char *alone = is_unknown ? ", all of the batch's: the first of a kind runs alone" : "";
+    if (bytes == 0)
         return NULL;
     if (limit > 0)
-        return names_format("%s; the kernel's limit was %s", what, held);
-    return names_format("%s%s", what, group ? "; no limit was set" : "");
+        return names_format("%s%s; the kernel's limit was %s", size, alone, held);
+    return names_format("%s%s%s", size, alone, group ? "; no limit was set" : "");
 }
 
 /* ", 37 % above the forecast" */
@@ -67,31 +88,32 @@ static void compare(uint64_t peak, uint64_t predicted, char *text, size_t size) 
         return;
     if (ratio >= 2)
         (void)snprintf(text, size, ", %.1f times the forecast", ratio);
-    else if (ratio >= 1.01)
+    else if (ratio >= 1.02)
         (void)snprintf(text, size, ", %.0f %% above the forecast", 100 * (ratio - 1));
-    else if (ratio <= 0.99)
+    else if (ratio <= 0.98)
         (void)snprintf(text, size, ", %.0f %% below the forecast", 100 * (1 - ratio));
     else
         (void)snprintf(text, size, ", as forecast");
 }
 
-char *words_measured(const json_t *end) {
+char *words_measured(const json_t *end, uint64_t predicted_bytes) {
     char text[UNITS_TEXT_BYTES], compared[64], least[UNITS_TEXT_BYTES], cpu[UNITS_TEXT_BYTES];
     char among[96] = "";
     const uint64_t peak = words_bytes(end, "peak_rss_bytes");
     const uint64_t largest = words_bytes(end, "largest_rss_bytes");
     const uint64_t min = words_bytes(end, "min_rss_bytes");
-    const double cpu_s = json_number_value(json_object_get(end, "cpu_s"));
+    const int64_t cpu_ms = words_ms(end, "cpu_s");
+    const bool has_cpu = cpu_ms >= LEAST_MS;
     if (peak == 0)
         return NULL;
-    compare(peak, words_bytes(end, "predicted_bytes"), compared, sizeof(compared));
+    compare(peak, predicted_bytes, compared, sizeof(compared));
     if (largest > 0 && largest < peak - peak / 50)
         (void)snprintf(among, sizeof(among), " of all its processes together, the largest had %s",
                        units_format_size(largest, text));
-    return names_format("peak %s%s%s%s%s; %s of CPU time", units_format_size(peak, text), among,
-                        compared, min > 0 ? "; least " : "",
-                        min > 0 ? units_format_size(min, least) : "",
-                        units_format_duration((int64_t)(1e3 * cpu_s), cpu));
+    return names_format("peak %s%s%s%s%s%s%s%s", units_format_size(peak, text), among, compared,
+                        min > 0 ? "; least " : "", min > 0 ? units_format_size(min, least) : "",
+                        has_cpu ? "; " : "", has_cpu ? units_format_duration(cpu_ms, cpu) : "",
+                        has_cpu ? " of CPU time" : "");
 }
 
 char *words_exit(const json_t *end) {
@@ -99,14 +121,16 @@ char *words_exit(const json_t *end) {
     const char *sent = story_text(evidence, "sent"), *signal = story_text(evidence, "signal");
     const char *left = story_text(evidence, "left_behind");
     char how[64] = "";
+    if (!was_killed(end) && !*left)
+        return NULL; /* the reason has said it */
     if (json_is_integer(status))
-        (void)snprintf(how, sizeof(how), "exit status %lld", (long long)json_integer_value(status));
-    else if (*signal)
+        (void)snprintf(
+            how, sizeof(how), "exit status %lld%s", (long long)json_integer_value(status),
+            json_integer_value(status) == PROTOCOL_EXIT_STOPPED ? " (at a checkpoint)" : "");
+    else
         (void)snprintf(how, sizeof(how), "ended by %s%s", signal,
                        json_is_true(json_object_get(evidence, "core_dumped")) ? ", core dumped"
                                                                               : "");
-    else
-        return NULL;
     return names_format("%s%s%s%s%s", how, *sent ? "; registrar had sent " : "", sent,
                         *left ? "; could not be ended and may still run: " : "", left);
 }
@@ -118,7 +142,7 @@ char *words_group(const json_t *end) {
     const unsigned long long oom_after = words_bytes(group, "oom_after");
     const unsigned long long kill_before = words_bytes(group, "oom_kill_before");
     const unsigned long long kill_after = words_bytes(group, "oom_kill_after");
-    const char *means = "so memory did not end it";
+    const char *means = "";
     if (!group)
         return *error ? names_format("it had no control group of its own: %s", error) : NULL;
     if (kill_after > kill_before && oom_after > oom_before)
@@ -127,8 +151,10 @@ char *words_group(const json_t *end) {
         means = "so the machine, or a group above its own, ran out";
     else if (oom_after > oom_before)
         means = "so it was at its limit, and nothing was killed";
-    else if (strcmp(story_text(end, "verdict"), "ok") == 0)
-        return NULL; /* nothing happened, as it should */
+    else if (!was_killed(end) || *story_text(evidence_of(end), "stopped_for"))
+        return NULL; /* nothing happened, and nobody asks */
+    else
+        return names_format("its own group's oom and oom_kill did not move: memory did not end it");
     return names_format("its own group's oom %llu -> %llu, oom_kill %llu -> %llu: %s", oom_before,
                         oom_after, kill_before, kill_after, means);
 }

@@ -13,10 +13,10 @@ char *words_verdict(const json_t *end);
 /* "410 MiB, from the headers of its images"; record: attempt_start or attempt_end. */
 char *words_predicted(const json_t *record);
 /* "451 MiB; the kernel's limit stood at 564 MiB" */
-char *words_reserved(const json_t *record);
+char *words_reserved(const json_t *record, const json_t *end);
 /* "peak 563 MiB, 37 % above the forecast; least 80 MiB; 2 min of CPU time" */
-char *words_measured(const json_t *end);
-/* How the process ended, and what registrar had sent it. */
+char *words_measured(const json_t *end, uint64_t predicted_bytes);
+/* How a process ended that was killed, and what registrar had sent it. */
 char *words_exit(const json_t *end);
 /* The counters of its own control group, before and after; or why it had none. */
 char *words_group(const json_t *end);
@@ -25,6 +25,8 @@ char *words_machine(const json_t *end);
 /* What registrar decided to do next, while the run went on. */
 char *words_then(const json_t *end);
 
+/* Seconds in milliseconds, or 0 where they are none that a process could have lived. */
+int64_t words_ms(const json_t *object, const char *key);
 /* Bytes, or 0. */
 uint64_t words_bytes(const json_t *object, const char *key);
 

@@ -7,6 +7,7 @@
 
 #include "common/units.h"
 #include "supervisor/report/advice.h"
+#include "supervisor/report/command_line.h"
 #include "supervisor/report/table.h"
 
 #include <errno.h>
@@ -250,6 +251,19 @@ static void print_counts(const struct summary *summary, FILE *stream, bool colou
     *ret_left = left;
 }
 
+/* Of the first that needs it, ready to type. */
+static void print_pointer(const struct summary *summary, FILE *stream) {
+    size_t i = 0;
+    while (i < summary->n_tasks && advice_kind(&summary->tasks[i]) == ADVICE_NONE)
+        i++;
+    if (i == summary->n_tasks)
+        return;
+    CLEANUP_FREE char *id = command_line_quote_word(summary->tasks[i].id);
+    CLEANUP_FREE char *out = command_line_quote_word(summary->out);
+    if (id && out)
+        (void)fprintf(stream, "For the whole story of one: registrar explain %s -o %s\n", id, out);
+}
+
 static void print_closing(const struct summary *summary, FILE *stream, bool colour) {
     size_t resumed = 0, left = 0;
     for (size_t i = 0; i < summary->n_tasks; i++)
@@ -269,6 +283,7 @@ static void print_closing(const struct summary *summary, FILE *stream, bool colo
     (void)fputc('\n', stream);
     if (resumed == summary->n_tasks && resumed > 0)
         (void)fputs("To do it all again, add --redo.\n", stream);
+    print_pointer(summary, stream);
     if (left > 0)
         (void)fprintf(stream, "Run the same command again to continue:\n    %s\n",
                       summary->command);

@@ -113,6 +113,16 @@ static int be_grow(const struct fake *fake) {
     return be_ok(fake);
 }
 
+/* As the real worker: tells what will stand in memory before it touches it. */
+static int be_telling(const struct fake *fake) {
+    const json_int_t all = (json_int_t)fake->argument << 20, cache = all / 4 * 3;
+    fake_say_progress(fake, 0.5);
+    fake_say_json(fake, json_pack("{s:s, s:I, s:s, s:[{s:s, s:I}, {s:s, s:I}]}", "event", "memory",
+                                  "peak_bytes", all, "stage", fake->behaviour, "buffers", "label",
+                                  "tile cache", "bytes", cache, "label", "map", "bytes", all / 8));
+    return be_grow(fake);
+}
+
 static int be_garbage(const struct fake *fake) {
     fake_say_text(fake,
                   "no json\n{\"event\":\n[]\n\"text\"\n{\"event\":7}\n{\"event\":\"unheard of\"}\n"
@@ -286,6 +296,7 @@ static const struct {
     {"signal", be_signal},     /* -N to itself */
     {"stop", be_stop},         /* SIGSTOP to itself */
     {"grow", be_grow},         /* -MIB resident, then ok */
+    {"tell", be_telling},      /* -MIB told of, then as grow */
     {"garbage", be_garbage},   /* on fd 3 */
     {"half", be_half},         /* a line */
     {"nul", be_nul},

@@ -77,7 +77,8 @@ static void three_tasks(void **state) {
               "        missing:\n"
               "      registrar run raw -o out\n"
               "\n"
-              "1 ok, 1 failed, 1 doubtful in 31 s; results in out\n");
+              "1 ok, 1 failed, 1 doubtful in 31 s; results in out\n"
+              "For the whole story of one: registrar explain CD070/SYTO -o out\n");
 }
 
 /* One row of the table of verdicts: what must stand in the report. */
