@@ -386,6 +386,7 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
         return;
     ret->measured = true;
     ret->settled = sound;
+    tile_parts_detail(bench->fixed, bench->moving, request->size, ret->detail);
     ret->correlation = m.product / sqrt(m.fixed_power * m.moving_power);
     ret->covariance = m.product;
     ret->dx = dx;
@@ -393,28 +394,6 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
     set_information(&n, ret);
     if (!sound)
         trust_peak(start, ret);
-}
-
-/* The deviation, in each part of a tile, of means over small blocks: noise is averaged out. */
-static void take_structure(const float *pixels, int size, float ret[TILE_PARTS * TILE_PARTS]) {
-    enum { BLOCK_PX = 4 };
-    int side = size / TILE_PARTS / BLOCK_PX;
-    for (int part = 0; part < TILE_PARTS * TILE_PARTS; part++) {
-        int left = part % TILE_PARTS * (size / TILE_PARTS);
-        int top = part / TILE_PARTS * (size / TILE_PARTS);
-        double sum = 0, squares = 0, count = (double)side * side;
-        for (int block = 0; block < side * side; block++) {
-            int x0 = left + block % side * BLOCK_PX, y0 = top + block / side * BLOCK_PX;
-            const float *corner = pixels + (ptrdiff_t)y0 * size + x0;
-            double mean = 0;
-            for (int y = 0; y < BLOCK_PX; y++)
-                for (int x = 0; x < BLOCK_PX; x++)
-                    mean += corner[(ptrdiff_t)y * size + x] / (BLOCK_PX * BLOCK_PX);
-            sum += mean;
-            squares += mean * mean;
-        }
-        ret[part] = (float)sqrt(fmax(squares / count - sum * sum / (count * count), 0));
-    }
 }
 
 int tile_measure(struct tile_bench *bench, const struct tile_request *request,
@@ -430,8 +409,8 @@ int tile_measure(struct tile_bench *bench, const struct tile_request *request,
         return r;
     if (sample_shifted(bench, request, &map, &block, 0, 0) < LEAST_COVERED)
         return 0;
-    take_structure(bench->fixed, request->size, ret->fixed_structure);
-    take_structure(bench->moving, request->size, ret->moving_structure);
+    tile_parts_structure(bench->fixed, request->size, ret->fixed_structure);
+    tile_parts_structure(bench->moving, request->size, ret->moving_structure);
     struct correlation_peak peak = {0};
     if (request->stay) {
         polish(bench, request, &map, &block, &peak, ret);

@@ -13,8 +13,9 @@
 #define WORKER_ALIGN_TILE_H
 
 #include "worker/align/survey.h"
+#include "worker/align/tile_parts.h"
 
-enum { TILE_MAX_SIZE = 128, TILE_PARTS = 4 };
+enum { TILE_MAX_SIZE = 128 };
 
 /* One thread's readers and scratch memory. */
 struct tile_bench;
@@ -53,9 +54,10 @@ struct tile_shift {
     double correlation;               /* normalised, after the shift, -1 to 1 */
     double covariance;                /* the same of the tones, not normalised */
     double info_xx, info_xy, info_yy; /* inverse covariance of (dx, dy) */
-    /* Deviation of the coarse tone in each of TILE_PARTS x TILE_PARTS parts, where the map puts
-     * them: whether an image shows anything there. Known when measured. */
-    float fixed_structure[TILE_PARTS * TILE_PARTS], moving_structure[TILE_PARTS * TILE_PARTS];
+    /* Deviation of the coarse tone in each part, where the map puts them: whether an image shows
+     * anything there. Known when measured. */
+    float fixed_structure[TILE_PARTS], moving_structure[TILE_PARTS];
+    struct tile_detail detail[TILE_PARTS]; /* after the shift; unless peak_only */
 };
 
 MUST_USE int tile_measure(struct tile_bench *bench, const struct tile_request *request,

@@ -20,6 +20,8 @@ static const uint64_t CACHE_BYTES = 12 << 20;
 static const double AGREE_FACTOR = 2; /* times max_residual: where the map puts it */
 static const double LEAST_AGREE_PX = 2;
 static const double COARSE_AGREE_PX = 2.5; /* of the level, as the referee's votes */
+/* As polish has it: below it the images show different things. */
+static const double LEAST_CORRELATION = 0.08;
 static const double SECTOR_AGREES = 1.0 / 3;
 
 struct verifier {
@@ -175,8 +177,16 @@ static size_t list_places(const struct verifier *verifier, struct map_point *ret
     return n;
 }
 
-static int find_error_bar(const struct verifier *verifier, struct verify_facts *facts,
-                          struct failure *failure) {
+/* As correction of the map: from where it puts the tile, px of pre. */
+static struct fit_match correction_of(const struct verifier *verifier, struct fit_match match) {
+    struct map_point at = transform_apply(verifier->scene.transform, match.x, match.y);
+    match.x = at.x;
+    match.y = at.y;
+    return match;
+}
+
+static int find_error_bar(const struct verifier *verifier, const struct tile_shift *in_place,
+                          struct verify_facts *facts, struct failure *failure) {
     const struct verify_sample *sample = &verifier->held_out;
     const struct transform *transform = verifier->scene.transform;
     size_t most = sample->grid.count + VERIFY_ERROR_BAR_CORNERS, n = 0;
@@ -185,12 +195,10 @@ static int find_error_bar(const struct verifier *verifier, struct verify_facts *
     if (!matches || !places)
         return failure_set(failure, -ENOMEM, "no memory for %zu matches", most);
     for (size_t i = 0; i < sample->grid.count; i++) {
-        if (sample->answers[i] != VERIFY_AGREES)
+        if (!in_place[i].measured || in_place[i].correlation <= LEAST_CORRELATION)
             continue;
-        matches[n] = sample->matches[i];
-        struct map_point at = transform_apply(transform, matches[n].x, matches[n].y);
-        matches[n].x = at.x;
-        matches[n++].y = at.y;
+        matches[n++] = correction_of(
+            verifier, tiles_match(&sample->grid, &sample->grid.cells[i], &in_place[i], transform));
     }
     const struct verify_error_bar_sample drawn_from = {
         .matches = matches,
@@ -216,6 +224,19 @@ static double overlap_of(const struct verifier *verifier) {
     return (double)inside / (OVERLAP_STEPS * OVERLAP_STEPS);
 }
 
+/* The tiles where the map puts them, without a search. */
+static int look_inside(const struct verifier *verifier, struct verify_facts *facts,
+                       struct failure *failure) {
+    const struct verify_sample *sample = &verifier->held_out;
+    CLEANUP_TRACKED struct tile_shift *in_place =
+        tracked_alloc(sample->grid.count + 1, sizeof(*in_place), "tiles");
+    if (!in_place)
+        return failure_set(failure, -ENOMEM, "no memory for %zu tiles", sample->grid.count);
+    int r = verify_content_measure(&verifier->scene, sample, (struct tiles_span){0.65, 0.7},
+                                   in_place, &facts->content, failure);
+    return r == 0 ? find_error_bar(verifier, in_place, facts, failure) : r;
+}
+
 static int look_closely(struct verifier *verifier, struct verify_facts *facts,
                         struct failure *failure) {
     const struct verify_scene *scene = &verifier->scene;
@@ -227,12 +248,12 @@ static int look_closely(struct verifier *verifier, struct verify_facts *facts,
     if (r == 0)
         r = judge_held_out(verifier, facts, failure);
     if (r == 0)
-        r = verify_planted_measure(scene, held_out, (struct tiles_span){0.5, 0.7}, &facts->planted,
+        r = verify_planted_measure(scene, held_out, (struct tiles_span){0.5, 0.62}, &facts->planted,
                                    failure);
     if (r == 0)
-        r = verify_pattern_measure(scene, held_out, (struct tiles_span){0.7, 0.7}, &facts->pattern,
-                                   failure);
-    return r == 0 ? find_error_bar(verifier, facts, failure) : r;
+        r = verify_pattern_measure(scene, held_out, (struct tiles_span){0.62, 0.65},
+                                   &facts->pattern, failure);
+    return r == 0 ? look_inside(verifier, facts, failure) : r;
 }
 
 static int look_from_afar(struct verifier *verifier, struct verify_facts *facts,
@@ -283,6 +304,10 @@ static json_t *describe_planted(const struct verify_planted *planted) {
                      "following", planted->following, "tiles", planted->tiles);
 }
 
+static json_t *describe_content(const struct verify_content *content) {
+    return json_pack("{s:f,s:i}", "correlation", content->correlation, "parts", content->parts);
+}
+
 static json_t *describe_evidence(const struct verify_facts *facts) {
     const struct verify_pattern *pattern = &facts->pattern;
     json_t *evidence = json_pack(
@@ -317,7 +342,7 @@ static int describe(const struct verifier *verifier, const struct verify_facts *
     char reason[VERIFY_REASON_BYTES];
     enum verify_status status = verify_decide(facts, verifier->context->params, reason);
     *ret_verify = json_pack(
-        "{s:i,s:s,s:s,s:s,s:o,s:i,s:[I,I],s:[I,I],s:{s:f,s:f,s:i},s:o,s:o,s:o}", "version", 1,
+        "{s:i,s:s,s:s,s:s,s:o,s:i,s:[I,I],s:[I,I],s:{s:f,s:f,s:i},s:o,s:o,s:o,s:o}", "version", 1,
         "status", verify_status_name(status), "reason", reason, "model",
         refine_model_name(&verifier->refine.transform, verifier->refine.model), "found_by",
         evidence_write(verifier->refine.found_by), "contrast", verifier->refine.inverted ? -1 : 1,
@@ -325,7 +350,8 @@ static int describe(const struct verifier *verifier, const struct verify_facts *
         "post_size", (json_int_t)verifier->post.layout.width,
         (json_int_t)verifier->post.layout.height, "residual_px", "median", facts->median_px, "p95",
         facts->p95_px, "tiles", facts->confident, "error_px", describe_error_bar(&facts->error_bar),
-        "planted_shift", describe_planted(&facts->planted), "evidence", describe_evidence(facts));
+        "planted_shift", describe_planted(&facts->planted), "content",
+        describe_content(&facts->content), "evidence", describe_evidence(facts));
     if (!*ret_verify)
         return failure_set(failure, -ENOMEM, "no memory for the verification's result");
     return transform_write(&verifier->refine.transform, *ret_verify, failure);

@@ -12,7 +12,8 @@
  * what chance looks like (verify_null); whether a planted shift is measured back (verify_planted);
  * how well the map is known at the corners and on the tissue, and whether unseen tiles put the
  * tissue elsewhere (verify_error_bar); whether those that contradict agree with one another
- * (verify_second); repeats (verify_repeats); the camera's own pattern (verify_pattern); decoys
+ * (verify_second); whether the images show the same things or the same outline only
+ * (verify_content); repeats (verify_repeats); the camera's own pattern (verify_pattern); decoys
  * (verify_decoys). From these facts verify_decide, a pure function, makes the status and the
  * reason.
  */
@@ -21,6 +22,7 @@
 
 #include "worker/align/refine.h"
 #include "worker/align/search.h"
+#include "worker/align/verify_content.h"
 #include "worker/align/verify_decoys.h"
 #include "worker/align/verify_error_bar.h"
 #include "worker/align/verify_null.h"
@@ -42,6 +44,7 @@ struct verify_facts {
     int sectors, sectors_agreeing;
     struct verify_null null;
     struct verify_repeats repeats;
+    struct verify_content content;
     struct verify_planted planted;
     struct verify_error_bar error_bar;
     struct verify_second second;

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 
-enum { PARTS = TILE_PARTS * TILE_PARTS };
-
 /* Parts with less structure than this share of what the image's richer parts have are empty ground.
  * A tile with so many parts that are empty in one image cannot contradict the map. */
 static const double EMPTY_SHARE = 0.3, RICH_QUANTILE = 0.75, SILENT_SHARE = 0.75;
@@ -43,14 +41,14 @@ struct ground {
 
 static int find_ground(const struct verify_sample *sample, struct ground *ret,
                        struct failure *failure) {
-    size_t count = sample->grid.count * PARTS, n = 0;
+    size_t count = sample->grid.count * TILE_PARTS, n = 0;
     CLEANUP_TRACKED double *fixed = tracked_alloc(count + 1, sizeof(*fixed), "structure");
     CLEANUP_TRACKED double *moving = tracked_alloc(count + 1, sizeof(*moving), "structure");
     if (!fixed || !moving)
         return failure_set(failure, -ENOMEM, "no memory for the structure of %zu tiles",
                            sample->grid.count);
     for (size_t i = 0; i < sample->grid.count; i++)
-        for (size_t part = 0; part < PARTS && sample->shifts[i].measured; part++, n++) {
+        for (size_t part = 0; part < TILE_PARTS && sample->shifts[i].measured; part++, n++) {
             fixed[n] = sample->shifts[i].fixed_structure[part];
             moving[n] = sample->shifts[i].moving_structure[part];
         }
@@ -64,11 +62,11 @@ static int find_ground(const struct verify_sample *sample, struct ground *ret,
 /* Next to nothing to see in one of the images: no evidence for or against the map. */
 static bool is_silent(const struct tile_shift *shift, const struct ground *ground) {
     int fixed = 0, moving = 0;
-    for (int i = 0; i < PARTS; i++) {
+    for (int i = 0; i < TILE_PARTS; i++) {
         fixed += shift->fixed_structure[i] < ground->fixed;
         moving += shift->moving_structure[i] < ground->moving;
     }
-    return (fixed > moving ? fixed : moving) >= SILENT_SHARE * PARTS;
+    return (fixed > moving ? fixed : moving) >= SILENT_SHARE * TILE_PARTS;
 }
 
 static void judge(struct verify_sample *sample, const struct transform *transform,

@@ -1,0 +1,135 @@
+/* What tiles show inside the outlines: worker/align/tile_parts, worker/align/verify_content. */
+#include "worker/align/verify_content.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { SIDE = 64, N_TILES = 12 };
+
+static float random_tone(uint32_t *state) {
+    *state = *state * 1664525U + 1013904223U;
+    return (float)(*state >> 8) / (float)(1 << 24);
+}
+
+/* Specks of about 6 px, placed by the seed. */
+static void draw_specks(uint32_t seed, float ret[SIDE * SIDE]) {
+    for (size_t i = 0; i < (size_t)SIDE * SIDE; i++)
+        ret[i] = 0;
+    for (int speck = 0; speck < 60; speck++) {
+        double x = SIDE * (double)random_tone(&seed), y = SIDE * (double)random_tone(&seed);
+        for (int row = 0; row < SIDE; row++)
+            for (int column = 0; column < SIDE; column++) {
+                double far = hypot(column - x, row - y) / 3;
+                ret[row * SIDE + column] += (float)exp(-far * far);
+            }
+    }
+}
+
+static void draw_edge(double at, float ret[SIDE * SIDE]) {
+    for (int row = 0; row < SIDE; row++)
+        for (int column = 0; column < SIDE; column++)
+            ret[row * SIDE + column] = (float)(1 / (1 + exp(-(column + 0.5 * row - at))));
+}
+
+static int count_parts(const struct tile_detail *detail, double *ret_mean) {
+    int n = 0;
+    *ret_mean = 0;
+    for (int part = 0; part < TILE_PARTS; part++)
+        if (detail[part].fixed > 0 && detail[part].moving > 0) {
+            *ret_mean += (double)detail[part].correlation;
+            n++;
+        }
+    *ret_mean /= n > 0 ? n : 1;
+    return n;
+}
+
+static void the_same_specks_correlate_and_others_do_not(void **state) {
+    (void)state;
+    static float a[SIDE * SIDE], b[SIDE * SIDE];
+    struct tile_detail detail[TILE_PARTS];
+    double mean;
+    draw_specks(1, a);
+    draw_specks(2, b);
+    tile_parts_detail(a, a, SIDE, detail);
+    assert_true(count_parts(detail, &mean) >= 4);
+    assert_float_equal(mean, 1, 1e-4);
+    tile_parts_detail(a, b, SIDE, detail);
+    (void)count_parts(detail, &mean);
+    assert_true(fabs(mean) < 0.4);
+}
+
+static void an_outline_does_not_count(void **state) {
+    (void)state;
+    static float edge[SIDE * SIDE];
+    struct tile_detail detail[TILE_PARTS];
+    double mean;
+    draw_edge(40, edge);
+    tile_parts_detail(edge, edge, SIDE, detail);
+    for (int part = 0; part < TILE_PARTS; part++)
+        assert_true(detail[part].fixed < 0.01F);
+    float structure[TILE_PARTS];
+    tile_parts_structure(edge, SIDE, structure);
+    assert_true(structure[2] > 0.2F);
+    tile_parts_detail(edge, edge, SIDE / 4, detail); /* too small for directions */
+    assert_int_equal(count_parts(detail, &mean), 0);
+}
+
+/* Every tile: half of its parts of the one strength and correlation, half of the other. */
+static void make_tiles(struct tile_detail one, struct tile_detail other,
+                       struct tile_shift ret[N_TILES]) {
+    for (int i = 0; i < N_TILES; i++) {
+        ret[i] = (struct tile_shift){.measured = true};
+        for (int part = 0; part < TILE_PARTS; part++)
+            ret[i].detail[part] = part % 2 ? one : other;
+    }
+}
+
+static void the_richest_parts_of_both_are_asked(void **state) {
+    (void)state;
+    struct tile_shift shifts[N_TILES];
+    struct verify_content content;
+    struct failure failure;
+    make_tiles((struct tile_detail){1, 1, 0.9F}, (struct tile_detail){0.2F, 0.2F, 0}, shifts);
+    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(content.parts, 40);
+    assert_float_equal(content.correlation, 0.9, 1e-4);
+    /* an object of one image is rich in that image alone */
+    make_tiles((struct tile_detail){1, 1, 0.9F}, (struct tile_detail){0.2F, 0.2F, 0}, shifts);
+    for (int i = 0; i < N_TILES; i++)
+        shifts[i].detail[0] = (struct tile_detail){9, 0.2F, 0};
+    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_float_equal(content.correlation, 0.9, 1e-4);
+    make_tiles((struct tile_detail){1, 0, 0}, (struct tile_detail){0, 1, 0}, shifts);
+    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(content.parts, 0);
+}
+
+static void tiles_that_were_not_measured_say_nothing(void **state) {
+    (void)state;
+    struct tile_shift shifts[N_TILES];
+    struct verify_content content;
+    struct failure failure;
+    make_tiles((struct tile_detail){1, 1, 0.9F}, (struct tile_detail){1, 1, 0.9F}, shifts);
+    for (int i = 1; i < N_TILES; i++)
+        shifts[i].measured = false;
+    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(content.parts, TILE_PARTS);
+    assert_int_equal(verify_content_judge(shifts, 0, &content, &failure), 0);
+    assert_int_equal(content.parts, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_specks_correlate_and_others_do_not),
+        cmocka_unit_test(an_outline_does_not_count),
+        cmocka_unit_test(the_richest_parts_of_both_are_asked),
+        cmocka_unit_test(tiles_that_were_not_measured_say_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,34 @@
+/* Do the images show the same things, or only the same outline?
+ *
+ * A map that the outline alone holds leaves what is inside apart: another section of the same
+ * block, other tissue in the same frame. And a right map may have half of its tiles against it,
+ * when tissue is missing in one image, or objects or noise hide it. So the parts of all test tiles
+ * are asked where both images show most structure in two directions (tile_parts.h), which an
+ * outline does not have: nuclei, grains, corners. With the right map these coincide; with content
+ * that was replaced their correlation is that of strangers, however many tiles agree along
+ * outlines.
+ *
+ * The tiles are taken where the map puts them, give or take REACH_PX, not where they are found: no
+ * search among many places, so chance has no say in it.
+ */
+#ifndef WORKER_ALIGN_VERIFY_CONTENT_H
+#define WORKER_ALIGN_VERIFY_CONTENT_H
+
+#include "worker/align/verify_sample.h"
+
+struct verify_content {
+    int parts;          /* asked; 0: nothing to see */
+    double correlation; /* mean over them */
+};
+
+/* What the tiles of the sample show where the map puts them; measured into ret_shifts too, one for
+ * each of the sample's cells. */
+MUST_USE int verify_content_measure(const struct verify_scene *scene,
+                                    const struct verify_sample *sample, struct tiles_span progress,
+                                    struct tile_shift *ret_shifts, struct verify_content *ret,
+                                    struct failure *failure);
+/* The same from shifts that were measured. */
+MUST_USE int verify_content_judge(const struct tile_shift *shifts, size_t count,
+                                  struct verify_content *ret, struct failure *failure);
+
+#endif
