@@ -163,7 +163,9 @@ static void read_budget(struct engine *engine) {
     struct machine machine;
     struct failure failure;
     uint64_t own = 0;
-    if (engine->request->options->force || now_ms - engine->budget_read_ms < BUDGET_AGE_MS)
+    /* when nothing of ours runs, what is there may all have gone to others: it is looked at anew */
+    const bool is_fresh = engine->n_running > 0 && now_ms - engine->budget_read_ms < BUDGET_AGE_MS;
+    if (engine->request->options->force || is_fresh)
         return;
     engine->budget_read_ms = now_ms;
     if (machine_read(MACHINE_PROC_ROOT, MACHINE_CGROUP_ROOT, &machine, &failure) < 0)
