@@ -15,6 +15,7 @@
 #include "supervisor/report/terminal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -162,6 +163,7 @@ static int run_tasks(struct run *run) {
         .worker = run->worker,
         .command = run->command,
     };
+    (void)malloc_trim(0); /* of what was read, much more than the tasks stood in memory */
     if (engine_run(&request, &run->outcome, &run->failure) < 0)
         return fail(run, EXIT_INTERNAL);
     return 0;

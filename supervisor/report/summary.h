@@ -24,15 +24,11 @@ struct summary {
 MUST_USE int summary_print(const struct summary *summary, FILE *stream, size_t width, bool colour,
                            struct failure *failure);
 
-/* The contract's summary.json. A task without a verdict yet is "waiting". Caller owns the value;
- * NULL when out of memory. */
-json_t *summary_to_json(const struct summary *summary);
-
-/* The same text as the file has, on a stream (--json). */
+/* The contract's summary.json, on a stream (--json). A task without a verdict yet is "waiting". */
 MUST_USE int summary_print_json(const struct summary *summary, FILE *stream,
                                 struct failure *failure);
 
-/* Writes it as path, whole or not at all. */
+/* Writes the same text as path, whole or not at all. */
 MUST_USE int summary_write(const struct summary *summary, const char *path,
                            struct failure *failure);
 

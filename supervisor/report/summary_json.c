@@ -4,10 +4,9 @@
 #include "common/atomic_file.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* Milliseconds have at most 12 digits that mean something: 40.2, not 40.200000000000003. */
-enum { JSON_FLAGS = JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12) };
+enum { JSON_FLAGS = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12) | JSON_ENCODE_ANY };
 
 static const char waiting[] = "waiting";
 
@@ -46,40 +45,59 @@ static json_t *counts_to_json(const struct summary *summary) {
     return STEAL_PTR(object);
 }
 
-json_t *summary_to_json(const struct summary *summary) {
-    CLEANUP_JSON json_t *tasks = json_array();
-    for (size_t i = 0; i < summary->n_tasks; i++)
-        if (json_array_append_new(tasks, task_to_json(&summary->tasks[i])) < 0)
-            return NULL;
-    CLEANUP_JSON json_t *counts = counts_to_json(summary);
-    if (!tasks || !counts)
-        return NULL;
-    return json_pack("{s:i, s:O, s:O, s:f}", "version", 1, "tasks", tasks, "counts", counts,
-                     "wall_s", (double)summary->wall_ms / 1e3);
+/* NULL, out of memory, is an error. Takes value. */
+static int print_value(FILE *stream, json_t *value) {
+    CLEANUP_JSON json_t *owned = value;
+    return owned && json_dumpf(owned, stream, JSON_FLAGS) == 0 ? 0 : -ENOMEM;
 }
 
-/* With a final newline. Caller owns; NULL when out of memory. */
-static char *to_text(const struct summary *summary) {
-    CLEANUP_JSON json_t *value = summary_to_json(summary);
-    CLEANUP_FREE char *json = value ? json_dumps(value, JSON_FLAGS) : NULL;
+/* A line per task and never a tree of them all: ten thousand would be more than all else that the
+ * supervisor holds. Errors of the stream are the caller's to find. */
+static int print(const struct summary *summary, FILE *stream) {
+    int r = 0;
+    (void)fputs("{\n \"version\": 1,\n \"tasks\": [", stream);
+    for (size_t i = 0; r == 0 && i < summary->n_tasks; i++) {
+        (void)fputs(i > 0 ? ",\n  " : "\n  ", stream);
+        r = print_value(stream, task_to_json(&summary->tasks[i]));
+    }
+    (void)fputs("\n ],\n \"counts\": ", stream);
+    if (r == 0)
+        r = print_value(stream, counts_to_json(summary));
+    (void)fputs(",\n \"wall_s\": ", stream);
+    if (r == 0)
+        r = print_value(stream, json_real((double)summary->wall_ms / 1e3));
+    (void)fputs("\n}\n", stream);
+    return r;
+}
+
+/* Caller owns; NULL when out of memory. */
+static char *to_text(const struct summary *summary, size_t *ret_length) {
     char *text = NULL;
-    if (!json || asprintf(&text, "%s\n", json) < 0)
+    FILE *stream = open_memstream(&text, ret_length);
+    if (!stream)
         return NULL;
-    return text;
+    const int r = print(summary, stream);
+    if (fclose(stream) == 0 && r == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
+/* All or nothing: half a summary could be taken for one. */
 int summary_print_json(const struct summary *summary, FILE *stream, struct failure *failure) {
-    CLEANUP_FREE char *text = to_text(summary);
+    size_t length = 0;
+    CLEANUP_FREE char *text = to_text(summary, &length);
     if (!text)
         return failure_set(failure, -ENOMEM, "the summary: out of memory");
-    if (fputs(text, stream) == EOF || fflush(stream) == EOF)
+    if (fwrite(text, 1, length, stream) != length || fflush(stream) == EOF)
         return failure_set_errno(failure, -errno, "the summary cannot be written to stdout");
     return 0;
 }
 
 int summary_write(const struct summary *summary, const char *path, struct failure *failure) {
-    CLEANUP_FREE char *text = to_text(summary);
+    size_t length = 0;
+    CLEANUP_FREE char *text = to_text(summary, &length);
     if (!text)
         return failure_set(failure, -ENOMEM, "%s: out of memory", path);
-    return atomic_file_write(path, text, strlen(text), failure);
+    return atomic_file_write(path, text, length, failure);
 }

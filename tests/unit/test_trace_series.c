@@ -127,12 +127,9 @@ static void later_attempts_follow(void **state) {
 
 static void what_is_no_table_is_not_kept(void **state) {
     (void)state;
+    static const char cut[] = TRACE_SERIES_HEADING "0.1,1,1,0,0";
     static const char *const olds[] = {
-        "",
-        "x",
-        "hello\n",
-        "seconds,resident_bytes\n1,2\n",
-        TRACE_SERIES_HEADING "0.1,1,1,0,0" /* cut */,
+        "", "x", "hello\n", "seconds,resident_bytes\n1,2\n", cut,
     };
     for (size_t i = 0; i < ARRAY_LEN(olds); i++) {
         CLEANUP_FREE char *text = trace_file_join(olds[i], "0.2,2,2,0,0,2\n");
