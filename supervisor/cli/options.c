@@ -16,7 +16,7 @@ enum {
     MAX_JOBS = 1024,
     MAX_THREADS = 256,
     MAX_RETRIES = 100,
-    MAX_SAMPLE_INTERVAL_MS = 60 * 1000,
+    MAX_SAMPLE_INTERVAL_MS = 3600 * 1000,
 };
 
 typedef int (*set_cb)(struct options *options, const char *name, const char *text,
@@ -182,7 +182,7 @@ static int set_sample_interval(struct options *options, const char *name, const 
                                struct failure *failure) {
     int64_t ms = 0;
     if (units_parse_duration(text, &ms) < 0 || ms < 1 || ms > MAX_SAMPLE_INTERVAL_MS)
-        return refuse(name, text, "a duration from 1ms to 1m, like 10ms", failure);
+        return refuse(name, text, "a duration from 1ms to 1h, like 10ms", failure);
     options->sample_interval_ms = ms;
     return 0;
 }

@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from registrar_test import *
 
 MIB = 1 << 20
+ASAN = b"__asan_init" in REGISTRAR.read_bytes()
 COLUMNS = ["seconds", "resident_bytes", "anonymous_bytes", "file_bytes", "swap_bytes", "attempt"]
 # holds so many MiB for so many seconds, time enough for a good many looks
 HOLD = ("import signal, sys; held = bytearray(int(sys.argv[1]) << 20); "
@@ -87,7 +88,7 @@ def _(t):
         ran = t.run("run", t.raw, "-o", t.out, "--sample-interval", text)
         expect(ran.returncode, 2, "exit status")
         expect(ran.stderr, f'registrar: --sample-interval: "{text}" is not allowed; give a duration '
-               "from 1ms to 1m, like 10ms\n", "stderr")
+               "from 1ms to 1h, like 10ms\n", "stderr")
 
 
 @test("--memory-trace: a line before and after each attempt, and at the end that all is well")
@@ -103,8 +104,9 @@ def _(t):
                 r"reserved 20 MiB; registrar [\d.]+ MiB, [\d.]+ .iB available")
         assert re.search(line, ran.stderr), f"{line} is not in {ran.stderr}"
     closing = ran.stderr[ran.stderr.index("\nMemory: "):].splitlines()[1:]
-    expect(closing[0], "Memory: all is well.", "closing words")
-    expect_in("registrar itself does not grow: it held ", closing[1], "closing words")
+    if not ASAN:  # which holds back what is freed
+        expect(closing[0], "Memory: all is well.", "closing words")
+        expect_in("registrar itself does not grow: it held ", closing[1], "closing words")
     expect_in("true keeps to its forecast, attempts: 24; closest was c/", closing[2], "closing words")
     expect_in(" % of a core, every ", closing[3], "closing words")
     for line in t.run("run", "--manifest", path, "-o", t.out, "--redo").stderr.splitlines():
@@ -139,7 +141,7 @@ def _(t):
     before, after = resident_after(first), resident_after(last)
     t.open_gate()
     expect(process.wait(), 0, "exit status")
-    if b"__asan_init" not in REGISTRAR.read_bytes():
+    if not ASAN:
         assert after - before < MIB, f"{before} bytes after {first} tasks, {after} after {last}"
 
 
