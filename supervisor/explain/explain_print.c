@@ -159,7 +159,7 @@ static int print_attempt(const struct explain_print *what, const struct story_at
     else if (!is_last || what->state != STORY_RUNNING)
         line(what, stream, "verdict", strdup("none: its end is not in the ledger"));
     line(what, stream, "predicted", words_predicted(before));
-    line(what, stream, "reserved", words_reserved(before, end));
+    line(what, stream, "reserved", words_reserved(before, end, attempt->batch));
     if (!end)
         return 0;
     line(what, stream, "measured", words_measured(end, words_bytes(before, "predicted_bytes")));

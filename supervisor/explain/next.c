@@ -205,6 +205,13 @@ static const char *holder_text(const struct next_facts *facts, char *text, size_
     return text;
 }
 
+/* What a later run leaves as it is. */
+static bool is_final(const json_t *task_end) {
+    const char *verdict = story_text(task_end, "verdict");
+    return strcmp(verdict, "ok") == 0 || strcmp(verdict, "doubtful") == 0 ||
+           strcmp(story_text(task_end, "cause"), "input") == 0;
+}
+
 static int make(struct maker *maker) {
     char holder[32];
     (void)holder_text(maker->facts, holder, sizeof(holder));
@@ -226,6 +233,13 @@ static int make(struct maker *maker) {
         type(maker, "");
         break;
     case STORY_FINISHED:
+        if (maker->story->is_older && maker->facts->holder > 0 &&
+            !is_final(maker->story->verdict)) {
+            say(maker, names_format("a run goes on%s; it tries this task again, when that is among "
+                                    "its own.",
+                                    holder));
+            return 0;
+        }
         return after_verdict(maker);
     default:
         break;

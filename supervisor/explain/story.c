@@ -86,6 +86,7 @@ int story_record(void *context, const json_t *record, struct failure *failure) {
     const char *task = story_text(record, "task");
     if (is_event(record, "batch")) {
         story->is_over = strcmp(story_text(record, "state"), "end") == 0;
+        story->is_older |= !story->is_over;
         if (!story->is_over)
             replace(&story->batch, record);
     } else if (*task && strcmp(task, story->task) != 0) {
@@ -96,6 +97,7 @@ int story_record(void *context, const json_t *record, struct failure *failure) {
         take_attempt(story, record, is_event(record, "attempt_end"));
     } else if (is_event(record, "task_end")) {
         replace(&story->verdict, record);
+        story->is_older = false;
     }
     return 0;
 }

@@ -36,6 +36,7 @@ struct story {
     json_t *verdict; /* its last task_end; NULL: none, or another attempt began since */
     json_t *batch;   /* the start of the last run, whatever that did */
     bool is_over;    /* that run came to its end */
+    bool is_older;   /* the verdict is of a run before that one */
     char *nearest;   /* the other id that is most like it; NULL: none is */
     char *examples[STORY_MAX_EXAMPLES]; /* some other ids */
 };

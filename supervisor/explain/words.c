@@ -64,7 +64,7 @@ char *words_predicted(const json_t *record) {
     return names_format("%s", size);
 }
 
-char *words_reserved(const json_t *record, const json_t *end) {
+char *words_reserved(const json_t *record, const json_t *end, const json_t *batch) {
     char size[UNITS_TEXT_BYTES], held[UNITS_TEXT_BYTES];
     const json_t *group = json_object_get(evidence_of(end), "cgroup");
     const uint64_t bytes = words_bytes(record, "reserved_bytes");
@@ -77,7 +77,13 @@ char *words_reserved(const json_t *record, const json_t *end) {
         return NULL;
     if (limit > 0)
         return names_format("%s%s; the kernel's limit was %s", size, alone, held);
-    return names_format("%s%s%s", size, alone, group ? "; no limit was set" : "");
+    const char *level = story_text(json_object_get(batch, "cgroup"), "level");
+    const char *held_to = "";
+    if (group)
+        held_to = "; no limit was set";
+    else if (strcmp(level, "none") == 0)
+        held_to = "; without control groups nothing held it to that";
+    return names_format("%s%s%s", size, alone, held_to);
 }
 
 /* ", 37 % above the forecast" */

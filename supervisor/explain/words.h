@@ -12,8 +12,9 @@
 char *words_verdict(const json_t *end);
 /* "410 MiB, from the headers of its images"; record: attempt_start or attempt_end. */
 char *words_predicted(const json_t *record);
-/* "451 MiB; the kernel's limit stood at 564 MiB" */
-char *words_reserved(const json_t *record, const json_t *end);
+/* "451 MiB; the kernel's limit was 564 MiB". end may be NULL: it runs; batch: the start of its run,
+ * which tells whether there were limits; NULL: unknown. */
+char *words_reserved(const json_t *record, const json_t *end, const json_t *batch);
 /* "peak 563 MiB, 37 % above the forecast; least 80 MiB; 2 min of CPU time" */
 char *words_measured(const json_t *end, uint64_t predicted_bytes);
 /* How a process ended that was killed, and what registrar had sent it. */

@@ -103,6 +103,23 @@ def _(t):
     assert peak["stage"] and sum(buffer["bytes"] for buffer in peak["buffers"]) <= peak["bytes"], peak
 
 
+@test("a worker that the kernel killed had told what stood in its memory")
+def _(t):
+    if SANITIZED:
+        skip("a sanitized program does not fit these limits")
+    t.preexec = make_group(t, 20 << 20).enter
+    t.use_real_worker()
+    t.generate("S", "D", "--size", "1500x1200")
+    t.run("run", t.raw, "-o", t.out, "--force", "--retries", 0, timeout_s=100)
+    end = t.ledger("attempt_end")[-1]
+    expect(end["verdict"], "oom-machine", "verdict")  # the limit is that of the group above
+    assert end["peak"]["bytes"] > 4 << 20 and end["peak"]["buffers"], end
+    story = explain(t, "S/D")
+    expect_in("so the machine, or a group above its own, ran out", story)
+    expect_in(end["peak"]["buffers"][0]["label"], story)
+    expect_in(f"in stage {end['peak']['stage']}", story)
+
+
 @test("what is wrong with the words is said, with what was perhaps meant")
 def _(t):
     t.pair("S", "ok")

@@ -166,6 +166,32 @@ static void states(void **state) {
     assert_int_equal(story_state(&story, false), STORY_ABANDONED);
 }
 
+/* A later run leaves what is final, and tries the rest again. */
+static void a_run_after_the_verdict(void **state) {
+    (void)state;
+    static const struct {
+        const char *over, *says;
+    } cases[] = {
+        {OVER("crashed", ""), "a run goes on (process 4711); it tries this task again"},
+        {OVER("failed", "environment"), "a run goes on (process 4711); it tries this task again"},
+        {OVER("failed", "input"), "the same files and parameters would fail again"},
+        {OVER("ok", ""), "nothing is to be done"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(story_clear) struct story story = {.task = "S/A"};
+        tell(&story, BATCH);
+        tell(&story, START);
+        tell(&story, cases[i].over);
+        tell(&story, BATCH_END);
+        tell(&story, "{\"event\":\"batch\",\"state\":\"start\",\"cgroup\":{\"level\":\"none\"}}");
+        CLEANUP_FREE char *text = print(&story, true, "/w");
+        has(text, cases[i].says);
+        has(text, "reserved   110 MiB\n");
+        CLEANUP_FREE char *later = words_reserved(story.attempts[0].start, NULL, story.batch);
+        assert_string_equal(later, "110 MiB; without control groups nothing held it to that");
+    }
+}
+
 /* The end of a lost attempt stands in the run after it, and finds its start. */
 static void only_the_last_attempts_are_kept(void **state) {
     (void)state;
@@ -251,6 +277,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts),
         cmocka_unit_test(states),
+        cmocka_unit_test(a_run_after_the_verdict),
         cmocka_unit_test(only_the_last_attempts_are_kept),
         cmocka_unit_test(the_nearest_of_the_others),
         cmocka_unit_test(forecasts),
