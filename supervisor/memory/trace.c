@@ -16,7 +16,7 @@ enum {
     TRACE_MEAN_OF = 8, /* turns */
     TRACE_DRIFT = 64,
     TRACE_LONGEST_MS = 1000, /* unless the user wants longer */
-    TRACE_WALK_RATIO = 400,  /* time between walks to the time of one */
+    TRACE_WALK_RATIO = 300,  /* time between walks to the time of one */
     TRACE_WALK_LEAST_MS = 100,
 };
 
@@ -29,7 +29,8 @@ struct trace_task {
     int64_t started_ns, walked_ns;
     uint64_t phase; /* so that not all are thorough in the same turn */
     uint64_t resident_bytes, together_bytes;
-    double share; /* of the sum, that it holds together; 0: not known */
+    uint64_t surplus_bytes; /* of the sum, as long as the processes are those that were walked */
+    uint64_t walked_at;     /* reader.n_changes then; 0: never walked */
 };
 
 struct trace {
@@ -72,29 +73,38 @@ static void sample(struct trace_task *task) {
         return;
     trace_series_add(&task->series, &sample);
     task->resident_bytes = sample.resident_bytes;
-    if (task->share > 0) {
-        task->resident_bytes = (uint64_t)(task->share * (double)sample.resident_bytes);
-        if (task->resident_bytes > task->together_bytes)
-            task->together_bytes = task->resident_bytes;
-    }
+    if (task->walked_at == 0 || task->walked_at != task->reader.n_changes ||
+        task->surplus_bytes > sample.resident_bytes)
+        return;
+    /* pages that stop being shared make it more: it is not too much */
+    task->resident_bytes -= task->surplus_bytes;
+    if (task->resident_bytes > task->together_bytes)
+        task->together_bytes = task->resident_bytes;
 }
 
-/* The one that has waited longest. */
+/* The one that has waited longest, those whose processes have changed first. */
 static void walk_one(struct trace *trace) {
     const int64_t now_ns = clock_monotonic_ns();
     struct trace_task *chosen = NULL;
+    bool is_chosen_stale = false;
     if (now_ns < trace->walk_due_ns)
         return;
-    for (struct trace_task *task = trace->tasks; task; task = task->next)
-        if (task->request.wants_together && task->reader.count > 1 &&
-            (!chosen || task->walked_ns < chosen->walked_ns))
-            chosen = task;
+    for (struct trace_task *task = trace->tasks; task; task = task->next) {
+        const bool is_stale = task->walked_at != task->reader.n_changes;
+        if (!task->request.wants_together || task->reader.count < 2)
+            continue;
+        if (chosen &&
+            (is_stale != is_chosen_stale ? !is_stale : task->walked_ns >= chosen->walked_ns))
+            continue;
+        chosen = task;
+        is_chosen_stale = is_stale;
+    }
     if (!chosen)
         return;
     chosen->walked_ns = now_ns;
     const int64_t before_ns = thread_cpu_ns();
-    if (trace_reader_share(&chosen->reader, &chosen->share) < 0)
-        chosen->share = 0;
+    const int r = trace_reader_surplus(&chosen->reader, &chosen->surplus_bytes);
+    chosen->walked_at = r < 0 ? 0 : chosen->reader.n_changes;
     const int64_t cost_ns = thread_cpu_ns() - before_ns;
     const int64_t pause_ns = cost_ns * TRACE_WALK_RATIO;
     const int64_t least_ns = TRACE_WALK_LEAST_MS * 1000000LL;

@@ -71,12 +71,15 @@ static void add(struct trace_reader *reader, pid_t pid) {
     }
     char path[TRACE_READER_PATH_BYTES];
     const int fd = open(path_of(reader, pid, "statm", path), O_RDONLY | O_CLOEXEC);
-    if (fd >= 0)
-        reader->processes[reader->count++] = (struct trace_process){pid, fd};
+    if (fd < 0)
+        return;
+    reader->processes[reader->count++] = (struct trace_process){pid, fd};
+    reader->n_changes++;
 }
 
 static void drop(struct trace_reader *reader, size_t i) {
     (void)close(reader->processes[i].fd); /* it was only read */
+    reader->n_changes++;
     reader->count--;
     memmove(&reader->processes[i], &reader->processes[i + 1],
             (reader->count - i) * sizeof(*reader->processes));
@@ -184,7 +187,7 @@ int trace_reader_read(struct trace_reader *reader, bool is_thorough, struct trac
     return 0;
 }
 
-int trace_reader_share(const struct trace_reader *reader, double *ret_share) {
+int trace_reader_surplus(const struct trace_reader *reader, uint64_t *ret_bytes) {
     uint64_t resident = 0, proportional = 0;
     for (size_t i = 0; i < reader->count; i++) {
         char path[TRACE_READER_PATH_BYTES], text[KERNEL_FILE_BYTES];
@@ -199,6 +202,6 @@ int trace_reader_share(const struct trace_reader *reader, double *ret_share) {
     }
     if (resident == 0 || proportional > resident)
         return -ENODATA;
-    *ret_share = (double)proportional / (double)resident;
+    *ret_bytes = resident - proportional;
     return 0;
 }

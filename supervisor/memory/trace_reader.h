@@ -3,7 +3,7 @@
  * statm(5) of each process stays open and is read anew; a descriptor never shows another process,
  * even when the number is given again. Who belongs to the task is asked on thorough reads only:
  * the children of its leader and theirs. Sums count pages that processes share once for each of
- * them, as dask-memusage does; trace_reader_share tells by how much that is too much.
+ * them, as dask-memusage does; trace_reader_surplus tells by how much that is too much.
  */
 #ifndef SUPERVISOR_MEMORY_TRACE_READER_H
 #define SUPERVISOR_MEMORY_TRACE_READER_H
@@ -23,6 +23,7 @@ struct trace_reader {
     bool has_children;               /* it may have: look for them */
     struct trace_process *processes; /* owned; the leader first, when it could be opened */
     size_t count, room;
+    uint64_t n_changes;  /* processes that came or went so far */
     uint64_t swap_bytes; /* as of the last thorough read */
 };
 
@@ -37,9 +38,9 @@ void trace_reader_close(struct trace_reader *reader);
 MUST_USE int trace_reader_read(struct trace_reader *reader, bool is_thorough,
                                struct trace_sample *ret);
 
-/* What the processes hold together, each shared page once (Pss of smaps_rollup), over the sum that
- * trace_reader_read gives: a share up to 1. Walks page tables: costs milliseconds per GiB. -ENODATA
- * when the kernel does not tell. */
-MUST_USE int trace_reader_share(const struct trace_reader *reader, double *ret_share);
+/* By how much the sum of trace_reader_read is too much, for shared pages are in it more than once
+ * (Rss less Pss of smaps_rollup). Walks page tables: costs milliseconds per GiB. -ENODATA when the
+ * kernel does not tell. */
+MUST_USE int trace_reader_surplus(const struct trace_reader *reader, uint64_t *ret_bytes);
 
 #endif

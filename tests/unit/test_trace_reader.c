@@ -57,16 +57,16 @@ static void ourselves_with_and_without_children(void **state) {
     const struct trace_sample with = must_read(&all);
     assert_true(with.anonymous_bytes >= before.anonymous_bytes + 96 * MIB);
     assert_int_equal(all.count, 3);
-    double share = 0;
-    assert_int_equal(trace_reader_share(&all, &share), 0);
-    assert_true(share > 0.5 && share <= 1);
+    uint64_t surplus = 0;
+    assert_int_equal(trace_reader_surplus(&all, &surplus), 0);
+    assert_true(surplus < 3 * before.resident_bytes);
     end_holder(first);
     end_holder(second);
     assert_true(must_read(&all).anonymous_bytes < before.anonymous_bytes + 8 * MIB);
     assert_int_equal(all.count, 1);
 }
 
-static void shared_pages_count_once_in_the_share(void **state) {
+static void shared_pages_are_surplus(void **state) {
     (void)state;
     const size_t bytes = 64 * MIB;
     char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -77,9 +77,10 @@ static void shared_pages_count_once_in_the_share(void **state) {
     trace_reader_init(&all, "/proc", getpid(), true);
     const uint64_t sum = must_read(&all).resident_bytes;
     assert_true(sum >= 2 * bytes);
-    double share = 0;
-    assert_int_equal(trace_reader_share(&all, &share), 0);
-    assert_true(share * (double)sum < 1.3 * (double)bytes);
+    uint64_t surplus = 0;
+    assert_int_equal(trace_reader_surplus(&all, &surplus), 0);
+    assert_true(sum - surplus < bytes + bytes / 4);
+    assert_true(sum - surplus > bytes);
     end_holder(child);
     assert_int_equal(munmap(memory, bytes), 0);
 }
@@ -129,9 +130,9 @@ static void hostile_files(void **state) {
     }
 }
 
-static void swap_children_and_shares_of_made_up_files(void **state) {
+static void swap_children_and_surplus_of_made_up_files(void **state) {
     struct trace_sample sample = {0};
-    double share = 0;
+    uint64_t surplus = 0;
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     CLEANUP(trace_reader_close) struct trace_reader reader;
     trace_reader_init(&reader, *state, 7, true);
@@ -146,13 +147,13 @@ static void swap_children_and_shares_of_made_up_files(void **state) {
     assert_int_equal(sample.resident_bytes, 42 * page);
     assert_int_equal(sample.file_bytes, 11 * page);
     assert_int_equal(sample.swap_bytes, 12 * 1024);
-    assert_int_equal(trace_reader_share(&reader, &share), -ENODATA);
+    assert_int_equal(trace_reader_surplus(&reader, &surplus), -ENODATA);
     folder_write(*state, "7/smaps_rollup", "0-1 ---p [rollup]\nRss:  100 kB\nPss:  70 kB\n");
     folder_write(*state, "11/smaps_rollup", "Rss:  100 kB\nPss:  10 kB\n");
-    assert_int_equal(trace_reader_share(&reader, &share), 0);
-    assert_true(share > 0.399 && share < 0.401);
+    assert_int_equal(trace_reader_surplus(&reader, &surplus), 0);
+    assert_int_equal(surplus, 120 * 1024);
     folder_write(*state, "11/smaps_rollup", "Rss:  100 kB\nPss:  1000 kB\n");
-    assert_int_equal(trace_reader_share(&reader, &share), -ENODATA);
+    assert_int_equal(trace_reader_surplus(&reader, &surplus), -ENODATA);
 }
 
 static void more_children_than_are_counted(void **state) {
@@ -178,10 +179,10 @@ static void more_children_than_are_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ourselves_with_and_without_children),
-        cmocka_unit_test(shared_pages_count_once_in_the_share),
+        cmocka_unit_test(shared_pages_are_surplus),
         cmocka_unit_test(a_zombie_has_nothing),
         IN_FOLDER(hostile_files),
-        IN_FOLDER(swap_children_and_shares_of_made_up_files),
+        IN_FOLDER(swap_children_and_surplus_of_made_up_files),
         IN_FOLDER(more_children_than_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
