@@ -9,7 +9,7 @@ import struct
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
-from cgroups import make_group
+from cgroups import hide_cgroups, make_group
 
 MIB = 1 << 20
 FAKE = str(FAKE_WORKER)
@@ -160,15 +160,6 @@ def _(t):
     expect(t.task("c/large")["verdict"], "oom-limit", "verdict")
     expect_in("/task-", (t.out / "c/where/log.txt").read_text(), "its group")
     expect_gone(t, group)
-
-
-def hide_cgroups():
-    """No cgroup file system to be seen, as in a minimal container."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    private, mine = 0x44000, 0x20000  # MS_REC | MS_PRIVATE, CLONE_NEWNS
-    if libc.unshare(mine) < 0 or libc.mount(b"none", b"/", None, private, None) < 0 or \
-       libc.mount(b"none", b"/sys/fs/cgroup", b"tmpfs", 0, None) < 0:
-        raise OSError(ctypes.get_errno(), "no mount namespace")
 
 
 def be_nobody():

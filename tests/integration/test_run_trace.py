@@ -7,6 +7,7 @@ import re
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
+from cgroups import hide_cgroups
 
 MIB = 1 << 20
 ASAN = b"__asan_init" in REGISTRAR.read_bytes()
@@ -71,6 +72,27 @@ def _(t):
     assert 120 * MIB < most < 160 * MIB, most
     peak = end_of(t, "c/many")["peak_rss_bytes"]
     assert 120 * MIB < peak < 160 * MIB, peak
+
+
+@test("without control groups too, and what processes share is counted once in the peak")
+def _(t):
+    if os.geteuid() != 0:
+        skip("needs root")
+    t.preexec = hide_cgroups
+    apart = 'for i in 1 2 3; do python3 -c "$0" 40 3 & done; wait'
+    shared = ("import os, signal; held = bytearray(100 << 20)\n"
+              "any(os.fork() == 0 for _ in range(3))\n"
+              "signal.sigtimedwait([], 2)")
+    path = t.manifest(
+        {"id": "c/apart", "command": ["sh", "-c", apart, HOLD], "memory": "400M"},
+        {"id": "c/shared", "command": ["python3", "-c", shared], "memory": "400M"})
+    expect(t.run("run", "--manifest", path, "-o", t.out, "--jobs", 1).returncode, 0, "exit status")
+    peak = end_of(t, "c/apart")["peak_rss_bytes"]
+    assert 120 * MIB < peak < 160 * MIB, peak
+    most = max(row["anonymous_bytes"] for row in rows(t, "c/shared"))
+    assert most > 400 * MIB, most
+    peak = end_of(t, "c/shared")["peak_rss_bytes"]
+    assert 100 * MIB < peak < 150 * MIB, peak
 
 
 @test("what ends before it is seen three times leaves no file")

@@ -9,11 +9,21 @@ On v1 a group is made below our own. On v2 one needs a group without processes t
 controller on: REGISTRAR_TEST_CGROUP names its folder (as tests/system makes it); without, only the
 hierarchy's root serves.
 """
+import ctypes
 import os
 import time
 from pathlib import Path
 
 from registrar_test import signal, skip, wait_gone
+
+
+def hide_cgroups():
+    """No cgroup file system to be seen, as in a minimal container."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    private, mine = 0x44000, 0x20000  # MS_REC | MS_PRIVATE, CLONE_NEWNS
+    if libc.unshare(mine) < 0 or libc.mount(b"none", b"/", None, private, None) < 0 or \
+       libc.mount(b"none", b"/sys/fs/cgroup", b"tmpfs", 0, None) < 0:
+        raise OSError(ctypes.get_errno(), "no mount namespace")
 
 
 def _memberships():
