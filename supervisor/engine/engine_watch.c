@@ -19,20 +19,20 @@ static void say_shortage(struct engine *engine, const struct watch_look *look) {
 }
 
 /* Who else has memory; "" when that cannot be told. */
-static void find_consumers(struct engine *engine) {
+static void find_consumers(struct engine *engine, const char *group) {
     pid_t *ours = calloc(engine->n_running + 1, sizeof(*ours));
     struct engine_shortage *told = &engine->outcome->shortage;
     for (size_t i = 0; ours && i < engine->n_running; i++)
         ours[i] = attempt_pid(engine->running[i]->attempt);
     if (ours)
-        consumers_describe(MACHINE_PROC_ROOT, ours, engine->n_running, told->others);
+        consumers_describe(MACHINE_PROC_ROOT, group, ours, engine->n_running, told->others);
     free(ours);
 }
 
-static void hold(struct engine *engine) {
+static void hold(struct engine *engine, const char *group) {
     struct engine_shortage *told = &engine->outcome->shortage;
     char text[FAILURE_TEXT_BYTES];
-    find_consumers(engine);
+    find_consumers(engine, group);
     told->n_holds++;
     (void)snprintf(text, sizeof(text), "memory runs short, %s: nothing new is started%s%s",
                    engine->shortage, told->others[0] ? "; others have: " : "", told->others);
@@ -52,11 +52,11 @@ static void stop(struct engine *engine, struct engine_slot *slot) {
     engine_task_step(slot, TASK_EVENT_PRESSURE);
 }
 
-static void act(struct engine *engine, const struct pressure_step *step) {
+static void act(struct engine *engine, const struct pressure_step *step, const char *group) {
     engine->pressure = step->next;
     switch (step->action) {
     case PRESSURE_HOLD:
-        hold(engine);
+        hold(engine, group);
         break;
     case PRESSURE_STOP:
         stop(engine, engine->running[step->task]);
@@ -105,7 +105,7 @@ static void on_look(void *context) {
             .n_tasks = engine->n_running,
         };
         step = pressure_decide(&engine->pressure, &engine->marks, &facts);
-        act(engine, &step);
+        act(engine, &step, look.group);
     } while (step.action == PRESSURE_HOLD); /* which may not be enough */
 }
 
@@ -122,9 +122,10 @@ int engine_watch_open(struct engine *engine) {
 }
 
 void engine_watch_update(struct engine *engine) {
-    /* by force nothing waits for memory */
-    if (engine->n_running == 0 && engine->request->options->force)
+    if (engine->n_running == 0 && engine->pressure.is_held && engine->request->options->force) {
         engine->pressure.is_held = false;
+        engine_view_end_notice(engine, "the batch continues by --force, short of memory or not");
+    }
     watch_want(engine->watch, engine->n_running > 0 || engine->pressure.is_held);
 }
 

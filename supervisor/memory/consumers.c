@@ -28,6 +28,7 @@ struct consumer {
 
 struct census {
     const char *proc_root;
+    const char *group; /* as /proc/PID/cgroup has it */
     const pid_t *ours;
     size_t n_ours;
     struct consumer *items;
@@ -40,6 +41,28 @@ static bool is_ours(const struct census *census, pid_t pid, pid_t session) {
         if (session == census->ours[i] || pid == census->ours[i])
             return true;
     return pid == getpid();
+}
+
+/* The path below the hierarchy's root. */
+static const char *without_mount(const char *group) {
+    static const char *const mounts[] = {"/memory/", "/unified/"};
+    for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+        if (strncmp(group, mounts[i], strlen(mounts[i])) == 0)
+            return group + strlen(mounts[i]) - 1;
+    return group;
+}
+
+static bool is_in_group(const struct census *census, const char *folder) {
+    char text[KERNEL_FILE_BYTES];
+    const size_t length = strlen(census->group);
+    if (length == 0)
+        return true;
+    if (!kernel_file_read(folder, "cgroup", text, sizeof(text)))
+        return false;
+    for (const char *at = text; (at = strstr(at, census->group)); at++)
+        if (at > text && at[-1] == ':' && (at[length] == '\n' || at[length] == '/'))
+            return true;
+    return false;
 }
 
 /* What a terminal would not take is left out of a name. */
@@ -72,10 +95,11 @@ static int count(void *context, pid_t pid) {
     if (proc_read_stat(census->proc_root, pid, &stat) < 0 ||
         proc_read_resident(census->proc_root, pid, &bytes) < 0 || bytes == 0)
         return 0; /* gone, or the kernel's own */
-    census->total_bytes += bytes;
     CLEANUP_FREE char *folder = names_format("%s/%d", census->proc_root, (int)pid);
-    if (is_ours(census, pid, stat.session) || !folder ||
-        !kernel_file_read(folder, "comm", text, sizeof(text)))
+    if (!folder || !is_in_group(census, folder))
+        return 0;
+    census->total_bytes += bytes;
+    if (is_ours(census, pid, stat.session) || !kernel_file_read(folder, "comm", text, sizeof(text)))
         return 0;
     clean(text, name);
     if (name[0])
@@ -90,10 +114,14 @@ static int larger_first(const void *a, const void *b) {
     return strcmp(left->name, right->name);
 }
 
-void consumers_describe(const char *proc_root, const pid_t *ours, size_t n_ours,
+void consumers_describe(const char *proc_root, const char *group, const pid_t *ours, size_t n_ours,
                         char ret[CONSUMERS_TEXT_BYTES]) {
     CLEANUP_FREE struct consumer *items = calloc(MOST_NAMES, sizeof(*items));
-    struct census census = {.proc_root = proc_root, .ours = ours, .n_ours = n_ours, .items = items};
+    struct census census = {.proc_root = proc_root,
+                            .group = without_mount(group),
+                            .ours = ours,
+                            .n_ours = n_ours,
+                            .items = items};
     size_t used = 0;
     ret[0] = '\0';
     if (!items || proc_read_all(proc_root, count, &census) < 0)

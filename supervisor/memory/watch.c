@@ -38,6 +38,7 @@ struct watch {
     bool is_wanted;
     int64_t stall_ms;
     uint64_t pace_ms;
+    char group[CGROUP_LIMITS_PATH_BYTES];
 };
 
 struct watch_place watch_here(const struct cgroup_level *level) {
@@ -120,13 +121,16 @@ bool watch_look(struct watch *watch, uint64_t little_bytes, struct watch_look *r
     *ret = (struct watch_look){
         .available_bytes = available,
         .total_bytes = total,
+        .group = watch->group,
         .stall_ms = watch->stall_ms,
     };
+    watch->group[0] = '\0';
     const struct cgroup_limits *group = &machine.cgroup;
     const uint64_t room = group->memory_room_bytes + group->memory_active_bytes / 2;
     if (group->has_memory_limit && room < available) {
         ret->available_bytes = room;
         ret->total_bytes = group->memory_limit_bytes;
+        memcpy(watch->group, group->memory_path, sizeof(watch->group));
     }
     const bool is_little = ret->available_bytes / WATCH_LITTLE < little_bytes;
     set_pace(watch, is_little ? WATCH_QUICK_MS : WATCH_USUAL_MS);

@@ -41,6 +41,8 @@ void watch_want(struct watch *watch, bool is_wanted);
 struct watch_look {
     uint64_t available_bytes; /* the least of the machine's and our control group's */
     uint64_t total_bytes;     /* of the same */
+    const char *group;        /* whose memory that is, as cgroup_limits.h tells its path; "": the
+                                 machine's. Borrowed until the next look */
     int64_t stall_ms;         /* when stalls were last told of, on the monotonic clock; 0: never */
 };
 

@@ -171,7 +171,9 @@ def _(t):
     expect(told.count(": S2/first-polite stops at its checkpoint and continues when"), 1, "notices")
     expect(told.count("there is memory again: the batch continues"), 1, "notices")
     note = next(record["text"] for record in t.ledger("note") if "runs short" in record["text"])
-    expect_in("; others have: ", note, "the ledger's note")
+    expect_in("; others have: python", note, "the ledger's note: only they are in the group")
+    expect(note.count("; others have: "), 1, "who is told")
+    assert ", " not in note.split("; others have: ")[1], note
     told = " ".join((t.folder / "stdout").read_text().split())
     expect_in("memory ran short 1 time, at worst ", told, "summary")
     expect_in(" were left; 1 time a task gave way to be done later. Others had: ", told, "summary")

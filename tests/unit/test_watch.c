@@ -17,13 +17,15 @@ static struct watch_place place_in(const char *folder, char proc[256], char cgro
 struct scene {
     struct watch *watch;
     struct watch_look look;
-    int n_looks, n_wanted, n_failed;
+    int n_looks, n_wanted, n_failed, look_is_group;
 };
 
 static void on_look(void *context) {
     struct scene *scene = context;
     if (!watch_look(scene->watch, MIB, &scene->look))
         scene->n_failed++;
+    else
+        scene->look_is_group = strcmp(scene->look.group, "/job") == 0;
     if (++scene->n_looks >= scene->n_wanted)
         watch_want(scene->watch, false);
 }
@@ -68,6 +70,7 @@ static void our_group(void **state) {
     play(&place, &scene);
     assert_int_equal(scene.look.available_bytes, (100 - 90 + 10 + 40 / 2) * MIB);
     assert_int_equal(scene.look.total_bytes, 100 * MIB);
+    assert_int_equal(scene.look_is_group, 1);
     /* a file that claims more cache than there is in use */
     folder_write(*state, "cgroup/job/memory.stat", "active_file 18446744073709551615\n");
     scene = (struct scene){.n_wanted = 1};
@@ -156,9 +159,17 @@ static void the_consumers(void **state) {
     process(*state, 50, 50, "worker", 900 * mib); /* ours, and so is its child */
     process(*state, 51, 50, "helper", 900 * mib);
     folder_write(*state, "proc/16/stat", "16 (torn");
-    consumers_describe(proc, ours, ARRAY_LEN(ours), text);
+    consumers_describe(proc, "", ours, ARRAY_LEN(ours), text);
     assert_string_equal(text, "fire[1mfox 500 MiB, python3 400 MiB, small 30 MiB");
-    consumers_describe("/nowhere", NULL, 0, text);
+    folder_write(*state, "proc/10/cgroup", "4:memory:/job\n0::/\n");
+    folder_write(*state, "proc/11/cgroup", "4:memory:/job/below\n");
+    folder_write(*state, "proc/12/cgroup", "4:memory:/jobs\n");
+    folder_write(*state, "proc/13/cgroup", "4:memory:/other/job\n");
+    consumers_describe(proc, "/memory/job", ours, ARRAY_LEN(ours), text);
+    assert_string_equal(text, "fire[1mfox 500 MiB");
+    consumers_describe(proc, "/other", ours, ARRAY_LEN(ours), text);
+    assert_string_equal(text, "small 30 MiB");
+    consumers_describe("/nowhere", "", NULL, 0, text);
     assert_string_equal(text, "");
 }
 
