@@ -41,7 +41,7 @@ static int count_parts(const struct tile_detail *detail, double *ret_mean) {
     int n = 0;
     *ret_mean = 0;
     for (int part = 0; part < TILE_PARTS; part++)
-        if (detail[part].fixed > 0 && detail[part].moving > 0) {
+        if (detail[part].fixed.both_ways > 0 && detail[part].moving.both_ways > 0) {
             *ret_mean += (double)detail[part].correlation;
             n++;
         }
@@ -72,12 +72,16 @@ static void an_outline_does_not_count(void **state) {
     draw_edge(40, edge);
     tile_parts_detail(edge, edge, SIDE, detail);
     for (int part = 0; part < TILE_PARTS; part++)
-        assert_true(detail[part].fixed < 0.01F);
+        assert_true(detail[part].fixed.both_ways < 0.01F);
     float structure[TILE_PARTS];
     tile_parts_structure(edge, SIDE, structure);
     assert_true(structure[2] > 0.2F);
     tile_parts_detail(edge, edge, SIDE / 4, detail); /* too small for directions */
     assert_int_equal(count_parts(detail, &mean), 0);
+}
+
+static struct tile_detail seen(float fixed, float moving, float correlation) {
+    return (struct tile_detail){{fixed, fixed, fixed}, {moving, moving, moving}, correlation};
 }
 
 /* Every tile: half of its parts of the one strength and correlation, half of the other. */
@@ -95,19 +99,33 @@ static void the_richest_parts_of_both_are_asked(void **state) {
     struct tile_shift shifts[N_TILES];
     struct verify_content content;
     struct failure failure;
-    make_tiles((struct tile_detail){1, 1, 0.9F}, (struct tile_detail){0.2F, 0.2F, 0}, shifts);
+    make_tiles(seen(1, 1, 0.9F), seen(0.2F, 0.2F, 0), shifts);
     assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
     assert_int_equal(content.parts, 40);
     assert_float_equal(content.correlation, 0.9, 1e-4);
     /* an object of one image is rich in that image alone */
-    make_tiles((struct tile_detail){1, 1, 0.9F}, (struct tile_detail){0.2F, 0.2F, 0}, shifts);
+    make_tiles(seen(1, 1, 0.9F), seen(0.2F, 0.2F, 0), shifts);
     for (int i = 0; i < N_TILES; i++)
-        shifts[i].detail[0] = (struct tile_detail){9, 0.2F, 0};
+        shifts[i].detail[0] = seen(9, 0.2F, 0);
     assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
     assert_float_equal(content.correlation, 0.9, 1e-4);
-    make_tiles((struct tile_detail){1, 0, 0}, (struct tile_detail){0, 1, 0}, shifts);
+    make_tiles(seen(1, 0, 0), seen(0, 1, 0), shifts);
     assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
     assert_int_equal(content.parts, 0);
+}
+
+static void what_is_clear_must_be_explained(void **state) {
+    (void)state;
+    struct tile_shift shifts[N_TILES];
+    struct verify_content content;
+    struct failure failure;
+    make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), shifts);
+    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(content.clear, N_TILES * TILE_PARTS / 2);
+    assert_float_equal(content.unexplained, 1, 0.05); /* 10 sqrt(1 - 0.99^2) of sqrt(1 + 0.99^2) */
+    make_tiles(seen(10, 10, 0.8F), seen(1, 1, 0), shifts);
+    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_true(content.unexplained > 4);
 }
 
 static void tiles_that_were_not_measured_say_nothing(void **state) {
@@ -115,7 +133,7 @@ static void tiles_that_were_not_measured_say_nothing(void **state) {
     struct tile_shift shifts[N_TILES];
     struct verify_content content;
     struct failure failure;
-    make_tiles((struct tile_detail){1, 1, 0.9F}, (struct tile_detail){1, 1, 0.9F}, shifts);
+    make_tiles(seen(1, 1, 0.9F), seen(1, 1, 0.9F), shifts);
     for (int i = 1; i < N_TILES; i++)
         shifts[i].measured = false;
     assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
@@ -129,6 +147,7 @@ int main(void) {
         cmocka_unit_test(the_same_specks_correlate_and_others_do_not),
         cmocka_unit_test(an_outline_does_not_count),
         cmocka_unit_test(the_richest_parts_of_both_are_asked),
+        cmocka_unit_test(what_is_clear_must_be_explained),
         cmocka_unit_test(tiles_that_were_not_measured_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,7 +157,7 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     facts.agreeing = 40;
     facts.sectors_agreeing = 6;
     facts.planted.following = 15;
-    facts.content = (struct verify_content){40, 0.59};
+    facts.content = (struct verify_content){40, 0.59, 0, 0};
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
     facts.content.correlation = 0.61;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
@@ -175,6 +175,23 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.repeats.distance_px = 13;
     expect(&facts, VERIFY_DOUBTFUL, "repeats itself every 13 px");
+}
+
+/* Little but outlines, or outlines around something else. */
+static void what_outlines_leave_must_be_noise(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.content = (struct verify_content){40, 0.2, 60, 2.1};
+    expect(&facts, VERIFY_DOUBTFUL, "share outlines, but not their content");
+    facts.content.unexplained = 1.4;
+    facts.agreeing = 40;
+    facts.planted = (struct verify_planted){24, 10, 0.91, 1.09};
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.planted.slope_x = 0.89;
+    expect(&facts, VERIFY_DOUBTFUL, "89 % of the shift across");
+    facts.planted.slope_x = 0.91;
+    facts.content.clear = 59; /* too few to say either */
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
 }
 
 /* What each of the further checks says when it alone is against the map. */
@@ -271,6 +288,7 @@ int main(void) {
         cmocka_unit_test(failures),
         cmocka_unit_test(doubts),
         cmocka_unit_test(the_same_content_needs_fewer_tiles),
+        cmocka_unit_test(what_outlines_leave_must_be_noise),
         cmocka_unit_test(doubts_of_a_measurement),
         cmocka_unit_test(doubts_of_another_map),
         cmocka_unit_test(a_pattern_of_the_camera_is_told),

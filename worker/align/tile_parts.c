@@ -43,8 +43,8 @@ void tile_parts_structure(const float *pixels, int size, float ret[TILE_PARTS]) 
     }
 }
 
-/* Slopes between neighbours: the smaller eigenvalue of their second moments, as a slope. */
-static double weaker_slope(const double *values, int side) {
+/* From the second moments of the slopes between neighbours. */
+static void take_slopes(const double *values, int side, struct tile_seen *ret) {
     double xx = 0, xy = 0, yy = 0;
     for (int y = 0; y + 1 < side; y++)
         for (int x = 0; x + 1 < side; x++) {
@@ -57,7 +57,8 @@ static double weaker_slope(const double *values, int side) {
         }
     double mean = (xx + yy) / 2, half = hypot((xx - yy) / 2, xy);
     double weaker = sqrt(fmax(mean - half, 0)), stronger = sqrt(mean + half);
-    return weaker > TWO_DIRECTIONS * stronger ? weaker / (side - 1) : 0;
+    ret->slope = (float)(stronger / (side - 1));
+    ret->both_ways = weaker > TWO_DIRECTIONS * stronger ? (float)(weaker / (side - 1)) : 0;
 }
 
 /* Takes off the mean and the slope. */
@@ -78,7 +79,7 @@ static void flatten(double *values, int side) {
 
 void tile_parts_detail(const float *fixed, const float *moving, int size,
                        struct tile_detail ret[TILE_PARTS]) {
-    int side = blocks_along(size);
+    int side = blocks_along(size), count = side * side;
     for (int part = 0; part < TILE_PARTS; part++) {
         double f[N_VALUES] = {0}, g[N_VALUES] = {0}, ff = 0, gg = 0, fg = 0;
         ret[part] = (struct tile_detail){0};
@@ -86,15 +87,17 @@ void tile_parts_detail(const float *fixed, const float *moving, int size,
             continue;
         take_blocks(fixed, size, part, f);
         take_blocks(moving, size, part, g);
-        ret[part].fixed = (float)weaker_slope(f, side);
-        ret[part].moving = (float)weaker_slope(g, side);
+        take_slopes(f, side, &ret[part].fixed);
+        take_slopes(g, side, &ret[part].moving);
         flatten(f, side);
         flatten(g, side);
-        for (int i = 0; i < side * side; i++) {
+        for (int i = 0; i < count; i++) {
             ff += f[i] * f[i];
             gg += g[i] * g[i];
             fg += f[i] * g[i];
         }
+        ret[part].fixed.deviation = (float)sqrt(ff / count);
+        ret[part].moving.deviation = (float)sqrt(gg / count);
         if (ff > 0 && gg > 0)
             ret[part].correlation = (float)(fg / sqrt(ff * gg));
     }

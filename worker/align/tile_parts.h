@@ -8,11 +8,17 @@
 
 enum { TILE_PARTS_SIDE = 4, TILE_PARTS = TILE_PARTS_SIDE * TILE_PARTS_SIDE };
 
-/* Structure in two directions: corners, grains, nuclei. An outline has one direction in each part
- * that it crosses, and is not counted: two samples can share it. */
+struct tile_seen {
+    float deviation; /* after the part's own slope */
+    float slope;     /* along the steeper direction */
+    /* Along the other one, where it is of the same kind: corners, grains, nuclei. An outline has
+     * one direction in each part that it crosses, and 0 here: two samples can share it. */
+    float both_ways;
+};
+
 struct tile_detail {
-    float fixed, moving; /* slope across the weaker direction; 0: none, or one direction only */
-    float correlation;   /* of the two, after the part's own slope; -1 to 1 */
+    struct tile_seen fixed, moving;
+    float correlation; /* of the two, after the part's own slope; -1 to 1 */
 };
 
 /* The deviation in each part, as ret. pixels: size x size. */

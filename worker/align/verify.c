@@ -305,7 +305,8 @@ static json_t *describe_planted(const struct verify_planted *planted) {
 }
 
 static json_t *describe_content(const struct verify_content *content) {
-    return json_pack("{s:f,s:i}", "correlation", content->correlation, "parts", content->parts);
+    return json_pack("{s:f,s:i,s:f,s:i}", "correlation", content->correlation, "parts",
+                     content->parts, "unexplained", content->unexplained, "clear", content->clear);
 }
 
 static json_t *describe_evidence(const struct verify_facts *facts) {

@@ -6,13 +6,21 @@
 #include <errno.h>
 #include <math.h>
 
-enum { MOST_PARTS = 40, REACH_PX = 2 };
+enum { MOST_PARTS = 40, MOST_CLEAR = 200, REACH_PX = 2 };
 
 static const double RICH_QUANTILE = 0.9; /* what counts as one in each image */
+/* A quarter of all parts show noise alone, or hardly more; some times as much is clear. */
+static const double NOISE_QUANTILE = 0.25, CLEARLY = 2.5, UNEXPLAINED_QUANTILE = 0.75;
 
 struct part {
-    double strength; /* in the image where it is weaker, of what is rich there */
-    double correlation;
+    const struct tile_detail *detail;
+    double strength; /* in the image where it is weaker, of what counts there */
+};
+
+struct parts {
+    struct part *all; /* in the tiles' order, but for sorting */
+    double *scratch;
+    size_t count;
 };
 
 static int compare_parts(const void *a, const void *b) {
@@ -20,42 +28,88 @@ static int compare_parts(const void *a, const void *b) {
     return (p->strength < q->strength) - (p->strength > q->strength);
 }
 
-/* What a rich part of the image has. scratch: a value for each part of each tile. */
-static double rich_of(const struct tile_shift *shifts, size_t count, bool moving, double *scratch) {
+enum which { FIXED, MOVING };
+
+static const struct tile_seen *seen(const struct tile_detail *detail, enum which which) {
+    return which == FIXED ? &detail->fixed : &detail->moving;
+}
+
+static double deviation_of(const struct tile_seen *part) { return (double)part->deviation; }
+static double slope_of(const struct tile_seen *part) { return (double)part->slope; }
+static double both_ways_of(const struct tile_seen *part) { return (double)part->both_ways; }
+
+/* Of the parts that have any. */
+static double quantile_of(const struct parts *parts, enum which which,
+                          double (*value)(const struct tile_seen *), double quantile) {
     size_t n = 0;
-    for (size_t i = 0; i < count; i++)
-        for (size_t part = 0; part < TILE_PARTS && shifts[i].measured; part++) {
-            const struct tile_detail *detail = &shifts[i].detail[part];
-            double strength = moving ? detail->moving : detail->fixed;
-            if (strength > 0)
-                scratch[n++] = strength;
-        }
-    return n > 0 ? fit_quantile(scratch, n, RICH_QUANTILE) : 1;
+    for (size_t i = 0; i < parts->count; i++) {
+        double one = value(seen(parts->all[i].detail, which));
+        if (one > 0)
+            parts->scratch[n++] = one;
+    }
+    return n > 0 ? fit_quantile(parts->scratch, n, quantile) : 1;
+}
+
+/* The strongest first. Returns how many have at least `least`. */
+static size_t sort_by(struct parts *parts, double (*value)(const struct tile_seen *), double fixed,
+                      double moving, double least) {
+    size_t n = 0;
+    for (size_t i = 0; i < parts->count; i++) {
+        const struct tile_detail *detail = parts->all[i].detail;
+        parts->all[i].strength =
+            fmin(value(&detail->fixed) / fixed, value(&detail->moving) / moving);
+        n += parts->all[i].strength >= least;
+    }
+    qsort(parts->all, parts->count, sizeof(*parts->all), compare_parts);
+    return n;
+}
+
+/* What the one image's tone leaves of the other's, of the noise of both; the smaller of the two
+ * ways. */
+static double unexplained(const struct tile_detail *detail, double fixed_noise,
+                          double moving_noise) {
+    double c = fmax((double)detail->correlation, 0), left = sqrt(1 - fmin(c * c, 1));
+    double fixed = deviation_of(&detail->fixed), moving = deviation_of(&detail->moving);
+    double one_way = fixed * left / hypot(fixed_noise, c * fixed / moving * moving_noise);
+    double other = moving * left / hypot(moving_noise, c * moving / fixed * fixed_noise);
+    return fmin(one_way, other);
+}
+
+static void judge_rich(struct parts *parts, struct verify_content *ret) {
+    double fixed = quantile_of(parts, FIXED, both_ways_of, RICH_QUANTILE);
+    double moving = quantile_of(parts, MOVING, both_ways_of, RICH_QUANTILE);
+    size_t n = sort_by(parts, both_ways_of, fixed, moving, 1e-9);
+    ret->parts = n < MOST_PARTS ? (int)n : MOST_PARTS;
+    for (int i = 0; i < ret->parts; i++)
+        ret->correlation += (double)parts->all[i].detail->correlation / ret->parts;
+}
+
+static void judge_clear(struct parts *parts, struct verify_content *ret) {
+    double fixed_noise = quantile_of(parts, FIXED, deviation_of, NOISE_QUANTILE);
+    double moving_noise = quantile_of(parts, MOVING, deviation_of, NOISE_QUANTILE);
+    size_t n = sort_by(parts, slope_of, quantile_of(parts, FIXED, slope_of, NOISE_QUANTILE),
+                       quantile_of(parts, MOVING, slope_of, NOISE_QUANTILE), CLEARLY);
+    ret->clear = n < MOST_CLEAR ? (int)n : MOST_CLEAR;
+    for (int i = 0; i < ret->clear; i++)
+        parts->scratch[i] = unexplained(parts->all[i].detail, fixed_noise, moving_noise);
+    if (ret->clear > 0)
+        ret->unexplained = fit_quantile(parts->scratch, (size_t)ret->clear, UNEXPLAINED_QUANTILE);
 }
 
 int verify_content_judge(const struct tile_shift *shifts, size_t count, struct verify_content *ret,
                          struct failure *failure) {
+    size_t most = count * TILE_PARTS + 1;
     *ret = (struct verify_content){0};
-    size_t most = count * TILE_PARTS, n = 0;
-    CLEANUP_TRACKED double *scratch = tracked_alloc(most + 1, sizeof(*scratch), "structure");
-    CLEANUP_TRACKED struct part *parts = tracked_alloc(most + 1, sizeof(*parts), "structure");
-    if (!scratch || !parts)
+    CLEANUP_TRACKED double *scratch = tracked_alloc(most, sizeof(*scratch), "structure");
+    CLEANUP_TRACKED struct part *all = tracked_alloc(most, sizeof(*all), "structure");
+    if (!scratch || !all)
         return failure_set(failure, -ENOMEM, "no memory for the structure of %zu tiles", count);
-    double fixed = rich_of(shifts, count, false, scratch);
-    double moving = rich_of(shifts, count, true, scratch);
+    struct parts parts = {all, scratch, 0};
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < TILE_PARTS && shifts[i].measured; k++) {
-            const struct tile_detail *detail = &shifts[i].detail[k];
-            if (detail->fixed > 0 && detail->moving > 0)
-                parts[n++] = (struct part){fmin(detail->fixed / fixed, detail->moving / moving),
-                                           detail->correlation};
-        }
-    if (n == 0)
-        return 0;
-    qsort(parts, n, sizeof(*parts), compare_parts);
-    ret->parts = n < MOST_PARTS ? (int)n : MOST_PARTS;
-    for (int i = 0; i < ret->parts; i++)
-        ret->correlation += parts[i].correlation / ret->parts;
+        for (size_t k = 0; k < TILE_PARTS && shifts[i].measured; k++)
+            all[parts.count++].detail = &shifts[i].detail[k];
+    judge_rich(&parts, ret);
+    judge_clear(&parts, ret);
     return 0;
 }
 

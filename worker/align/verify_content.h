@@ -8,6 +8,11 @@
  * that was replaced their correlation is that of strangers, however many tiles agree along
  * outlines.
  *
+ * Some specimens have little but outlines: smooth bodies on smooth ground. There every part is
+ * asked that is clearly above the noise in both images, and how much of what one shows the other
+ * does not explain: with the right map that is noise, where objects of one image are few; behind
+ * shared outlines, what was replaced stays unexplained.
+ *
  * The tiles are taken where the map puts them, give or take REACH_PX, not where they are found: no
  * search among many places, so chance has no say in it.
  */
@@ -17,8 +22,11 @@
 #include "worker/align/verify_sample.h"
 
 struct verify_content {
-    int parts;          /* asked; 0: nothing to see */
+    int parts;          /* rich in two directions; 0: nothing to see */
     double correlation; /* mean over them */
+    int clear;          /* parts clearly above the noise */
+    double
+        unexplained; /* deviation of what is left there, of the noise; three quarters have less */
 };
 
 /* What the tiles of the sample show where the map puts them; measured into ret_shifts too, one for
