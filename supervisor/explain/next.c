@@ -144,8 +144,13 @@ static void after_limit(struct maker *maker) {
 }
 
 static void after_shortage(struct maker *maker) {
-    say(maker, names_format("leave more memory free: one task at a time (or a smaller --memory, or "
-                            "close what else uses memory):"));
+    if (words_is_group_above(maker->end))
+        say(maker, names_format("not the machine ran out, but a control group that registrar runs "
+                                "in (a container, a service, a job): let that have more, or run "
+                                "one task at a time:"));
+    else
+        say(maker, names_format("leave more memory free: one task at a time (or a smaller "
+                                "--memory, or close what else uses memory):"));
     type(maker, " --jobs 1");
 }
 

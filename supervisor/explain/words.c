@@ -8,7 +8,10 @@
 
 #include <string.h>
 
-enum { LEAST_MS = 50 }; /* less is "0.0 s" and not worth a word */
+enum {
+    LEAST_MS = 50,           /* less is "0.0 s" and not worth a word */
+    LOW_MEMORY_DIVISOR = 10, /* with a tenth of it available, a machine is not short */
+};
 
 int64_t words_ms(const json_t *object, const char *key) {
     const double seconds = json_number_value(json_object_get(object, key));
@@ -141,6 +144,16 @@ char *words_exit(const json_t *end) {
                         *left ? "; could not be ended and may still run: " : "", left);
 }
 
+/* What it held came back with its death, so at its death that much less was available. */
+bool words_is_group_above(const json_t *end) {
+    const json_t *machine = json_object_get(evidence_of(end), "machine");
+    const uint64_t total = words_bytes(machine, "memory_total_bytes");
+    const uint64_t available = words_bytes(machine, "memory_available_bytes");
+    const uint64_t peak = words_bytes(end, "peak_rss_bytes");
+    return strcmp(story_text(end, "verdict"), "oom-machine") == 0 && total > 0 &&
+           available > peak && available - peak > total / LOW_MEMORY_DIVISOR;
+}
+
 char *words_group(const json_t *end) {
     const json_t *group = json_object_get(evidence_of(end), "cgroup");
     const char *error = story_text(evidence_of(end), "cgroup_error");
@@ -153,6 +166,8 @@ char *words_group(const json_t *end) {
         return *error ? names_format("it had no control group of its own: %s", error) : NULL;
     if (kill_after > kill_before && oom_after > oom_before)
         means = "so it hit its own limit";
+    else if (kill_after > kill_before && words_is_group_above(end))
+        means = "so a group above its own ran out; the machine had memory left";
     else if (kill_after > kill_before)
         means = "so the machine, or a group above its own, ran out";
     else if (oom_after > oom_before)

@@ -23,6 +23,8 @@ char *words_exit(const json_t *end);
 char *words_group(const json_t *end);
 /* The machine's counter, and the memory that was left. */
 char *words_machine(const json_t *end);
+/* Whether it died for want of memory of a control group above its own, and not of the machine's. */
+bool words_is_group_above(const json_t *end);
 /* What registrar decided to do next, while the run went on. */
 char *words_then(const json_t *end);
 

@@ -112,6 +112,14 @@ static void verdicts(void **state) {
          {"so the machine, or a group above its own, ran out\n",
           "the machine's oom_kill 3 -> 4; 1.0 GiB of its 16 GiB were available just after\n",
           "registrar run raw -o out --jobs 1\n"}},
+        {END("oom-machine", "the kernel killed it",
+             "{\"signal\":\"SIGKILL\"," GROUP(
+                 "0", "1") ",\"machine\":{\"memory_available_bytes\":8589934592,"
+                           "\"memory_total_bytes\":17179869184}}"),
+         OVER("oom-machine", ""),
+         {"so a group above its own ran out; the machine had memory left\n",
+          "evidence   ended by SIGKILL\n", "8.0 GiB of its 16 GiB were available just after\n",
+          "a control group that registrar runs in"}},
         {END("killed", "SIGKILL from elsewhere",
              "{\"signal\":\"SIGKILL\",\"likely_oom\":false,\"why\":\"8 GiB were available\"," GROUP(
                  "0", "0") "}"),
