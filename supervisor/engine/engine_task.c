@@ -149,12 +149,14 @@ static void give_more(struct engine_slot *slot, struct attempt_result *result,
         (void)json_object_set_new(result->judgement.evidence, "next", step);
 }
 
-/* The last of several: what was tried is part of the story. */
-static void tell_chances(const struct engine_slot *slot, struct attempt_result *result) {
+/* The last of several: what was tried is part of the story. An attempt that ended otherwise, as it
+ * had all of the memory, has its own. */
+static void tell_chances(const struct engine_slot *slot, bool is_oom,
+                         struct attempt_result *result) {
     char bytes[UNITS_TEXT_BYTES];
     char *reason = result->judgement.reason;
     const size_t used = strlen(reason);
-    if (slot->is_alone && slot->ooms > 1)
+    if (is_oom && slot->is_alone && slot->ooms > 1)
         (void)snprintf(reason + used, sizeof(result->judgement.reason) - used,
                        "%sit ran out of memory %d times, the last time alone, with all %s",
                        used > 0 ? "; " : "", slot->ooms,
@@ -205,14 +207,15 @@ static enum task_event decide(struct engine_slot *slot, struct attempt_result *r
         slot->tries--; /* the disk failed, not the task */
         (void)snprintf(more, size, "; waits for room");
     } else {
+        const int ooms_before = slot->ooms;
         const struct retry_choice choice = choose(slot, result);
         again = choice.step != RETRY_NO && !is_cancelled;
         if (choice.step == RETRY_AGAIN)
             (void)snprintf(more, size, "; trying again");
-        else if (again)
+        else if (again && slot->engine->level == 0)
             give_more(slot, result, &choice, more, size);
-        else
-            tell_chances(slot, result);
+        else if (!again)
+            tell_chances(slot, slot->ooms > ooms_before, result);
     }
     if (again && slot->engine->level == 0)
         return TASK_EVENT_RECORDED_RETRY;

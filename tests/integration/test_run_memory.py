@@ -67,6 +67,7 @@ def _(t):
     expect(t.attempts("c/most"), ["oom-limit", "oom-limit", "ok"], "verdicts")
     expect_reserved(t, "c/most", 64, 96, 296)
     expect_in("; trying again alone, with all 300 MiB", ran.stderr)
+    expect(t.task("c/most").get("reason") or "", "", "the last time alone it was enough")
     running, alone = set(), False
     for record in t.ledger():
         if record["event"] == "attempt_start":
