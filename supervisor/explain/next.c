@@ -104,9 +104,11 @@ static bool was_alone(const struct maker *maker) {
     const struct story *story = maker->story;
     if (story->n_attempts < 2)
         return false;
-    const json_t *before = story->attempts[story->n_attempts - 2].end;
-    const json_t *next = json_object_get(json_object_get(before, "evidence"), "next");
-    return strcmp(story_text(next, "step"), "alone") == 0;
+    const struct story_attempt *last = &story->attempts[story->n_attempts - 1];
+    const struct story_attempt *before = last - 1;
+    const json_t *next = json_object_get(json_object_get(before->end, "evidence"), "next");
+    /* a run that was stopped before the last chance leaves it to nobody */
+    return last->batch == before->batch && strcmp(story_text(next, "step"), "alone") == 0;
 }
 
 /* It had all of the batch's memory; more: twice that. */

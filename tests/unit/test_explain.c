@@ -200,6 +200,30 @@ static void a_run_after_the_verdict(void **state) {
     }
 }
 
+/* "alone" was promised to the next attempt of that run; another run begins anew. */
+static void the_last_chance(void **state) {
+    (void)state;
+    static const char *const says[] = {"it had all that the batch may use, alone",
+                                       "--jobs 4 --worker-memory 512M\n"};
+    for (int is_new_run = 0; is_new_run < 2; is_new_run++) {
+        CLEANUP(story_clear) struct story story = {.task = "S/A"};
+        tell(&story, BATCH);
+        tell(&story, START);
+        tell(&story, END("oom-limit", "", "{\"next\":{\"step\":\"alone\",\"reserved_bytes\":1}}"));
+        if (is_new_run) {
+            tell(&story, BATCH_END);
+            tell(&story, BATCH);
+        }
+        tell(&story, "{\"event\":\"attempt_start\",\"task\":\"S/A\",\"attempt\":2}");
+        tell(&story, "{\"event\":\"attempt_end\",\"task\":\"S/A\",\"attempt\":2,\"kind\":\"align\","
+                     "\"verdict\":\"oom-limit\",\"evidence\":{" GROUP("1", "1") "}}");
+        tell(&story, OVER("oom-limit", ""));
+        tell(&story, BATCH_END);
+        CLEANUP_FREE char *text = print(&story, false, "/w");
+        has(text, says[is_new_run]);
+    }
+}
+
 /* The end of a lost attempt stands in the run after it, and finds its start. */
 static void only_the_last_attempts_are_kept(void **state) {
     (void)state;
@@ -286,6 +310,7 @@ int main(void) {
         cmocka_unit_test(verdicts),
         cmocka_unit_test(states),
         cmocka_unit_test(a_run_after_the_verdict),
+        cmocka_unit_test(the_last_chance),
         cmocka_unit_test(only_the_last_attempts_are_kept),
         cmocka_unit_test(the_nearest_of_the_others),
         cmocka_unit_test(forecasts),
