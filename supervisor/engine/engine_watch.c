@@ -89,8 +89,9 @@ static void on_look(void *context) {
     struct pressure_step step;
     struct watch_look look;
     do {
-        if (engine->closed || engine->level > 0 ||
-            !watch_look(engine->watch, engine->marks.hold_bytes, &look))
+        /* while nothing of ours runs, what is little is no hurry */
+        const uint64_t little_bytes = engine->n_running > 0 ? engine->marks.hold_bytes : 0;
+        if (engine->closed || engine->level > 0 || !watch_look(engine->watch, little_bytes, &look))
             return;
         struct engine_shortage *told = &engine->outcome->shortage;
         if (told->n_holds > 0 && look.available_bytes < told->least_bytes)
