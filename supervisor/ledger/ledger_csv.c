@@ -16,8 +16,11 @@ static const char *const wide_members[] = {
     "wall_s",
     "cpu_s",
     "peak_rss_bytes",
+    "largest_rss_bytes",
     "min_rss_bytes",
     "predicted_bytes",
+    "basis",
+    "basis_attempts",
     "reserved_bytes",
     "stage",
     "reason",
@@ -28,6 +31,7 @@ static const char *const wide_members[] = {
     "cap_bytes",
     "prior_bytes",
     "prior_s",
+    "peak",
     "evidence",
 };
 

@@ -211,6 +211,11 @@ def _(t):
     expect(rows[1]["stage"], "warp", "stage")
     expect(rows[1]["peak_rss_bytes"], str(100 * 2**20), "peak")
     expect(json.loads(rows[1]["evidence"]), {"code": 1, "status": 0, "x": 0.1}, "evidence")
+    t.out = t.folder / "real"
+    t.run("run", "--manifest", t.manifest({"id": "c/true", "command": ["true"]}), "-o", t.out)
+    members = set(next(r for r in t.ledger() if r["event"] == "attempt_end"))
+    heading = set(t.run("ledger", "csv", "-o", t.out, "--wide").stdout.splitlines()[0].split(","))
+    expect(members - heading, {"v", "event", "task", "synced", "crc"}, "what has no column")
 
 
 @test("wrong usage is explained")
