@@ -33,6 +33,20 @@ static int64_t bound(const struct schedule_task *tasks, size_t count, int jobs, 
     return (int64_t)(most > longest ? most : longest);
 }
 
+/* So many of the smallest fit at once. */
+static int most_at_once(const struct schedule_task *sorted, size_t count, int jobs,
+                        uint64_t budget) {
+    uint64_t used = 0;
+    int n = 0;
+    for (size_t i = count; i-- > 0 && n < jobs; n++) {
+        const uint64_t memory = sorted[i].memory_bytes;
+        if (n > 0 && budget > 0 && (used > budget || memory > budget - used))
+            break;
+        used += memory;
+    }
+    return n;
+}
+
 struct play {
     const struct schedule_task *tasks;
     size_t count, first; /* none before it waits */
@@ -80,17 +94,17 @@ static void end_next(struct play *play) {
 int schedule_play(struct schedule_task *tasks, size_t count, int jobs, uint64_t budget_bytes,
                   int64_t *ret_ms, int *ret_at_once) {
     const size_t n_seats = jobs > 0 ? (size_t)jobs : 1;
+    if (count > 1)
+        qsort(tasks, count, sizeof(*tasks), prefer);
     if (count > PLAYED_LIMIT) {
         *ret_ms = bound(tasks, count, (int)n_seats, budget_bytes);
-        *ret_at_once = (int)n_seats;
+        *ret_at_once = most_at_once(tasks, count, (int)n_seats, budget_bytes);
         return 0;
     }
     CLEANUP_FREE bool *is_started = calloc(count + 1, sizeof(*is_started));
     CLEANUP_FREE struct seat *seats = calloc(n_seats, sizeof(*seats));
     if (!is_started || !seats)
         return -ENOMEM;
-    if (count > 1)
-        qsort(tasks, count, sizeof(*tasks), prefer);
     struct play play = {.tasks = tasks,
                         .count = count,
                         .is_started = is_started,

@@ -57,7 +57,11 @@ static void bounds_agree_with_play(void **state) {
         assert_int_equal(
             schedule_play(tasks, half ? FEW : MANY, 8, 1500, half ? &few_ms : &many_ms, &at_once),
             0);
+        assert_int_equal(at_once, 8); /* of the smallest */
     }
+    int64_t ms;
+    assert_int_equal(schedule_play(tasks, MANY, 8, 499, &ms, &at_once), 0);
+    assert_int_equal(at_once, 4); /* memory bounds */
     print_message("%lld and %lld\n", (long long)many_ms, (long long)few_ms);
     assert_in_range(2 * few_ms, many_ms, many_ms + many_ms / 10);
     free(tasks);
