@@ -9,8 +9,8 @@ enum { SLACK_BYTES = 4 << 20 };
 /* A correction of the headers' forecast stays within these: it was measured on other images. */
 static const double least_correction = 0.9, most_correction = 3;
 
-/* Measured: what one thread does alone of an align task's time, as a share of that time with one
- * thread; and the threads that the footprint's figure is for. */
+/* A guess, which what was seen corrects: what one thread does alone of an align task's time, as a
+ * share of that time with one thread. And the threads that the footprint's figure is for. */
 static const double serial_share = 0.25, reference_threads = 2;
 
 struct forecast_task forecast_pair(const struct footprint_image *pre,

@@ -172,6 +172,11 @@ static uint64_t count_of(const json_t *record, const char *key) {
     return number > 0 && number < 0x1p62 ? (uint64_t)number : 0;
 }
 
+static int64_t ms_of(const json_t *record, const char *key) {
+    const double seconds = json_number_value(json_object_get(record, key));
+    return seconds > 0 && seconds < 1e12 ? (int64_t)(seconds * 1000) : 0;
+}
+
 int model_replay(void *context, const json_t *record, struct failure *failure) {
     struct model *model = context;
     const char *event = json_string_value(json_object_get(record, "event"));
@@ -186,8 +191,8 @@ int model_replay(void *context, const json_t *record, struct failure *failure) {
         .peak_bytes = count_of(record, "peak_rss_bytes"),
         .predicted_bytes = count_of(record, "predicted_bytes"),
         .prior_bytes = count_of(record, "prior_bytes"),
-        .wall_ms = (int64_t)(json_number_value(json_object_get(record, "wall_s")) * 1000),
-        .prior_ms = (int64_t)(json_number_value(json_object_get(record, "prior_s")) * 1000),
+        .wall_ms = ms_of(record, "wall_s"),
+        .prior_ms = ms_of(record, "prior_s"),
         .is_whole = strcmp(verdict, "ok") == 0 || strcmp(verdict, "doubtful") == 0,
         .is_first = count_of(record, "attempt") == 1,
         .time = json_string_value(json_object_get(record, "time")),
