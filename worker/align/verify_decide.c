@@ -13,7 +13,7 @@
  * tiles against the map are missing tissue, objects or noise, and fewer must agree. */
 static const double SAME_CONTENT = 0.6;
 /* Where there is little but outlines, all that is clear is explained, to the noise: right pairs had
- * 1.4 at most, content that was replaced behind outlines 2 and more. What is clear and neither
+ * 1.4 at most, content that was replaced behind outlines 1.85 and more. What is clear and neither
  * coincides nor is explained is content that was replaced. */
 static const double ALL_EXPLAINED = 1.5;
 enum { LEAST_CONTENT_PARTS = 24, LEAST_CLEAR_PARTS = 60 };
