@@ -29,6 +29,7 @@ struct kind {
     struct sample *samples; /* owned */
     size_t n_samples, capacity, n_new;
     bool surprised;
+    size_t patience; /* new samples beyond the first that a surprise waits for */
     uint64_t n_attempts;
     struct regression memory, time;
     char first[CLOCK_TEXT_BYTES], last[CLOCK_TEXT_BYTES];
@@ -243,8 +244,17 @@ static size_t walls_of(const struct kind *kind, struct regression_point *points)
 }
 
 static bool is_due(const struct kind *kind) {
-    return kind->n_new > 0 && (kind->n_samples <= EAGER_SAMPLES || kind->surprised ||
-                               kind->n_new * LAZY_SHARE >= kind->n_samples);
+    return kind->n_new > 0 &&
+           (kind->n_samples <= EAGER_SAMPLES || (kind->surprised && kind->n_new > kind->patience) ||
+            kind->n_new * LAZY_SHARE >= kind->n_samples);
+}
+
+/* A kind of two minds surprises every other time, and each fit says the same. */
+static void learn_patience(struct kind *kind, bool is_news) {
+    if (is_news)
+        kind->patience = 0;
+    else if (kind->surprised && kind->patience < SAMPLE_LIMIT)
+        kind->patience = 2 * kind->patience + 1;
 }
 
 static bool refresh_kind(struct kind *kind) {
@@ -253,11 +263,13 @@ static bool refresh_kind(struct kind *kind) {
     if (!is_due(kind) ||
         regression_fit(points, peaks_of(kind, points), memory_noise, &memory) < 0 ||
         regression_fit(points, walls_of(kind, points), time_noise, &time) < 0)
-        return false; /* out of memory: the fits so far still hold */
+        return false;                  /* out of memory: the fits so far still hold */
+    (void)publish(&kind->time, &time); /* moves nothing in the queue */
+    const bool is_news = publish(&kind->memory, &memory);
+    learn_patience(kind, is_news);
     kind->n_new = 0;
     kind->surprised = false;
-    (void)publish(&kind->time, &time); /* moves nothing in the queue */
-    return publish(&kind->memory, &memory);
+    return is_news;
 }
 
 bool model_refresh(struct model *model) {
