@@ -1,6 +1,8 @@
 /* registrar explain TASK: the story of one task from a ledger, while its run goes on too. */
+#include "common/names.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/complaint.h"
+#include "supervisor/cli/ledger_argument.h"
 #include "supervisor/cli/option_words.h"
 #include "supervisor/engine/launch.h"
 #include "supervisor/explain/explain_print.h"
@@ -11,14 +13,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { PAGE_COLUMNS = 80 };
 
 struct arguments {
-    const char *task, *out, *file; /* borrowed; NULL: not given */
-    char path[4096];               /* of the ledger's file */
-    char folder[4096];             /* that it stands in */
+    const char *task, *out, *file;      /* borrowed; NULL: not given */
+    char path[LEDGER_ARGUMENT_BYTES];   /* of the ledger's file */
+    char folder[LEDGER_ARGUMENT_BYTES]; /* that it stands in */
     bool json;
 };
 
@@ -57,31 +58,20 @@ static int set_word(void *context, const char *word, struct failure *failure) {
 }
 
 static int set_path(struct arguments *arguments, struct failure *failure) {
-    const char *given = arguments->out ? arguments->out : arguments->file;
-    struct stat status;
     if (!arguments->task)
         return failure_set(failure, -EINVAL, "say which task: registrar explain TASK -o OUT");
-    if (arguments->out && arguments->file)
-        return failure_set(failure, -EINVAL, "give -o OUT or a ledger file, not both: %.200s",
-                           arguments->file);
-    if (!given)
-        return failure_set(failure, -EINVAL,
-                           "say which ledger: registrar explain %.200s -o OUT for the run that "
-                           "wrote to OUT, or a ledger file in place of -o OUT",
-                           arguments->task);
-    /* the folder may be given as the file too: it is what people have at hand */
-    const bool is_folder = arguments->out || (stat(given, &status) == 0 && S_ISDIR(status.st_mode));
-    const char *slash = strrchr(given, '/');
-    const size_t length = strlen(given);
-    if (length + sizeof("/ledger.jsonl") > sizeof(arguments->path))
-        return failure_set(failure, -ENAMETOOLONG, "the path is too long: %.200s...", given);
-    (void)snprintf(arguments->path, sizeof(arguments->path), "%s%s", given,
-                   is_folder ? "/ledger.jsonl" : "");
+    CLEANUP_FREE char *missing =
+        names_format("say which ledger: registrar explain %.200s -o OUT for the run that wrote to "
+                     "OUT, or a ledger file in place of -o OUT",
+                     arguments->task);
+    int r = ledger_argument_path(arguments->out, arguments->file, missing ? missing : "",
+                                 arguments->path, failure);
+    if (r < 0)
+        return r;
+    const char *slash = strrchr(arguments->path, '/');
     (void)snprintf(arguments->folder, sizeof(arguments->folder), "%.*s",
-                   is_folder ? (int)length
-                   : slash   ? (int)(slash - given)
-                             : 1,
-                   is_folder || slash ? given : ".");
+                   slash > arguments->path ? (int)(slash - arguments->path) : 1,
+                   slash ? arguments->path : ".");
     return 0;
 }
 

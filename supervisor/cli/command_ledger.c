@@ -1,6 +1,7 @@
 /* registrar ledger show|verify|csv: reads the ledger of a run, while that run goes on too. */
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/complaint.h"
+#include "supervisor/cli/ledger_argument.h"
 #include "supervisor/cli/option_words.h"
 #include "supervisor/ledger/ledger_csv.h"
 #include "supervisor/ledger/ledger_lock.h"
@@ -11,12 +12,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct arguments {
     const char *action;
-    const char *out, *file, *task; /* borrowed; NULL: not given */
-    char path[4096];               /* of the ledger's file */
+    const char *out, *file, *task;    /* borrowed; NULL: not given */
+    char path[LEDGER_ARGUMENT_BYTES]; /* of the ledger's file */
     bool json, all, wide;
 };
 
@@ -68,24 +68,11 @@ static int set_word(void *context, const char *word, struct failure *failure) {
     return 0;
 }
 
-/* FILE may be the output folder too: it is what people have at hand. */
 static int set_path(struct arguments *arguments, struct failure *failure) {
-    const char *out = arguments->out, *file = arguments->file;
-    struct stat status;
-    if (out && file)
-        return failure_set(failure, -EINVAL, "give -o OUT or a ledger file, not both: %.200s",
-                           file);
-    if (!out && !file)
-        return failure_set(failure, -EINVAL,
-                           "say which ledger: -o OUT for the run that wrote to OUT, or a ledger "
-                           "file");
-    bool is_folder = out || (stat(file, &status) == 0 && S_ISDIR(status.st_mode));
-    const int n = snprintf(arguments->path, sizeof(arguments->path), "%s%s", out ? out : file,
-                           is_folder ? "/ledger.jsonl" : "");
-    if (n < 0 || (size_t)n >= sizeof(arguments->path))
-        return failure_set(failure, -ENAMETOOLONG, "the path is too long: %.200s...",
-                           out ? out : file);
-    return 0;
+    return ledger_argument_path(
+        arguments->out, arguments->file,
+        "say which ledger: -o OUT for the run that wrote to OUT, or a ledger file", arguments->path,
+        failure);
 }
 
 static int complain(int r, const struct failure *failure) {

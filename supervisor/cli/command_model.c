@@ -3,6 +3,7 @@
 
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/complaint.h"
+#include "supervisor/cli/ledger_argument.h"
 #include "supervisor/cli/option_words.h"
 #include "supervisor/ledger/ledger_store.h"
 #include "supervisor/memory/model_print.h"
@@ -10,11 +11,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct arguments {
     const char *out, *file, *kind; /* borrowed; NULL: not given */
-    char path[4096];
+    char path[LEDGER_ARGUMENT_BYTES];
     bool json;
 };
 
@@ -54,23 +54,11 @@ static int set_word(void *context, const char *word, struct failure *failure) {
     return 0;
 }
 
-/* FILE may be the output folder too: it is what people have at hand. */
 static int set_path(struct arguments *arguments, struct failure *failure) {
-    const char *given = arguments->out ? arguments->out : arguments->file;
-    struct stat status;
-    if (arguments->out && arguments->file)
-        return failure_set(failure, -EINVAL, "give -o OUT or a ledger file, not both: %.200s",
-                           arguments->file);
-    if (!given)
-        return failure_set(failure, -EINVAL,
-                           "say which ledger: -o OUT for the run that wrote to OUT, or a ledger "
-                           "file");
-    const bool is_folder = arguments->out || (stat(given, &status) == 0 && S_ISDIR(status.st_mode));
-    const int n = snprintf(arguments->path, sizeof(arguments->path), "%s%s", given,
-                           is_folder ? "/ledger.jsonl" : "");
-    if (n < 0 || (size_t)n >= sizeof(arguments->path))
-        return failure_set(failure, -ENAMETOOLONG, "the path is too long: %.200s...", given);
-    return 0;
+    return ledger_argument_path(
+        arguments->out, arguments->file,
+        "say which ledger: -o OUT for the run that wrote to OUT, or a ledger file", arguments->path,
+        failure);
 }
 
 static int parse(int argc, char **argv, struct arguments *arguments, struct failure *failure) {
