@@ -22,3 +22,13 @@ const char *clock_rfc3339(char text[CLOCK_TEXT_BYTES]) {
     (void)snprintf(text, CLOCK_TEXT_BYTES, "%s.%03dZ", seconds, (int)(now.tv_nsec / 1000000));
     return text;
 }
+
+const char *clock_local(const char *rfc3339, char text[CLOCK_TEXT_BYTES]) {
+    struct tm utc = {0}, local;
+    const char *rest = strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &utc);
+    time_t at = rest ? timegm(&utc) : -1;
+    if (at < 0 || !localtime_r(&at, &local) ||
+        strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &local) == 0)
+        (void)snprintf(text, CLOCK_TEXT_BYTES, "%s", rfc3339);
+    return text;
+}

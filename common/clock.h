@@ -12,5 +12,8 @@ int64_t clock_monotonic_ns(void);
 
 /* Now as RFC 3339 in UTC with milliseconds: "2026-11-21T20:00:00.123Z". Returns text. */
 const char *clock_rfc3339(char text[CLOCK_TEXT_BYTES]);
+/* Such a time as a clock on the wall shows it: "2026-11-21 21:00:12" east of Greenwich; what is no
+ * such time stays as it is. Returns text. */
+const char *clock_local(const char *rfc3339, char text[CLOCK_TEXT_BYTES]);
 
 #endif

@@ -2,36 +2,18 @@
  * say is not there. */
 #include "supervisor/explain/explain_print.h"
 
+#include "common/clock.h"
 #include "common/names.h"
 #include "common/units.h"
 #include "supervisor/engine/verdict.h"
 #include "supervisor/explain/words.h"
 #include "supervisor/report/table.h"
+#include "supervisor/report/verdict_style.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 enum { LABEL_COLUMN = 13, LEAST_MS = 50 };
-
-/* "2026-11-21 21:00:12" east of Greenwich for "2026-11-21T20:00:12.123Z". */
-static const char *local_time(const char *rfc3339, char text[64]) {
-    struct tm utc = {0}, local;
-    const char *rest = strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &utc);
-    time_t at = rest ? timegm(&utc) : -1;
-    if (at < 0 || !localtime_r(&at, &local) || strftime(text, 64, "%Y-%m-%d %H:%M:%S", &local) == 0)
-        (void)snprintf(text, 64, "%s", rfc3339); /* as it stands, rather than nothing */
-    return text;
-}
-
-static enum text_style style_of(const char *name) {
-    enum verdict verdict = VERDICT_OK;
-    if (verdict_parse(name, &verdict) < 0)
-        return TEXT_PLAIN;
-    if (verdict == VERDICT_OK)
-        return TEXT_GOOD;
-    return verdict == VERDICT_DOUBTFUL || verdict == VERDICT_CANCELLED ? TEXT_WARN : TEXT_BAD;
-}
 
 /* Takes words; NULL: no line. */
 static void line(const struct explain_print *what, FILE *stream, const char *label, char *words) {
@@ -119,10 +101,10 @@ static void print_heading(const struct explain_print *what, const struct story_a
         attempt->end ? story_text(attempt->end, "started") : story_text(attempt->start, "time");
     const char *stage = story_text(attempt->end, "stage");
     const int64_t wall_ms = words_ms(attempt->end, "wall_s");
-    char when[64], time[UNITS_TEXT_BYTES];
+    char when[CLOCK_TEXT_BYTES], time[UNITS_TEXT_BYTES];
     (void)fprintf(stream, "\nAttempt %lld, %s",
                   (long long)json_integer_value(json_object_get(record, "attempt")),
-                  local_time(started, when));
+                  clock_local(started, when));
     const bool is_lost = strcmp(story_text(attempt->end, "verdict"), "lost") == 0;
     if (attempt->end && !is_lost && wall_ms < LEAST_MS)
         (void)fputs(", for less than 0.1 s", stream);
@@ -184,8 +166,8 @@ static void print_title(const struct explain_print *what, FILE *stream) {
     (void)text_print(stream, story->task, TEXT_UNLIMITED, TEXT_CUT_END);
     if (what->state == STORY_FINISHED) {
         const char *verdict = story_text(story->verdict, "verdict");
-        (void)fprintf(stream, ": %s%s%s", text_style(style_of(verdict), what->colour), verdict,
-                      text_style(TEXT_PLAIN, what->colour));
+        (void)fprintf(stream, ": %s%s%s", text_style(verdict_style_named(verdict), what->colour),
+                      verdict, text_style(TEXT_PLAIN, what->colour));
     } else {
         (void)fprintf(stream, " %s", words[what->state]);
     }

@@ -3,13 +3,14 @@
  * attempt_end follows it: it runs, or died with its supervisor. */
 #include "supervisor/ledger/ledger_show.h"
 
+#include "common/clock.h"
 #include "common/units.h"
 #include "supervisor/engine/verdict.h"
 #include "supervisor/report/table.h"
+#include "supervisor/report/verdict_style.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 enum { BLOCK_ROWS = 4096 };
 
@@ -37,25 +38,6 @@ static bool is_event(const json_t *record, const char *event) {
     return strcmp(text_of(record, "event"), event) == 0;
 }
 
-/* "2026-11-21 21:00:12" east of Greenwich for "2026-11-21T20:00:12.123Z". */
-static void local_time(const char *rfc3339, char *text, size_t size) {
-    struct tm utc = {0}, local;
-    const char *rest = strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &utc);
-    time_t at = rest ? timegm(&utc) : -1;
-    if (at < 0 || !localtime_r(&at, &local) ||
-        strftime(text, size, "%Y-%m-%d %H:%M:%S", &local) == 0)
-        (void)snprintf(text, size, "%s", rfc3339); /* as it stands, rather than nothing */
-}
-
-static enum text_style verdict_colour(const char *name) {
-    enum verdict verdict = VERDICT_OK;
-    if (verdict_parse(name, &verdict) < 0)
-        return TEXT_PLAIN;
-    if (verdict == VERDICT_OK)
-        return TEXT_GOOD;
-    return verdict == VERDICT_DOUBTFUL || verdict == VERDICT_CANCELLED ? TEXT_WARN : TEXT_BAD;
-}
-
 /* What a row says in its last column. */
 static const char *reason_of(const struct row *row, char *text, size_t size) {
     if (row->reason)
@@ -79,10 +61,10 @@ static void print_row(struct table *table, const struct row *row, bool with_what
     const json_t *record = row->record, *attempt = json_object_get(record, "attempt");
     const json_t *wall = json_object_get(record, "wall_s");
     const json_t *peak = json_object_get(record, "peak_rss_bytes");
-    char when[64], units[UNITS_TEXT_BYTES], reason[128];
+    char when[CLOCK_TEXT_BYTES], units[UNITS_TEXT_BYTES], reason[128];
     if (!json_is_integer(attempt))
         attempt = json_object_get(record, "attempts");
-    local_time(text_of(record, "time"), when, sizeof(when));
+    (void)clock_local(text_of(record, "time"), when);
     table_cell(table, "%s", when);
     if (with_what)
         table_cell(table, "%s", row->what);
@@ -93,7 +75,7 @@ static void print_row(struct table *table, const struct row *row, bool with_what
         table_cell(table, "%s", "");
     bool has_end = with_what || !is_event(record, "attempt_start");
     table_cell(table, "%s", has_end ? text_of(record, "verdict") : row->what);
-    table_style(table, verdict_colour(text_of(record, "verdict")));
+    table_style(table, verdict_style_named(text_of(record, "verdict")));
     double wall_s = json_is_number(wall) ? json_number_value(wall) : 0;
     table_cell(table, "%s",
                wall_s > 0 && wall_s < 1e12

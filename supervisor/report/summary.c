@@ -9,6 +9,7 @@
 #include "supervisor/report/advice.h"
 #include "supervisor/report/command_line.h"
 #include "supervisor/report/table.h"
+#include "supervisor/report/verdict_style.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,19 +27,8 @@ static bool is_ok(const struct task_result *task) {
 /* Nothing went wrong with it: it needs no row of its own when there are many. */
 static bool is_quiet(const struct task_result *task) { return is_ok(task) || !task->finished; }
 
-static enum text_style verdict_style(const struct task_result *task) {
-    if (!task->finished)
-        return TEXT_FAINT;
-    switch (task->verdict) {
-    case VERDICT_OK:
-        return TEXT_GOOD;
-    case VERDICT_DOUBTFUL:
-    case VERDICT_CANCELLED:
-    case VERDICT_LOST:
-        return TEXT_WARN;
-    default:
-        return TEXT_BAD;
-    }
+static enum text_style style_of(const struct task_result *task) {
+    return task->finished ? verdict_style(task->verdict) : TEXT_FAINT;
 }
 
 /* A reason that begins with a file's path, from the file's name on: in a narrow table the folders,
@@ -54,7 +44,7 @@ static void add_row(struct table *table, const struct task_result *task, bool wi
     bool ran = task->finished && task->attempts > 0;
     table_cell(table, "%s", task->id);
     table_cell(table, "%s", task->finished ? verdict_name(task->verdict) : "waiting");
-    table_style(table, verdict_style(task));
+    table_style(table, style_of(task));
     if (with_tries && task->tries > 0)
         table_cell(table, "%d", task->tries);
     else if (with_tries)
@@ -208,7 +198,7 @@ static int print_kind(const struct summary *summary, enum advice_kind kind, FILE
     r = advice_make(kind, &group, summary->command, &advice);
     if (r < 0)
         return r;
-    enum text_style style = verdict_style(group.first);
+    enum text_style style = style_of(group.first);
     (void)fprintf(stream, "\n%s%zu %s%s\n", text_style(style, colour), group.count,
                   advice_title(kind), text_style(TEXT_PLAIN, colour));
     size_t told = 0;
@@ -241,7 +231,7 @@ static void print_counts(const struct summary *summary, FILE *stream, bool colou
             continue;
         bool styled = colour && count > 0;
         (void)fprintf(stream, "%s%s%zu %s%s", words++ ? ", " : "",
-                      text_style(verdict_style(&like), styled), count, verdict_name(like.verdict),
+                      text_style(style_of(&like), styled), count, verdict_name(like.verdict),
                       text_style(TEXT_PLAIN, styled));
     }
     for (size_t i = 0; i < summary->n_tasks; i++)
