@@ -68,10 +68,12 @@ static int set_path(struct arguments *arguments, struct failure *failure) {
                                  arguments->path, failure);
     if (r < 0)
         return r;
-    const char *slash = strrchr(arguments->path, '/');
-    (void)snprintf(arguments->folder, sizeof(arguments->folder), "%.*s",
-                   slash > arguments->path ? (int)(slash - arguments->path) : 1,
-                   slash ? arguments->path : ".");
+    (void)snprintf(arguments->folder, sizeof(arguments->folder), "%s", arguments->path);
+    char *slash = strrchr(arguments->folder, '/');
+    if (!slash)
+        (void)snprintf(arguments->folder, sizeof(arguments->folder), ".");
+    else
+        slash[slash == arguments->folder ? 1 : 0] = '\0';
     return 0;
 }
 
