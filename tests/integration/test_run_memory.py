@@ -225,17 +225,34 @@ def _(t):
     expect_gone(t, group)
 
 
+class StallWitness:
+    """Our own trigger beside registrar's, for three times as much: whether there is anything to be
+    told of depends on how fast this machine reads."""
+
+    def __init__(self, group):
+        own = group.folder / "memory.pressure"
+        try:
+            self.fd = os.open(own if own.exists() else "/proc/pressure/memory", os.O_RDWR)
+            os.write(self.fd, b"some 450000 2000000\0")
+        except OSError as error:
+            skip(f"no memory stall events: {error.strerror}")
+
+    def wait(self):
+        poll = select.poll()
+        poll.register(self.fd, select.POLLPRI)
+        if not poll.poll(30_000):
+            skip("this machine reads too fast to stall")
+        os.close(self.fd)
+
+
 @test("the kernel tells of stalls: nothing new starts before memory is all gone")
 def _(t):
-    try:
-        Path("/proc/pressure/memory").read_text()
-    except OSError as error:
-        skip(f"no /proc/pressure/memory: {error.strerror}")
     limit = 400 * MIB
     group = in_group(t, limit)
+    witness = StallWitness(group)
     large = t.folder / "large"
     with open(large, "wb") as file:
-        for _ in range(150):
+        for _ in range(250):
             file.write(bytes(MIB))
         file.flush()
         os.fsync(file.fileno())  # whoever reads it first has it as page cache: not we
@@ -243,7 +260,8 @@ def _(t):
     t.pair("S1", "gate")
     process = t.start("run", t.raw, "-o", t.out, "--jobs", 1, "--force")
     t.wait_worker("gate")
-    hog = Hog(t, group, 90, limit, large)
+    hog = Hog(t, group, 110, limit, large)
+    witness.wait()
     note = t.wait_ledger(lambda record: "runs short" in record.get("text", ""))
     left = int(note["text"].split("runs short, ")[1].split(" MiB")[0])
     assert 32 < left < 128, note
