@@ -43,7 +43,7 @@ void task_list_sort(struct task_list *list) {
         qsort(list->items, list->count, sizeof(*list->items), compare_ids);
 }
 
-static void task_free(struct task *task) {
+void task_free(struct task *task) {
     free(task->id);
     free(task->kind_name);
     names_free(task->command);
@@ -52,6 +52,7 @@ static void task_free(struct task *task) {
     names_free(task->inputs);
     json_decref(task->params);
     free(task->broken);
+    *task = (struct task){0};
 }
 
 void task_list_free(struct task_list *list) {

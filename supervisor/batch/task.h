@@ -38,6 +38,8 @@ const struct task *task_list_find(const struct task_list *list, const char *id);
 /* Sorts by id in byte order, so that every run of a folder sees the same order. */
 void task_list_sort(struct task_list *list);
 void task_list_free(struct task_list *list);
+/* Frees what one task owns; for a task that stands in no list. */
+void task_free(struct task *task);
 
 /* -EINVAL unless the id is a relative path of clean components (no empty one, ".", "..", control
  * character, leading "-") that cannot collide with registrar's own files in OUT. */
