@@ -12,7 +12,7 @@ SANITIZE ?=
 PKG_CONFIG ?= pkg-config
 
 PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libtiff-dev \
-	libdeflate-dev libzstd-dev \
+	libdeflate-dev libzstd-dev libinih-dev libsystemd-dev \
 	libopencv-core-dev libopencv-imgproc-dev libopencv-features2d-dev libopencv-calib3d-dev \
 	libxxhash-dev libcminpack-dev
 CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
@@ -28,7 +28,7 @@ HARDEN := -fstack-protector-strong -fno-strict-aliasing
 CFLAGS_ALL = -std=gnu17 $(OPT) -g $(C_WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE) -MMD -MP $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(OPT) -g $(WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE) -MMD -MP $(CXXFLAGS)
 
-SUPERVISOR_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson zlib) -lm
+SUPERVISOR_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson zlib inih libsystemd) -lm
 OPENCV_INCLUDE := -isystem /usr/include/opencv4
 OPENCV_LIBS := -lopencv_calib3d -lopencv_features2d -lopencv_imgproc -lopencv_core
 WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack libdeflate libzstd) \
@@ -75,7 +75,7 @@ $(BUILD)/%.a:
 	$(AR) rcs $@ $^
 
 $(BUILD)/registrar: $(BUILD)/supervisor/main.c.o $(BUILD)/libsupervisor.a $(BUILD)/libcommon.a
-	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(SUPERVISOR_LIBS)
+	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(SUPERVISOR_LIBS)
 
 $(BUILD)/registrar-worker: $(BUILD)/worker/main.c.o $(BUILD)/libworker.a $(BUILD)/libcommon.a
 	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS)
