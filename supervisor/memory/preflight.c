@@ -1,121 +1,45 @@
-/* See preflight.h. Asks the probe about every image and reads the machine and the disk; what comes
- * of it is preflight_choice's. */
+/* See preflight.h. Reads the machine and the disk; what comes of that and of the tasks' needs is
+ * preflight_choice's. */
 #include "supervisor/memory/preflight.h"
 
 #include "common/names.h"
 #include "supervisor/memory/preflight_advice.h"
 #include "supervisor/memory/preflight_choice.h"
-#include "supervisor/memory/probe.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-
-enum { PROBE_TIMEOUT_MS = 10000 /* headers of one file; a sleeping drive may need some seconds */ };
-
-struct probes {
-    const char **paths; /* borrowed strings */
-    struct probe_result *results;
-    size_t count;
-};
-
-static void probes_free(struct probes *probes) {
-    if (probes->results)
-        probe_results_free(probes->results, probes->count);
-    free(probes->results);
-    free(probes->paths);
-}
 
 static int out_of_memory(struct failure *failure) {
     return failure_set(failure, -ENOMEM, "out of memory in the pre-flight");
 }
 
-static bool is_started(const struct task_list *tasks, const bool *wanted, size_t i) {
-    return !tasks->items[i].broken && (!wanted || wanted[i]);
-}
-
 /* ---- gathering ---- */
 
-static int probe_pairs(const struct task_list *tasks, const bool *wanted, const char *worker,
-                       struct probes *probes, struct failure *failure) {
-    probes->paths = calloc(2 * tasks->count + 1, sizeof(*probes->paths));
-    probes->results = calloc(2 * tasks->count + 1, sizeof(*probes->results));
-    if (!probes->paths || !probes->results)
-        return out_of_memory(failure);
-    for (size_t i = 0; i < tasks->count; i++) {
-        const struct task *task = &tasks->items[i];
-        if (task->kind != TASK_ALIGN || !is_started(tasks, wanted, i))
-            continue;
-        probes->paths[probes->count++] = task->inputs[0];
-        probes->paths[probes->count++] = task->inputs[1];
-    }
-    if (probes->count == 0)
-        return 0;
-    return probe_headers(worker, probes->paths, probes->count, PROBE_TIMEOUT_MS, probes->results,
-                         failure);
-}
-
-/* Moves the pair's error, if either image has one, to the task. */
-static bool take_error(struct probe_result *pair, struct preflight_task *task) {
-    for (size_t i = 0; i < 2 && !task->error; i++)
-        task->error = STEAL_PTR(pair[i].error);
-    return task->error != NULL;
-}
-
-/* The bytes of what the manifest calls inputs; one that is not there counts as nothing. */
-static double input_size(const struct task *task) {
-    double bytes = 0;
-    for (size_t i = 0; i < task->n_inputs; i++) {
-        struct stat status;
-        if (stat(task->inputs[i], &status) == 0)
-            bytes += (double)status.st_size;
-    }
-    return bytes;
-}
-
-/* The task as the forecast wants it. *pair moves on behind a pair's images. */
-static int describe(const struct task *task, struct probe_result **pair, struct model *model,
-                    struct preflight *preflight, struct preflight_task *ret,
-                    struct failure *failure) {
-    ret->need = (struct forecast_task){.declared_bytes = task->memory_bytes};
-    if (task->kind == TASK_ALIGN) {
-        struct params params;
-        struct probe_result *images = *pair;
-        *pair += 2;
-        if (take_error(images, ret)) {
-            preflight->n_errors++;
-            return 0;
-        }
-        int r = params_parse(task->params, &params, failure);
-        if (r < 0)
-            return r;
-        ret->need = forecast_pair(&images[0].image, &images[1].image, &params);
-    } else {
-        ret->need.size = input_size(task);
-    }
-    ret->need.kind = model_kind(model, task->kind_name, task->kind == TASK_ALIGN);
-    return ret->need.kind == SIZE_MAX ? out_of_memory(failure) : 0;
-}
-
-static int collect(const struct task_list *tasks, const bool *wanted, struct probes *probes,
-                   struct model *model, struct preflight_choice *ret, struct preflight *preflight,
+static int collect(const struct task_list *tasks, const bool *wanted,
+                   const struct preflight_needs *needs, struct model *model,
+                   struct preflight_choice *ret, struct preflight *preflight,
                    struct failure *failure) {
-    struct probe_result *pair = probes->results;
     ret->tasks = calloc(tasks->count + 1, sizeof(*ret->tasks));
     ret->places = calloc(tasks->count + 1, sizeof(*ret->places));
     if (!ret->tasks || !ret->places)
         return out_of_memory(failure);
     for (size_t i = 0; i < tasks->count; i++) {
         struct preflight_task *task = &preflight->tasks[i];
-        if (!is_started(tasks, wanted, i))
+        if (!preflight_needs_is_wanted(tasks, wanted, i))
             continue;
         task->is_wanted = true;
         preflight->n_wanted++;
-        int r = describe(&tasks->items[i], &pair, model, preflight, task, failure);
-        if (r < 0)
-            return r;
-        if (task->error)
+        if (needs->items[i].error) {
+            task->error = strdup(needs->items[i].error);
+            if (!task->error)
+                return out_of_memory(failure);
+            preflight->n_errors++;
             continue;
+        }
+        task->need = needs->items[i].need;
+        task->need.kind = model_kind(model, tasks->items[i].kind_name, task->need.is_pair);
+        if (task->need.kind == SIZE_MAX)
+            return out_of_memory(failure);
         ret->tasks[ret->count] = task->need;
         ret->places[ret->count++] = i;
     }
@@ -167,9 +91,8 @@ static int find_ram(const struct options *options, const struct task_list *tasks
 }
 
 static int fill(const struct options *options, const struct task_list *tasks, const bool *wanted,
-                const char *worker, struct model *model, struct preflight *preflight,
-                struct failure *failure) {
-    CLEANUP(probes_free) struct probes probes = {0};
+                const struct preflight_needs *needs, struct model *model,
+                struct preflight *preflight, struct failure *failure) {
     CLEANUP(preflight_choice_free) struct preflight_choice choice = {0};
     preflight->n_tasks = tasks->count;
     preflight->tasks = calloc(tasks->count + 1, sizeof(*preflight->tasks));
@@ -179,9 +102,7 @@ static int fill(const struct options *options, const struct task_list *tasks, co
     if (r == 0)
         r = space_read(options->out, &preflight->space, failure);
     if (r == 0)
-        r = probe_pairs(tasks, wanted, worker, &probes, failure);
-    if (r == 0)
-        r = collect(tasks, wanted, &probes, model, &choice, preflight, failure);
+        r = collect(tasks, wanted, needs, model, &choice, preflight, failure);
     if (r < 0)
         return r;
     r = find_ram(options, tasks, preflight, failure);
@@ -195,16 +116,24 @@ static int fill(const struct options *options, const struct task_list *tasks, co
     return r < 0 ? r : preflight_advice_fill(options, &choice.sizing, preflight, failure);
 }
 
-int preflight_run(const struct options *options, const struct task_list *tasks, const bool *wanted,
-                  const char *worker, struct model *model, struct preflight *ret,
-                  struct failure *failure) {
+int preflight_judge(const struct options *options, const struct task_list *tasks,
+                    const bool *wanted, const struct preflight_needs *needs, struct model *model,
+                    struct preflight *ret, struct failure *failure) {
     CLEANUP(preflight_free) struct preflight preflight = {0};
-    int r = fill(options, tasks, wanted, worker, model, &preflight, failure);
+    int r = fill(options, tasks, wanted, needs, model, &preflight, failure);
     if (r < 0)
         return r;
     *ret = preflight;
     preflight = (struct preflight){0};
     return 0;
+}
+
+int preflight_run(const struct options *options, const struct task_list *tasks, const bool *wanted,
+                  const char *worker, struct model *model, struct preflight *ret,
+                  struct failure *failure) {
+    CLEANUP(preflight_needs_free) struct preflight_needs needs = {0};
+    int r = preflight_needs_gather(tasks, wanted, worker, &needs, failure);
+    return r < 0 ? r : preflight_judge(options, tasks, wanted, &needs, model, ret, failure);
 }
 
 enum preflight_level preflight_level(const struct preflight *preflight) {

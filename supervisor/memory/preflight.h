@@ -13,6 +13,7 @@
 #include "supervisor/cli/options.h"
 #include "supervisor/memory/forecast.h"
 #include "supervisor/memory/machine.h"
+#include "supervisor/memory/preflight_needs.h"
 #include "supervisor/memory/space.h"
 
 #include <stdio.h>
@@ -67,6 +68,11 @@ struct preflight {
 MUST_USE int preflight_run(const struct options *options, const struct task_list *tasks,
                            const bool *wanted, const char *worker, struct model *model,
                            struct preflight *ret, struct failure *failure);
+/* The same in two halves, for who knows the tasks' needs already: the service is told them by the
+ * client, who may read the images. needs: of these tasks, with the same wanted. */
+MUST_USE int preflight_judge(const struct options *options, const struct task_list *tasks,
+                             const bool *wanted, const struct preflight_needs *needs,
+                             struct model *model, struct preflight *ret, struct failure *failure);
 enum preflight_level preflight_level(const struct preflight *preflight); /* the worse of the two */
 /* The contract's block ("=== Pre-flight ==="), advice and remedies with the user's own numbers;
  * nothing when no task is wanted. */

@@ -142,8 +142,8 @@ struct queue_submit;
 MUST_USE int queue_submit_begin(struct queue *queue, const struct rights_caller *caller,
                                 const json_t *header, int64_t now, struct queue_submit **ret,
                                 struct failure *failure);
-/* One task as queue_task_encode writes it, without the newline. After a refusal only abort is
- * allowed. The sentence names the task's number. */
+/* One task as task_json_make writes it ("id" first), without the newline. After a refusal only
+ * abort is allowed. The sentence names the task's number. */
 MUST_USE int queue_submit_line(struct queue_submit *submit, const char *bytes, size_t length,
                                struct failure *failure);
 /* Makes what was written so far safe on disk; any thread may call it while the loop leaves this
@@ -191,7 +191,6 @@ struct queue_taken {
     struct task_list list; /* exactly one task, absolute and checked; owned */
     struct forecast_task
         need;        /* kind is to be filled in: model_kind(model, task->kind_name, ...) */
-    char *error;     /* the probe could not read the pair, as a sentence; NULL: it could. Owned */
     int attempts;    /* so far, in all */
     json_t *earlier; /* task_end of the same task and work with a final verdict, to be looked at
                         with the user's rights before it runs again (resume_open, resume_replay,
