@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/whole_write.h"
+#include "supervisor/service/as_user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -239,6 +240,21 @@ static int make_stdin(const char *text, struct failure *failure) {
     return STEAL_FD(fd);
 }
 
+/* Made as the user: a shell that opens /dev/fd/3 opens the pipe anew, with his rights. */
+static int make_report_pipe(struct child *child, const struct child_request *request,
+                            int *ret_write_end, struct failure *failure) {
+    CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
+    int ends[2];
+    int r = as_user_enter(request->credentials, &as_user, failure);
+    if (r < 0)
+        return r;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return failure_set_errno(failure, -errno, "cannot start %s: no pipe", request->argv[0]);
+    child->report_fd = ends[0];
+    *ret_write_end = ends[1];
+    return 0;
+}
+
 static int start_process(struct child *child, const struct child_request *request,
                          struct failure *failure) {
     CLEANUP_CLOSE int stdin_fd = -1;
@@ -247,17 +263,17 @@ static int start_process(struct child *child, const struct child_request *reques
         if (stdin_fd < 0)
             return stdin_fd;
     }
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return failure_set_errno(failure, -errno, "cannot start %s: no pipe", request->argv[0]);
-    child->report_fd = ends[0];
-    CLEANUP_CLOSE int write_end = ends[1];
+    CLEANUP_CLOSE int write_end = -1;
+    int r = make_report_pipe(child, request, &write_end, failure);
+    if (r < 0)
+        return r;
     if (fcntl(child->report_fd, F_SETFL, O_NONBLOCK) < 0) /* ours only, not the child's end */
         return failure_set_errno(failure, -errno, "cannot start %s", request->argv[0]);
     const struct spawn_request spawn = {
         .argv = request->argv,
         .envp = request->envp,
         .cwd = request->cwd,
+        .credentials = request->credentials,
         .stdin_fd = stdin_fd,
         .stdout_fd = request->stdout_to_log ? request->log_fd : -1,
         .stderr_fd = request->log_fd,

@@ -30,11 +30,12 @@ void child_host_close(struct child_host *host);
 struct child_request {
     const char *const *argv;
     const char *const *envp;
-    const char *cwd;        /* NULL: ours */
-    const char *token;      /* as in envp */
-    const char *stdin_text; /* NULL: /dev/null */
-    int log_fd;             /* borrows; stderr */
-    bool stdout_to_log;     /* else /dev/null */
+    const char *cwd;                       /* NULL: ours */
+    const char *token;                     /* as in envp */
+    const char *stdin_text;                /* NULL: /dev/null */
+    const struct credentials *credentials; /* borrows while it starts; NULL: ours */
+    int log_fd;                            /* borrows; stderr */
+    bool stdout_to_log;                    /* else /dev/null */
     int oom_score_adj;
     uint64_t memory_limit_bytes; /* of its control group; 0: none */
 };

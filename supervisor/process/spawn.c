@@ -5,6 +5,7 @@
  */
 #include "supervisor/process/spawn.h"
 
+#include "supervisor/process/become_user.h"
 #include "supervisor/process/proc_read.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ enum {
 
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
 
-enum step { STEP_ORPHANED, STEP_CGROUP, STEP_DESCRIPTORS, STEP_FOLDER, STEP_EXECUTE };
+enum step { STEP_ORPHANED, STEP_CGROUP, STEP_DESCRIPTORS, STEP_RIGHTS, STEP_FOLDER, STEP_EXECUTE };
 
 /* What the child says when it does not get to exec; or, STEP_CGROUP, before it does. */
 struct complaint {
@@ -145,8 +146,6 @@ __attribute__((noreturn)) static void complain(const struct plan *plan, enum ste
 __attribute__((noreturn)) static void become(struct plan *plan) {
     const struct spawn_request *request = plan->request;
     (void)setsid(); /* cannot fail: a new process leads no group */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != plan->parent)
-        complain(plan, STEP_ORPHANED, ESRCH);
     reset_signals();
     if (plan->enters_cgroup)
         enter_cgroup(plan);
@@ -157,6 +156,12 @@ __attribute__((noreturn)) static void become(struct plan *plan) {
         complain(plan, STEP_DESCRIPTORS, -r);
     if (request->files)
         (void)setrlimit(RLIMIT_NOFILE, request->files); /* a lower soft limit is always allowed */
+    r = request->credentials ? become_user(request->credentials) : 0;
+    if (r < 0)
+        complain(plan, STEP_RIGHTS, -r);
+    /* a change of rights would clear it; a parent that ended before is seen by its number */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != plan->parent)
+        complain(plan, STEP_ORPHANED, ESRCH);
     if (request->cwd && chdir(request->cwd) < 0)
         complain(plan, STEP_FOLDER, errno);
     sigset_t none;
@@ -247,6 +252,9 @@ static int explain(const struct complaint *complaint, const struct spawn_request
                                  request->cwd);
     case STEP_ORPHANED:
         return failure_set(failure, code, "cannot start %s: its parent is gone", program);
+    case STEP_RIGHTS:
+        return failure_set_errno(failure, code, "cannot start %s with the rights of %s", program,
+                                 request->credentials->name);
     case STEP_DESCRIPTORS:
         return failure_set_errno(failure, code, "cannot start %s: no descriptors for it", program);
     case STEP_CGROUP: /* not the end; see hear */

@@ -2,14 +2,16 @@
  *
  * The child leads its own session, dies with its parent (PR_SET_PDEATHSIG SIGKILL, then a getppid
  * check), has default signal handlers and an empty mask, and inherits exactly the descriptors
- * named. Where clone3 is refused (ENOSYS, EPERM) fork and pidfd_open do the same; where only its
+ * named. With credentials it takes that user's rights once it is in its control group, whose files
+ * stay ours, and before it touches a path: the folder and the program are found as the user finds
+ * them. Where clone3 is refused (ENOSYS, EPERM) fork and pidfd_open do the same; where only its
  * CLONE_INTO_CGROUP is, the child writes itself into cgroup.procs before exec. Source: clone(2),
  * pidfd_open(2), waitid(2); linux-facts: the raw waitid has a fifth argument, the rusage.
  */
 #ifndef SUPERVISOR_PROCESS_SPAWN_H
 #define SUPERVISOR_PROCESS_SPAWN_H
 
-#include "common/failure.h"
+#include "supervisor/service/credentials.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,13 +21,14 @@
 struct spawn_request {
     const char *const *argv; /* argv[0] is looked up in PATH (of envp) when it has no slash */
     const char *const *envp;
-    const char *cwd;                    /* NULL: the parent's */
-    int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
-    int report_fd;                      /* becomes fd 3; -1: none */
-    int oom_score_adj;                  /* raised to this; 0: as the parent's */
-    const struct rlimit *files;         /* its limit of open files; NULL: as the parent's */
-    bool has_cgroup;                    /* it starts in a control group: */
-    int cgroup_fd;                      /* its folder, for CLONE_INTO_CGROUP; -1: v1 */
+    const char *cwd;                       /* NULL: the parent's */
+    const struct credentials *credentials; /* of whom it runs as; NULL: as the parent does */
+    int stdin_fd, stdout_fd, stderr_fd;    /* -1: /dev/null */
+    int report_fd;                         /* becomes fd 3; -1: none */
+    int oom_score_adj;                     /* raised to this; 0: as the parent's */
+    const struct rlimit *files;            /* its limit of open files; NULL: as the parent's */
+    bool has_cgroup;                       /* it starts in a control group: */
+    int cgroup_fd;                         /* its folder, for CLONE_INTO_CGROUP; -1: v1 */
     int cgroup_procs_fd; /* its cgroup.procs, for a child that has to write itself; -1: none */
 };
 
