@@ -169,23 +169,35 @@ lint: deps-lint
 		--inline-suppr --error-exitcode=1 --suppress=missingIncludeSystem \
 		--suppress=memleak --suppress=resourceLeak $(DEFINES) \
 		common supervisor worker tests/tools tests/bench
+	$(if $(shell command -v systemd-analyze),tests/lib/verify_units $(SYSTEMD))
 	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P$(JOBS) -n 4 \
 		sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(DEFINES) 2>/dev/null' clang-tidy
 
 format:
 	clang-format -i $(C_FILES)
 
+SYSTEMD := supervisor/service/systemd
+UNITS := $(patsubst $(SYSTEMD)/%.in,%,$(wildcard $(SYSTEMD)/*/*.in))
+# where each installed file goes below PREFIX
+INSTALLED = $(addprefix bin/,$(notdir $(PROGRAMS))) $(addprefix lib/systemd/,$(UNITS)) \
+	lib/sysusers.d/registrar.conf lib/tmpfiles.d/registrar.conf \
+	$(foreach page,$(MAN_PAGES),share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+
+# The service afterwards, see registrar-daemon(8):
+#	systemd-sysusers && systemctl daemon-reload && systemctl enable --now registrar.service
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	for page in $(MAN_PAGES); do \
-		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; \
-	done
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
+	install -D -m 644 $(SYSTEMD)/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/registrar.conf
+	install -D -m 644 $(SYSTEMD)/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/registrar.conf
+	set -e; for unit in $(UNITS); do \
+		to=$(DESTDIR)$(PREFIX)/lib/systemd/$$unit; \
+		install -D -m 644 $(SYSTEMD)/$$unit.in $$to; \
+		sed -i 's|@bindir@|$(PREFIX)/bin|' $$to; done
+	set -e; for page in $(MAN_PAGES); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
-	for page in $(MAN_PAGES); do \
-		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
 
 clean:
 	rm -rf build build-asan demo

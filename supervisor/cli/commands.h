@@ -21,10 +21,12 @@ int command_plan(int argc, char **argv);
 int command_ledger(int argc, char **argv);
 int command_model(int argc, char **argv);
 int command_explain(int argc, char **argv);
+int command_daemon(int argc, char **argv);
 
 /* The options of ledger; NULL past the end. */
 const struct option_row *command_ledger_row(size_t n);
 const struct option_row *command_model_row(size_t n);
 const struct option_row *command_explain_row(size_t n);
+const struct option_row *command_daemon_row(size_t n);
 
 #endif

@@ -28,7 +28,7 @@ struct conf {
     struct conf_amount memory;
     struct conf_amount reserve; /* kept free of tasks */
     uint64_t worker_memory_bytes;
-    const char *quiet_hours; /* "Mon-Fri 08:00-18:00 30%"; NULL: none */
+    const char *quiet_hours; /* for window_parse; NULL: none */
     int64_t timeout_ms, stall_timeout_ms, sample_interval_ms;
     int retries;
     bool sandbox;
@@ -37,6 +37,9 @@ struct conf {
     const char *on_failure, *on_batch_end; /* shell commands; NULL: none */
     const char *hook_user;                 /* NULL: the daemon's own */
     int64_t hook_timeout_ms;
+    uint64_t ledger_bytes;     /* above it the ledger is compacted */
+    int64_t keep_ms;           /* so long what ended is remembered, */
+    int keep_batches;          /* and so many batches of it */
     char *text[CONF_MAX_KEYS]; /* the values as they were written; owned, the above borrow */
 };
 

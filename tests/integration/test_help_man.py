@@ -6,8 +6,10 @@ from registrar_test import *
 
 MAN = ROOT / "man"
 PAGES = {"registrar.1": "registrar", "registrar-worker.1": "registrar-worker",
-         "registrar-ledger.5": None, "registrar-manifest.5": None}
-COMMANDS = ("run", "plan", "ledger", "explain", "model")
+         "registrar-ledger.5": None, "registrar-manifest.5": None, "registrar.conf.5": None,
+         "registrar-daemon.8": None}
+COMMANDS = ("run", "plan", "ledger", "explain", "model", "daemon")
+DAEMON = ("daemon",)  # those whose options stand in registrar-daemon(8)
 
 
 def help_of(*arguments):
@@ -60,9 +62,30 @@ def rendered(name):
 def _(t):
     in_help = set()
     for command in COMMANDS:
-        in_help |= options_in_help(help_of(REGISTRAR, command))
+        if command not in DAEMON:
+            in_help |= options_in_help(help_of(REGISTRAR, command))
     assert len(in_help) > 20, in_help
     expect(sorted(options_in_page("registrar.1")), sorted(in_help), "options in registrar(1)")
+
+
+@test("the daemon's options likewise")
+def _(t):
+    in_help = set()
+    for command in DAEMON:
+        in_help |= options_in_help(help_of(REGISTRAR, command))
+    expect(sorted(options_in_page("registrar-daemon.8") | {"--help", "-h"}), sorted(in_help),
+           "options in registrar-daemon(8)")
+
+
+@test("every setting stands in registrar.conf(5) with its default, and the other way round")
+def _(t):
+    (t.folder / "empty.conf").touch()
+    shown = t.run("daemon", "--show-config", "--config", t.folder / "empty.conf").stdout
+    settings = dict(line.split(" = ") for line in shown.splitlines())
+    assert len(settings) > 15, shown
+    entries = re.findall(r"^\.It Cm (\S+) No = .*?^The default is\n\.Li (\S+) \.$",
+                         (MAN / "registrar.conf.5").read_text(), re.M | re.S)
+    expect(dict(entries), settings, "keys and defaults in registrar.conf(5)")
 
 
 @test("the worker's options and modes likewise")

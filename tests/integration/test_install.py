@@ -21,14 +21,20 @@ def installed(t):
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-@test("install puts both programs and the man pages where they belong, uninstall takes them away")
+@test("install puts programs, units and man pages where they belong, uninstall takes them away")
 def _(t):
     ran = make(t, "install")
     expect(ran.returncode, 0, "make install: " + ran.stderr)
     pages = [f"usr/share/man/man{page.suffix[1:]}/{page.name}"
              for page in (ROOT / "man").glob("*.[1-9]")]
-    expect(installed(t), sorted(["usr/bin/registrar", "usr/bin/registrar-worker"] + pages),
+    service = ["sysusers.d/registrar.conf", "tmpfiles.d/registrar.conf"]
+    service += [f"systemd/{manager}/registrar.{kind}" for manager in ("system", "user")
+                for kind in ("service", "socket")]
+    expect(installed(t), sorted(["usr/bin/registrar", "usr/bin/registrar-worker"] + pages +
+                                [f"usr/lib/{name}" for name in service]),
            "installed")
+    unit = (t.folder / "root/usr/lib/systemd/system/registrar.service").read_text()
+    expect_in("\nExecStart=/usr/bin/registrar daemon\n", unit, "the unit")
     ran = make(t, "uninstall")
     expect(ran.returncode, 0, "make uninstall: " + ran.stderr)
     expect(installed(t), [], "after uninstall")
