@@ -183,7 +183,10 @@ static int take_attempt_end(struct resume *resume, const json_t *record) {
     return 0;
 }
 
+/* Records of a service's queue are batches too, but only runs have an id, and groups. */
 static void take_batch(struct resume *resume, const json_t *record) {
+    if (!json_object_get(record, "id"))
+        return;
     json_decref(resume->group);
     resume->group = json_incref(json_object_get(json_object_get(record, "cgroup"), "folder"));
 }

@@ -6,7 +6,7 @@
 #include "supervisor/batch/manifest.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/complaint.h"
-#include "supervisor/engine/engine.h"
+#include "supervisor/engine/foreground.h"
 #include "supervisor/engine/launch.h"
 #include "supervisor/engine/leftovers.h"
 #include "supervisor/memory/probe.h"
@@ -29,7 +29,7 @@ struct run {
     struct model *model;
     struct ledger_store *store;
     struct preflight preflight;
-    struct engine_outcome outcome;
+    struct foreground_outcome outcome;
     bool *finished, *wanted; /* per task */
     size_t n_wanted;
     char *worker;
@@ -38,7 +38,7 @@ struct run {
 };
 
 static void run_free(struct run *run) {
-    engine_outcome_free(&run->outcome);
+    foreground_outcome_free(&run->outcome);
     preflight_free(&run->preflight);
     ledger_store_close(run->store);
     resume_close(run->resume);
@@ -152,7 +152,7 @@ static int check_preflight(struct run *run) {
 }
 
 static int run_tasks(struct run *run) {
-    const struct engine_request request = {
+    const struct foreground_request request = {
         .options = &run->options,
         .tasks = &run->tasks,
         .finished = run->finished,
@@ -164,7 +164,7 @@ static int run_tasks(struct run *run) {
         .command = run->command,
     };
     (void)malloc_trim(0); /* of what was read, much more than the tasks stood in memory */
-    if (engine_run(&request, &run->outcome, &run->failure) < 0)
+    if (foreground_run(&request, &run->outcome, &run->failure) < 0)
         return fail(run, EXIT_INTERNAL);
     return 0;
 }
@@ -255,7 +255,7 @@ static int print_summary(struct run *run, const struct summary *summary) {
 }
 
 static int exit_status(const struct run *run, const struct results *results) {
-    const struct engine_outcome *outcome = &run->outcome;
+    const struct foreground_outcome *outcome = &run->outcome;
     if (outcome->fault.code < 0) {
         (void)fprintf(stderr, "registrar: %s\n", outcome->fault.text);
         return EXIT_INTERNAL;

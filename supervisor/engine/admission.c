@@ -34,6 +34,8 @@ static bool fits(const struct admission_room *room, const struct admission_candi
 
 static int prefer(const void *a, const void *b) {
     const struct admission_candidate *left = a, *right = b;
+    if (left->rank != right->rank)
+        return left->rank < right->rank ? -1 : 1;
     if (left->tries != right->tries)
         return left->tries < right->tries ? -1 : 1;
     if (left->stage != right->stage)
@@ -72,7 +74,7 @@ static size_t segment_end(const struct admission_candidate *candidates, size_t l
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
         const struct admission_candidate *one = &candidates[middle];
-        if (one->tries == first->tries && one->stage == first->stage &&
+        if (one->rank == first->rank && one->tries == first->tries && one->stage == first->stage &&
             (one->stage != ADMISSION_UNKNOWN || one->kind == first->kind))
             low = middle + 1;
         else
@@ -120,6 +122,19 @@ static size_t pick_in_segment(const struct admission_candidate *candidates, size
     return first_fitting(candidates, low, high, room);
 }
 
+/* The end of the first rank. */
+static size_t rank_end(const struct admission_candidate *candidates, size_t count) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (candidates[middle].rank == candidates[0].rank)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t count,
                          const struct admission_room *room) {
     if (room->running >= room->jobs || count == 0)
@@ -133,6 +148,8 @@ ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t co
     if (room->passed_over >= PATIENCE * room->jobs && candidates[0].stage == ADMISSION_KNOWN &&
         candidates[0].memory_bytes <= room->budget_bytes && !fits(room, &candidates[0]))
         return room->running == 0 ? 0 : -1;
+    if (room->running > 0 && room->overtaken >= PATIENCE * room->jobs)
+        count = rank_end(candidates, count);
     for (size_t low = 0; low < count;) {
         const size_t high = segment_end(candidates, low, count);
         const size_t at = pick_in_segment(candidates, low, high, room);
@@ -146,4 +163,17 @@ ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t co
     return candidates[0].stage == ADMISSION_LEARNING
                ? (ptrdiff_t)segment_end(candidates, 0, count) - 1
                : 0;
+}
+
+enum admission_wait admission_why(const struct admission_candidate *candidate,
+                                  const struct admission_room *room) {
+    if (room->running >= room->jobs)
+        return ADMISSION_WAITS_FOR_JOB;
+    if (room->running == 0 || room->budget_bytes == 0)
+        return ADMISSION_WAITS_FOR_TURN;
+    if (admission_load_bytes(&room->load) > room->budget_bytes)
+        return ADMISSION_WAITS_FOR_LARGE;
+    if (candidate->stage == ADMISSION_UNKNOWN)
+        return ADMISSION_WAITS_TO_BE_ALONE;
+    return fits(room, candidate) ? ADMISSION_WAITS_FOR_TURN : ADMISSION_WAITS_FOR_MEMORY;
 }

@@ -8,6 +8,10 @@
  * over only so often: then nothing starts until it fits, so that none starves. Further tries come
  * after all first tries: what keeps crashing holds up nobody.
  *
+ * Candidates of several lines have ranks: a lower rank goes first, and a higher one takes what is
+ * left over. It may do so only so often while the first rank can start nothing; then what runs is
+ * left to end until it can.
+ *
  * Careful start: of a kind of which nothing is known, one task runs alone, with a smaller input
  * than most. When one size is known, the others have bounds in proportion, mostly far too large;
  * the largest that leaves room for small ones on all other jobs starts with them, so that little
@@ -27,7 +31,9 @@ enum admission_stage {
 };
 
 struct admission_candidate {
-    size_t task;           /* its place in the batch: ties go by it */
+    uint64_t task;         /* its place in the batch: ties go by it */
+    void *owner;           /* the caller's */
+    uint32_t rank;         /* of its line */
     uint64_t memory_bytes; /* the reservation; UNKNOWN: the whole budget, whatever stands here */
     uint64_t margin_bytes; /* of it: the margin */
     int tries;             /* already made in this run */
@@ -47,6 +53,7 @@ struct admission_room {
     uint64_t budget_bytes; /* 0: no limit */
     struct admission_load load;
     int passed_over; /* how often the first in line was passed over */
+    int overtaken;   /* how often one of another rank went before the first one's */
 };
 
 void admission_load_add(struct admission_load *load, uint64_t memory_bytes, uint64_t margin_bytes);
@@ -60,5 +67,17 @@ size_t admission_place(const struct admission_candidate *candidates, size_t coun
 /* The place in the sorted candidates of the one to start now; -1: none. */
 ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t count,
                          const struct admission_room *room);
+
+enum admission_wait {
+    ADMISSION_WAITS_FOR_TURN, /* others come first */
+    ADMISSION_WAITS_FOR_JOB,
+    ADMISSION_WAITS_FOR_MEMORY,
+    ADMISSION_WAITS_TO_BE_ALONE, /* of its kind nothing is known */
+    ADMISSION_WAITS_FOR_LARGE,   /* one that runs needs more than the budget, by force */
+    ADMISSION_WAIT_COUNT
+};
+/* Why that candidate does not start now. */
+enum admission_wait admission_why(const struct admission_candidate *candidate,
+                                  const struct admission_room *room);
 
 #endif

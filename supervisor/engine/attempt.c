@@ -18,6 +18,7 @@ enum {
 
 struct attempt {
     struct attempt_host *host;
+    const struct attempt_line *line;
     const struct task *task;
     attempt_event_cb event;
     void *context;
@@ -135,7 +136,7 @@ static void start_trace(struct attempt *attempt) {
 
 static void end_trace(const struct attempt *attempt) {
     CLEANUP_FREE char *path =
-        names_format("%s/%s/memory.csv", attempt->host->launch.out, attempt->task->id);
+        names_format("%s/%s/memory.csv", attempt->line->launch.out, attempt->task->id);
     if (attempt->trace && path)
         trace_write(attempt->trace, path, attempt->number);
 }
@@ -145,7 +146,7 @@ static void end_trace(const struct attempt *attempt) {
 static void set_timer(struct attempt *attempt);
 
 static bool is_stalled(struct attempt *attempt, int64_t now_ms) {
-    int64_t limit_ms = attempt->host->stall_timeout_ms;
+    int64_t limit_ms = attempt->line->stall_timeout_ms;
     if (now_ms - attempt->progress_ms < limit_ms)
         return false;
     child_listen(attempt->child);
@@ -179,7 +180,7 @@ static void on_timer(uv_timer_t *timer) {
 static void set_timer(struct attempt *attempt) {
     int64_t due_ms = attempt->grace_ms ? attempt->grace_ms : INT64_MAX;
     if (attempt->stop == VERDICT_STOP_NONE) {
-        int64_t stall_ms = attempt->progress_ms + attempt->host->stall_timeout_ms;
+        int64_t stall_ms = attempt->progress_ms + attempt->line->stall_timeout_ms;
         if (attempt->deadline_ms < due_ms)
             due_ms = attempt->deadline_ms;
         if (stall_ms < due_ms)
@@ -201,7 +202,7 @@ static void note_stop(struct attempt *attempt, enum verdict_stop stop, const cha
         return;
     attempt->stop = stop;
     attempt->limit_ms = stop == VERDICT_STOP_TIMEOUT ? attempt->deadline_ms - attempt->started_ms
-                                                     : attempt->host->stall_timeout_ms;
+                                                     : attempt->line->stall_timeout_ms;
     (void)snprintf(attempt->why, sizeof(attempt->why), "%s", why ? why : "");
 }
 
@@ -274,8 +275,8 @@ static int start(struct attempt *attempt, uint64_t memory_limit_bytes) {
         .report = on_report, .breach = on_breach, .over = on_over};
     struct attempt_host *host = attempt->host;
     struct failure *failure = &attempt->start_failure;
-    int r =
-        launch_prepare(&host->launch, attempt->task, attempt->number, &attempt->launch, failure);
+    int r = launch_prepare(&host->launch, &attempt->line->launch, attempt->task, attempt->number,
+                           &attempt->launch, failure);
     if (r < 0)
         return r;
     attempt->launch.request.memory_limit_bytes = memory_limit_bytes;
@@ -286,12 +287,14 @@ static int start(struct attempt *attempt, uint64_t memory_limit_bytes) {
     return r;
 }
 
-struct attempt *attempt_start(struct attempt_host *host, const struct task *task, int number,
-                              uint64_t memory_limit_bytes, attempt_event_cb event, void *context) {
+struct attempt *attempt_start(struct attempt_host *host, const struct attempt_line *line,
+                              const struct task *task, int number, uint64_t memory_limit_bytes,
+                              attempt_event_cb event, void *context) {
     struct attempt *attempt = calloc(1, sizeof(*attempt));
     if (!attempt)
         return NULL;
     attempt->host = host;
+    attempt->line = line;
     attempt->task = task;
     attempt->event = event;
     attempt->context = context;
@@ -304,7 +307,7 @@ struct attempt *attempt_start(struct attempt_host *host, const struct task *task
     read_oom_kills(host, now_ms);
     attempt->oom_kills_before = host->oom_kills;
     attempt->started_ms = attempt->progress_ms = attempt->ended_ms = now_ms;
-    attempt->deadline_ms = now_ms + (task->timeout_ms > 0 ? task->timeout_ms : host->timeout_ms);
+    attempt->deadline_ms = now_ms + (task->timeout_ms > 0 ? task->timeout_ms : line->timeout_ms);
     (void)uv_timer_init(host->children.loop, &attempt->timer); /* cannot fail */
     attempt->timer.data = attempt;
     if (start(attempt, memory_limit_bytes) == 0) {

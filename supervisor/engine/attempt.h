@@ -20,10 +20,16 @@ struct attempt_host {
     struct child_host children; /* owns */
     struct launch_base launch;  /* owns */
     struct trace *trace;        /* borrows */
-    int64_t stall_timeout_ms, timeout_ms, grace_ms;
+    int64_t grace_ms;
     bool oom_known;
     uint64_t oom_kills; /* as of oom_read_ms */
     int64_t oom_read_ms;
+};
+
+/* What all attempts of a batch share. */
+struct attempt_line {
+    struct launch_line launch;
+    int64_t timeout_ms, stall_timeout_ms;
 };
 
 struct attempt;
@@ -32,9 +38,10 @@ typedef void (*attempt_event_cb)(void *context, enum task_event event);
 
 /* Starts it, held to memory_limit_bytes (0: to none) where the kernel can do that. One that could
  * not start is an attempt too: attempt_pid is 0, no event comes, and it is to be judged at once.
- * NULL when out of memory. Borrows host, task and context. */
-struct attempt *attempt_start(struct attempt_host *host, const struct task *task, int number,
-                              uint64_t memory_limit_bytes, attempt_event_cb event, void *context);
+ * NULL when out of memory. Borrows host, line, task and context. */
+struct attempt *attempt_start(struct attempt_host *host, const struct attempt_line *line,
+                              const struct task *task, int number, uint64_t memory_limit_bytes,
+                              attempt_event_cb event, void *context);
 /* Lets go of it; what still runs is not waited for. NULL is fine. */
 void attempt_close(struct attempt *attempt);
 

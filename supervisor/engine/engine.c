@@ -1,6 +1,6 @@
-/* See engine.h. The loop and what keeps it going: admission, interruption, the ledger's state, the
- * disk, and the end, which is the last record's arrival on disk. A single task's life is in
- * engine_task.c.
+/* See engine.h. Opening and closing, and what keeps it all going: admission, the ledger's state,
+ * and a tick for what nobody tells of (room on a disk, memory that others gave back), which stands
+ * still while there is nothing to do. A single task's life is in engine_task.c.
  */
 #include "supervisor/engine/engine.h"
 
@@ -10,66 +10,84 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 enum {
     ENGINE_TICK_MS = 1000,
+    ENGINE_GRACE_MS = 10 * 1000, /* between SIGTERM and SIGKILL */
     ENGINE_LAST_SWEEP_MS = 3000,
     ENGINE_LAST_SWEEP_PAUSE_MS = 2,
 };
 
-/* ---- the run ---- */
+/* ---- faults and records ---- */
 
 void engine_fail(struct engine *engine, const char *what) {
-    if (engine->outcome->fault.code == 0)
-        (void)failure_set(&engine->outcome->fault, -ENOTRECOVERABLE, "a fault of registrar: %s",
-                          what);
+    if (engine->fault.code == 0)
+        (void)failure_set(&engine->fault, -ENOTRECOVERABLE, "a fault of registrar: %s", what);
 }
+
+const struct failure *engine_fault(const struct engine *engine) { return &engine->fault; }
 
 void engine_append(struct engine *engine, const char *event, json_t *fields,
                    ledger_commit_done_cb done, void *context) {
     if (!fields)
         engine_fail(engine, "a record could not be made");
-    ledger_commit_append(engine->commit, event, fields ? fields : json_object(), done, context,
-                         NULL);
+    ledger_commit_append(engine->settings.commit, event, fields ? fields : json_object(), done,
+                         context, NULL);
 }
 
-static void cancel_all(struct engine *engine, enum task_event event) {
-    engine_queue_clear(engine);
-    for (size_t i = 0; i < engine->request->tasks->count; i++)
-        engine_task_step(&engine->slots[i], event);
+void engine_record_start(struct engine *engine, const char *command, const char *out,
+                         size_t n_tasks, int threads) {
+    const struct record_batch batch = {
+        .id = engine->batch_id,
+        .command = command,
+        .out = out,
+        .n_tasks = n_tasks,
+        .jobs = engine->settings.limits.jobs,
+        .threads = threads,
+        .cgroup = groups_to_json(&engine->groups),
+    };
+    engine_append(engine, "batch", record_batch_start(&batch), NULL, NULL);
 }
 
-static void close_all(struct engine *engine) {
-    if (engine->closed)
+void engine_record_end(struct engine *engine, ledger_commit_done_cb done, void *context) {
+    engine_append(engine, "batch",
+                  record_batch_end(engine->batch_id, engine->level > 0,
+                                   clock_monotonic_ms() - engine->started_ms),
+                  done, context);
+}
+
+/* ---- going on ---- */
+
+static void on_tick(uv_timer_t *timer) {
+    struct engine *engine = timer->data;
+    orphans_reap(engine->host.children.orphans);
+    engine_line_look_for_space(engine);
+    engine_go_on(engine);
+}
+
+/* Whether anything may change without being told: something runs, or what may start waits. */
+static bool wants_tick(const struct engine *engine) {
+    if (engine->n_running > 0 || engine->pressure.is_held)
+        return true;
+    for (const struct engine_line *line = engine->lines; line; line = line->next)
+        if (line->n_waiting > 0 && (engine_line_is_open(line) || line->space_needed > 0))
+            return true;
+    return false;
+}
+
+void engine_wake(struct engine *engine) {
+    const bool is_wanted = !engine->closed && wants_tick(engine);
+    if (is_wanted == (uv_is_active((uv_handle_t *)&engine->tick) != 0))
         return;
-    engine->closed = true;
-    for (size_t i = 0; i < engine->n_running; i++)
-        attempt_close(engine->running[i]->attempt);
-    engine_memory_close(engine);
-    trace_close(STEAL_PTR(engine->host.trace));
-    uv_close((uv_handle_t *)&engine->tick, NULL);
-    interrupt_close(&engine->interrupt);
-    engine_watch_close(engine);
-    live_view_close(engine->view);
-    engine->view = NULL;
-    ledger_commit_close(engine->commit);
-    engine->commit = NULL;
-}
-
-static void on_all_recorded(void *context, uint64_t seq) {
-    (void)seq;
-    close_all(context);
-}
-
-/* A pre-flight with nothing to start may say 0. */
-static int jobs_of(const struct engine_request *request) {
-    return request->preflight->jobs > 0 ? request->preflight->jobs : 1;
+    if (is_wanted)
+        (void)uv_timer_start(&engine->tick, on_tick, ENGINE_TICK_MS, ENGINE_TICK_MS);
+    else
+        (void)uv_timer_stop(&engine->tick); /* neither can fail */
 }
 
 static void admit(struct engine *engine) {
-    while (engine->level == 0 && !engine->disk_full && engine->space_needed == 0 &&
-           !engine->pressure.is_held && engine->outcome->fault.code == 0) {
+    while (engine->level == 0 && !engine->disk_full && !engine->pressure.is_held &&
+           engine->fault.code == 0) {
         struct engine_slot *slot = engine_queue_take(engine);
         if (!slot)
             return;
@@ -77,172 +95,131 @@ static void admit(struct engine *engine) {
     }
 }
 
-/* After anything that happened: start what may start, and end when all is done. */
+/* After anything that happened: start what may start, and tell when nothing is left. */
 void engine_go_on(struct engine *engine) {
-    bool broken = engine->outcome->ledger_lost || engine->outcome->fault.code != 0;
     if (engine->closed)
         return;
-    if (engine->ending) {
-        if (broken || engine->disk_full)
-            close_all(engine); /* every result is on disk: the last record is not worth the wait */
-        return;
-    }
-    admit(engine);
+    do
+        admit(engine);
+    while (engine->level == 0 && engine->handlers.refill(engine->handlers.context));
     engine_watch_update(engine);
-    broken |= engine->outcome->fault.code != 0;
-    if (broken && engine->level == 0) {
+    if ((engine->ledger_lost || engine->fault.code != 0) && engine->level == 0) {
         engine->level = 1;
-        cancel_all(engine, TASK_EVENT_CANCEL);
+        engine_line_step_all(engine, TASK_EVENT_CANCEL);
     }
-    if (engine->n_running > 0 || engine->n_waiting > 0)
-        return;
-    if (broken || (engine->disk_full && engine->level > 1)) {
-        engine->outcome->unrecorded = engine->n_recording;
-        close_all(engine);
-        return;
-    }
-    if (engine->n_recording > 0)
-        return;
-    engine->ending = true; /* its sync proves all before it durable */
-    engine_append(engine, "batch",
-                  record_batch_end(engine->batch_id, engine->level > 0,
-                                   clock_monotonic_ms() - engine->started_ms),
-                  on_all_recorded, engine);
+    engine_wake(engine);
+    if (engine->n_slots == engine->n_recording && engine->handlers.quiet)
+        engine->handlers.quiet(engine->handlers.context, engine->n_recording);
 }
 
-static void on_interrupt(void *context, int level, const char *who) {
-    struct engine *engine = context;
-    (void)who;
+void engine_stop(struct engine *engine, int level, const char *who) {
+    if (engine->level == 0)
+        (void)snprintf(engine->who, sizeof(engine->who), "%s", who);
     engine->level = level;
-    if (level == 1) {
-        engine_view_notify(engine,
-                           "stopping at the next checkpoint; press Ctrl-C again to stop at once");
-        cancel_all(engine, TASK_EVENT_CANCEL);
-    } else if (level == 2) {
-        cancel_all(engine, TASK_EVENT_CANCEL_NOW);
-    } else {
-        engine->outcome->unrecorded = engine->n_recording;
-        close_all(engine);
-    }
-    engine_go_on(engine);
+    engine_line_step_all(engine, level > 1 ? TASK_EVENT_CANCEL_NOW : TASK_EVENT_CANCEL);
 }
 
-static void on_ledger_state(void *context, bool full, bool fatal, const char *text) {
-    struct engine *engine = context;
+void engine_notify(struct engine *engine, const char *text) { engine_tell_notice(engine, text); }
+
+void engine_ledger_state(struct engine *engine, bool full, bool fatal, const char *text) {
     engine->disk_full = full;
-    engine->outcome->ledger_lost |= fatal;
+    engine->ledger_lost |= fatal;
     if (full || fatal)
-        engine_view_notify(engine, text);
+        engine_tell_notice(engine, text);
     else
-        engine_view_end_notice(engine, text);
+        engine_tell_end_notice(engine, text);
     engine_go_on(engine);
 }
 
-static void look_for_space(struct engine *engine) {
-    struct statvfs system;
-    if (engine->space_needed == 0 || statvfs(engine->request->options->out, &system) < 0 ||
-        (uint64_t)system.f_bavail * system.f_frsize < engine->space_needed)
-        return;
-    engine->space_needed = 0;
-    engine_view_end_notice(engine, "there is room on the disk again: the batch continues");
-}
+/* ---- opening and closing ---- */
 
-static void on_tick(uv_timer_t *timer) {
-    struct engine *engine = timer->data;
-    orphans_reap(engine->host.children.orphans);
-    look_for_space(engine);
-    engine_go_on(engine);
-}
-
-/* ---- setting up, and taking down ---- */
-
-static int allocate(struct engine *engine) {
-    const struct engine_request *request = engine->request;
-    size_t n = request->tasks->count;
-    size_t jobs = (size_t)jobs_of(request);
-    engine->outcome->results = calloc(n + 1, sizeof(*engine->outcome->results));
-    engine->outcome->n_results = n;
-    engine->slots = calloc(n + 1, sizeof(*engine->slots));
-    engine->waiting = calloc(n + 1, sizeof(struct admission_candidate));
-    engine->running = calloc(jobs + 1, sizeof(struct engine_slot *));
-    engine->view_tasks = calloc(jobs + 1, sizeof(*engine->view_tasks));
-    if (!engine->outcome->results || !engine->slots || !engine->waiting || !engine->running ||
-        !engine->view_tasks)
+static int make_room(struct engine *engine, int jobs) {
+    const size_t n = jobs > 0 ? (size_t)jobs + 1 : 2;
+    if (n <= engine->running_capacity)
+        return 0;
+    struct engine_slot **running = realloc(engine->running, n * sizeof(struct engine_slot *));
+    if (running)
+        engine->running = running;
+    struct pressure_task *pressed = realloc(engine->pressed, n * sizeof(*pressed));
+    if (pressed)
+        engine->pressed = pressed;
+    if (!running || !pressed)
         return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        engine->slots[i] = (struct engine_slot){
-            .engine = engine,
-            .index = i,
-            .attempts = resume_attempts(request->resume, request->tasks->items[i].id),
-        };
+    engine->running_capacity = n;
     return 0;
 }
 
-static void count_finished(struct engine *engine, const char *id) {
-    const json_t *end = resume_last_end(engine->request->resume, id);
-    const char *verdict = json_string_value(json_object_get(end, "verdict"));
-    if (verdict && strcmp(verdict, verdict_name(VERDICT_OK)) == 0)
-        engine->ok++;
-    else
-        engine->problems++;
-}
-
-static void queue_tasks(struct engine *engine) {
-    const struct engine_request *request = engine->request;
-    for (size_t i = 0; i < request->tasks->count; i++) {
-        struct engine_slot *slot = &engine->slots[i];
-        if (request->finished[i]) {
-            slot->state = TASK_STATE_FINISHED;
-            count_finished(engine, request->tasks->items[i].id);
-            continue;
-        }
-        if (request->tasks->items[i].broken)
-            engine_task_step(slot, TASK_EVENT_REFUSE);
+void engine_set_limits(struct engine *engine, const struct engine_limits *limits) {
+    if (make_room(engine, limits->jobs) < 0) {
+        engine_fail(engine, "no memory for more jobs");
+        return;
     }
-    engine_queue_fill(engine);
+    engine->settings.limits = *limits;
+    engine->settings.limits.jobs = limits->jobs > 0 ? limits->jobs : 1;
+    engine->budget_bytes = limits->memory_bytes;
+    engine->budget_read_ms = 0;
+    engine->marks = pressure_marks(limits->available_bytes);
+    engine->is_stale = true;
 }
 
 static void on_trace_failed(void *context, const struct failure *failure) {
-    const struct engine *engine = context;
-    live_view_event(engine->view, "no memory trace: %s", failure->text);
+    engine_tell(context, NULL, "no memory trace: %s", failure->text);
 }
 
 static int open_parts(struct engine *engine, struct failure *failure) {
-    const struct engine_request *request = engine->request;
+    const struct engine_settings *settings = &engine->settings;
     struct attempt_host *host = &engine->host;
-    host->timeout_ms = request->options->timeout_ms;
-    host->stall_timeout_ms = request->options->stall_timeout_ms;
-    host->grace_ms = OPTIONS_DEFAULT_GRACE_MS;
+    host->grace_ms = ENGINE_GRACE_MS;
     host->launch = (struct launch_base){
-        .worker = request->worker,
-        .out = request->options->out,
-        .ledger_id = ledger_store_id(request->store),
-        .threads = request->preflight->threads,
-        .worker_memory_bytes = request->preflight->cap_bytes,
+        .worker = settings->worker,
+        .ledger_id = ledger_store_id(settings->store),
     };
-    int r = launch_base_init(&host->launch);
+    engine_set_limits(engine, &settings->limits);
+    int r = engine->fault.code < 0 ? -ENOMEM : launch_base_init(&host->launch);
     if (r < 0)
         return failure_set_errno(failure, r, "cannot start the batch");
-    r = child_host_open(&engine->loop, &host->children, failure);
+    (void)snprintf(engine->batch_id, sizeof(engine->batch_id), "%llx",
+                   (unsigned long long)host->launch.run_name);
+    r = child_host_open(settings->loop, &host->children, failure);
     if (r < 0)
         return r;
     groups_open(host->launch.ledger_id, &engine->groups);
     host->children.tree = engine->groups.tree;
-    r = ledger_commit_open(&engine->loop, request->store, on_ledger_state, engine, &engine->commit,
-                           failure);
-    if (r == 0)
-        r = live_view_open(&engine->loop, STDERR_FILENO, request->options->quiet,
-                           engine_view_snapshot, engine, &engine->view, failure);
-    if (r == 0)
-        r = trace_open(&engine->loop, TRACE_ROOT, request->options->sample_interval_ms,
-                       on_trace_failed, engine, &host->trace, failure);
+    r = trace_open(settings->loop, TRACE_ROOT, settings->sample_interval_ms, on_trace_failed,
+                   engine, &host->trace, failure);
     if (r == 0 && (r = engine_watch_open(engine)) < 0)
         (void)failure_set_errno(failure, r, "cannot start the batch");
-    if (r == 0)
-        r = engine_memory_open(engine, failure);
-    if (r == 0)
-        r = interrupt_open(&engine->loop, &engine->interrupt, on_interrupt, engine, failure);
+    return r == 0 ? engine_memory_open(engine, failure) : r;
+}
+
+int engine_open(const struct engine_settings *settings, const struct engine_handlers *handlers,
+                struct engine **ret, struct failure *failure) {
+    struct engine *engine = calloc(1, sizeof(*engine));
+    if (!engine)
+        return failure_set_errno(failure, -ENOMEM, "cannot start the batch");
+    engine->settings = *settings;
+    engine->handlers = *handlers;
+    engine->started_ms = clock_monotonic_ms();
+    (void)uv_timer_init(settings->loop, &engine->tick); /* cannot fail */
+    engine->tick.data = engine;
+    *ret = engine; /* on error too: its handles take a turn of the loop to close */
+    const int r = open_parts(engine, failure);
+    if (r < 0)
+        engine_close(engine);
     return r;
+}
+
+void engine_close(struct engine *engine) {
+    if (engine->closed)
+        return;
+    engine->closed = true;
+    for (size_t i = 0; i < engine->n_running; i++)
+        attempt_close(STEAL_PTR(engine->running[i]->attempt));
+    engine_memory_close(engine);
+    trace_close(STEAL_PTR(engine->host.trace));
+    uv_close((uv_handle_t *)&engine->tick, NULL);
+    engine_watch_close(engine);
+    engine_line_return_all(engine);
 }
 
 /* Helpers that tasks started and that showed no token were spared while others ran. */
@@ -255,74 +232,18 @@ static void sweep_the_rest(struct engine *engine) {
         (void)poll(NULL, 0, ENGINE_LAST_SWEEP_PAUSE_MS);
 }
 
-static void take_down(struct engine *engine) {
+void engine_free(struct engine *engine) {
+    if (!engine)
+        return;
     sweep_the_rest(engine);
     groups_close(&engine->groups);
     child_host_close(&engine->host.children);
     launch_base_free(&engine->host.launch);
-    for (size_t i = 0; engine->slots && i < engine->request->tasks->count; i++) {
-        engine->outcome->interrupted |= engine->slots[i].state != TASK_STATE_FINISHED;
-        free(engine->slots[i].line);
-        free(engine->slots[i].refusal);
-    }
-    free(engine->slots);
+    while (engine->lines)
+        engine_line_close(engine->lines);
     free(engine->waiting);
     free(engine->running);
-    free(engine->view_tasks);
-}
-
-static void run(struct engine *engine) {
-    const struct engine_request *request = engine->request;
-    (void)snprintf(engine->batch_id, sizeof(engine->batch_id), "%llx",
-                   (unsigned long long)engine->host.launch.run_name);
-    const struct record_batch batch = {
-        .id = engine->batch_id,
-        .command = request->command,
-        .out = request->options->out,
-        .n_tasks = request->tasks->count,
-        .jobs = request->preflight->jobs,
-        .threads = request->preflight->threads,
-        .cgroup = groups_to_json(&engine->groups),
-    };
-    engine_append(engine, "batch", record_batch_start(&batch), NULL, NULL);
-    queue_tasks(engine);
-    engine_go_on(engine);
-}
-
-int engine_run(const struct engine_request *request, struct engine_outcome *ret,
-               struct failure *failure) {
-    *ret = (struct engine_outcome){0};
-    struct engine engine = {.request = request, .outcome = ret, .started_ms = clock_monotonic_ms()};
-    int r = uv_loop_init(&engine.loop);
-    if (r < 0)
-        return failure_set_errno(failure, r, "cannot start the batch");
-    (void)uv_timer_init(&engine.loop, &engine.tick); /* neither can fail */
-    engine.tick.data = &engine;
-    (void)uv_timer_start(&engine.tick, on_tick, ENGINE_TICK_MS, ENGINE_TICK_MS);
-    r = allocate(&engine);
-    if (r < 0)
-        (void)failure_set_errno(failure, r, "cannot start the batch");
-    else
-        r = open_parts(&engine, failure);
-    if (r < 0)
-        close_all(&engine);
-    else
-        run(&engine);
-    (void)uv_run(&engine.loop, UV_RUN_DEFAULT);
-    (void)uv_loop_close(&engine.loop);
-    take_down(&engine);
-    ret->wall_ms = clock_monotonic_ms() - engine.started_ms;
-    if (r < 0)
-        engine_outcome_free(ret);
-    return r;
-}
-
-void engine_outcome_free(struct engine_outcome *outcome) {
-    for (size_t i = 0; i < outcome->n_results; i++) {
-        free(outcome->results[i].reason);
-        json_decref(outcome->results[i].evidence);
-    }
-    free(outcome->results);
-    free(outcome->memory_words);
-    *outcome = (struct engine_outcome){0};
+    free(engine->pressed);
+    free(engine->memory_words);
+    free(engine);
 }

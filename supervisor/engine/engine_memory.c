@@ -23,35 +23,31 @@ static const char *describe_machine(uint64_t own, char text[3 * UNITS_TEXT_BYTES
 }
 
 int engine_memory_open(struct engine *engine, struct failure *failure) {
-    size_t n = 0;
-    if (!engine->request->options->memory_trace)
+    if (engine->settings.memory_trace == 0)
         return 0;
-    for (size_t i = 0; i < engine->request->tasks->count; i++)
-        n += !engine->request->finished[i] && !engine->request->tasks->items[i].broken;
-    engine->memory_report = trace_report_open(n);
+    engine->memory_report = trace_report_open(engine->settings.memory_trace);
     return engine->memory_report ? 0
                                  : failure_set(failure, -ENOMEM, "no memory for --memory-trace");
 }
 
 void engine_memory_before(struct engine_slot *slot) {
     char machine[3 * UNITS_TEXT_BYTES], forecast[UNITS_TEXT_BYTES], reserved[UNITS_TEXT_BYTES];
-    const struct engine *engine = slot->engine;
+    const struct engine *engine = engine_of(slot);
     const bool is_known = slot->forecast.basis != FORECAST_UNKNOWN;
     slot->promised_bytes = is_known ? slot->reserved_bytes : 0;
     if (!engine->memory_report)
         return;
     (void)units_format_size(slot->forecast.predicted_bytes, forecast);
-    live_view_event(engine->view, "memory    %s starts: forecast %s, reserved %s; %s",
-                    engine_state_task(slot)->id, is_known ? forecast : "unknown",
-                    units_format_size(slot->reserved_bytes, reserved),
-                    describe_machine(own_bytes(), machine));
+    engine_tell(engine, slot, "memory    %s starts: forecast %s, reserved %s; %s", slot->task->id,
+                is_known ? forecast : "unknown", units_format_size(slot->reserved_bytes, reserved),
+                describe_machine(own_bytes(), machine));
 }
 
 void engine_memory_after(struct engine_slot *slot, const struct attempt_result *result) {
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
     if (!engine->memory_report || result->peak_rss_bytes == 0)
         return; /* nothing ran */
-    const struct task *task = engine_state_task(slot);
+    const struct task *task = slot->task;
     const struct trace_report_attempt attempt = {
         .kind = task->kind_name,
         .task = task->id,
@@ -63,20 +59,20 @@ void engine_memory_after(struct engine_slot *slot, const struct attempt_result *
     char machine[3 * UNITS_TEXT_BYTES], least[UNITS_TEXT_BYTES], peak[UNITS_TEXT_BYTES],
         reserved[UNITS_TEXT_BYTES];
     (void)units_format_size(slot->promised_bytes, reserved);
-    live_view_event(
-        engine->view, "memory    %s ended: least %s, peak %s, reserved %s; %s", task->id,
-        result->min_rss_bytes > 0 ? units_format_size(result->min_rss_bytes, least) : "not seen",
-        units_format_size(result->peak_rss_bytes, peak),
-        slot->promised_bytes > 0 ? reserved : "for an unknown need",
-        describe_machine(own, machine));
+    engine_tell(engine, slot, "memory    %s ended: least %s, peak %s, reserved %s; %s", task->id,
+                result->min_rss_bytes > 0 ? units_format_size(result->min_rss_bytes, least)
+                                          : "not seen",
+                units_format_size(result->peak_rss_bytes, peak),
+                slot->promised_bytes > 0 ? reserved : "for an unknown need",
+                describe_machine(own, machine));
 }
 
 void engine_memory_close(struct engine *engine) {
     struct trace_cost cost = {0};
     if (engine->memory_report && engine->host.trace) {
         trace_tell_cost(engine->host.trace, &cost);
-        engine->outcome->memory_words = trace_report_words(
-            engine->memory_report, &cost, clock_monotonic_ms() - engine->started_ms);
+        engine->memory_words = trace_report_words(engine->memory_report, &cost,
+                                                  clock_monotonic_ms() - engine->started_ms);
     }
     trace_report_close(STEAL_PTR(engine->memory_report));
 }

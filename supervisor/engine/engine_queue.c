@@ -6,6 +6,7 @@
 
 #include "common/units.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -17,10 +18,9 @@ enum {
 /* ---- forecasts ---- */
 
 static void forecast_slot(struct engine_slot *slot) {
-    const struct engine_request *request = slot->engine->request;
-    const struct preflight *preflight = request->preflight;
-    const uint64_t budget = preflight->memory_budget_bytes;
-    const struct preflight_task *planned = engine_state_forecast(slot);
+    const struct engine_line_settings *settings = &slot->line->settings;
+    const uint64_t budget = engine_line_budget(slot->line);
+    const struct preflight_task *planned = slot->planned;
     if (planned->error) { /* it fails at once, and needs next to nothing */
         slot->forecast = (struct forecast){.basis = FORECAST_HEADERS};
         slot->reserved_bytes = 0;
@@ -29,7 +29,8 @@ static void forecast_slot(struct engine_slot *slot) {
     struct forecast_task need = planned->need;
     if (need.floor_bytes < slot->floor_bytes)
         need.floor_bytes = slot->floor_bytes;
-    slot->forecast = forecast_make(&need, request->model, preflight->threads, preflight->cap_bytes);
+    slot->forecast = forecast_make(&need, engine_of(slot)->settings.model, settings->threads,
+                                   settings->cap_bytes);
     slot->reserved_bytes = slot->forecast.reserved_bytes;
     if (slot->forecast.basis == FORECAST_UNKNOWN)
         slot->reserved_bytes = budget;
@@ -47,28 +48,32 @@ static uint64_t margin_of(const struct engine_slot *slot) {
     return slot->reserved_bytes == slot->forecast.reserved_bytes ? slot->forecast.margin_bytes : 0;
 }
 
-static struct admission_load load_of(const struct engine *engine) {
+/* line NULL: all that run. */
+static struct admission_load load_of(const struct engine *engine, const struct engine_line *line) {
     struct admission_load load = {0};
     for (size_t i = 0; i < engine->n_running; i++)
-        admission_load_add(&load, engine->running[i]->reserved_bytes,
-                           margin_of(engine->running[i]));
+        if (!line || engine->running[i]->line == line)
+            admission_load_add(&load, engine->running[i]->reserved_bytes,
+                               margin_of(engine->running[i]));
     return load;
 }
 
 uint64_t engine_queue_reserved(const struct engine *engine) {
-    const struct admission_load load = load_of(engine);
+    const struct admission_load load = load_of(engine, NULL);
     return admission_load_bytes(&load);
 }
 
-static struct admission_candidate candidate_of(const struct engine_slot *slot) {
+static struct admission_candidate candidate_of(struct engine_slot *slot) {
     static const enum admission_stage stages[FORECAST_BASIS_COUNT] = {
         [FORECAST_UNKNOWN] = ADMISSION_UNKNOWN, [FORECAST_ONE_SIZE] = ADMISSION_LEARNING,
         [FORECAST_HISTORY] = ADMISSION_KNOWN,   [FORECAST_HEADERS] = ADMISSION_KNOWN,
         [FORECAST_DECLARED] = ADMISSION_KNOWN,
     };
-    const struct forecast_task *need = &engine_state_forecast(slot)->need;
+    const struct forecast_task *need = &slot->planned->need;
     return (struct admission_candidate){
-        .task = slot->index,
+        .task = slot->order,
+        .owner = slot,
+        .rank = slot->line->rank,
         .memory_bytes = slot->reserved_bytes,
         .margin_bytes = margin_of(slot),
         .tries = slot->tries,
@@ -84,15 +89,14 @@ static struct admission_candidate *line(const struct engine *engine) {
 
 /* Learned on the way: it would need more than there is for the whole batch, margins aside. */
 static bool is_hopeless(const struct engine_slot *slot) {
-    const struct engine_request *request = slot->engine->request;
-    return slot->forecast.basis == FORECAST_HISTORY && !request->options->force &&
+    return slot->forecast.basis == FORECAST_HISTORY && !slot->line->settings.is_forced &&
            slot->forecast.n_attempts >= SURE_ATTEMPTS && !slot->forecast.is_guess &&
-           slot->forecast.predicted_bytes > request->preflight->memory_budget_bytes;
+           slot->forecast.predicted_bytes > engine_line_budget(slot->line);
 }
 
 static void refuse(struct engine_slot *slot) {
     char need[UNITS_TEXT_BYTES], budget[UNITS_TEXT_BYTES];
-    const uint64_t bytes = slot->engine->request->preflight->memory_budget_bytes;
+    const uint64_t bytes = engine_line_budget(slot->line);
     if (asprintf(
             &slot->refusal,
             "it can never fit: by %zu attempts of its kind it needs %s, and all tasks together "
@@ -106,30 +110,46 @@ static void refuse(struct engine_slot *slot) {
 
 /* ---- the line ---- */
 
+/* Anew, from all lines that are not held. */
 static void fill(struct engine *engine) {
     engine->first_waiting = 0;
     engine->n_waiting = 0;
-    for (size_t i = 0; i < engine->request->tasks->count; i++) {
-        struct engine_slot *slot = &engine->slots[i];
-        if (slot->state != TASK_STATE_WAITING)
-            continue;
-        forecast_slot(slot);
-        if (is_hopeless(slot))
-            refuse(slot);
-        if (slot->state == TASK_STATE_WAITING)
-            engine->waiting[engine->n_waiting++] = candidate_of(slot);
+    engine->is_stale = false;
+    for (struct engine_line *of = engine->lines; of; of = of->next) {
+        for (struct engine_slot *slot = of->first; slot && engine_line_is_open(of);
+             slot = slot->next) {
+            if (slot->state != TASK_STATE_WAITING)
+                continue;
+            forecast_slot(slot);
+            if (is_hopeless(slot))
+                refuse(slot);
+            if (slot->state == TASK_STATE_WAITING)
+                engine->waiting[engine->n_waiting++] = candidate_of(slot);
+        }
     }
     admission_sort(engine->waiting, engine->n_waiting);
 }
 
-void engine_queue_fill(struct engine *engine) {
-    engine->budget_bytes = engine->request->preflight->memory_budget_bytes;
-    fill(engine);
+int engine_queue_grow(struct engine *engine) {
+    if (engine->n_slots <= engine->capacity)
+        return 0;
+    const size_t capacity = engine->n_slots + engine->n_slots / 2 + 16;
+    struct admission_candidate *waiting =
+        realloc(engine->waiting, capacity * sizeof(struct admission_candidate));
+    if (!waiting)
+        return -ENOMEM;
+    engine->waiting = waiting;
+    engine->capacity = capacity;
+    return 0;
 }
 
 void engine_queue_add(struct engine_slot *slot) {
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
     forecast_slot(slot);
+    if (engine->is_stale || !engine_line_is_open(slot->line)) {
+        engine->is_stale = true; /* it will be found */
+        return;
+    }
     const struct admission_candidate one = candidate_of(slot);
     const size_t at = admission_place(line(engine), engine->n_waiting, &one);
     /* never more than all tasks wait, so there is room at one end */
@@ -139,8 +159,6 @@ void engine_queue_add(struct engine_slot *slot) {
     engine->waiting[at] = one;
     engine->n_waiting++;
 }
-
-void engine_queue_clear(struct engine *engine) { engine->n_waiting = 0; }
 
 /* Closes the gap from the shorter side. */
 static void take_out(struct engine *engine, size_t at) {
@@ -158,14 +176,14 @@ static void take_out(struct engine *engine, size_t at) {
 /* ---- what there is ---- */
 
 static void read_budget(struct engine *engine) {
-    const struct preflight *preflight = engine->request->preflight;
+    const struct engine_limits *limits = &engine->settings.limits;
     const int64_t now_ms = clock_monotonic_ms();
     struct machine machine;
     struct failure failure;
     uint64_t own = 0;
     /* when nothing of ours runs, what is there may all have gone to others: it is looked at anew */
     const bool is_fresh = engine->n_running > 0 && now_ms - engine->budget_read_ms < BUDGET_AGE_MS;
-    if (engine->request->options->force || is_fresh)
+    if (limits->is_forced || is_fresh)
         return;
     engine->budget_read_ms = now_ms;
     if (machine_read(MACHINE_PROC_ROOT, MACHINE_CGROUP_ROOT, &machine, &failure) < 0)
@@ -175,13 +193,12 @@ static void read_budget(struct engine *engine) {
         attempt_look(engine->running[i]->attempt, &look);
         own += look.memory_bytes;
     }
-    const uint64_t share = preflight->machine.available_bytes / SPARE_SHARE;
+    const uint64_t share = limits->available_bytes / SPARE_SHARE;
     const uint64_t spare = share > engine->marks.hold_bytes ? share : engine->marks.hold_bytes;
     engine->available_bytes = machine.available_bytes;
     const uint64_t there = machine.available_bytes + own;
     const uint64_t now = there > spare ? there - spare : 0;
-    engine->budget_bytes =
-        now < preflight->memory_budget_bytes ? now : preflight->memory_budget_bytes;
+    engine->budget_bytes = now < limits->memory_bytes ? now : limits->memory_bytes;
 }
 
 /* Nothing of ours runs, and yet there is no room: others have it. Waiting is all that helps. */
@@ -189,55 +206,89 @@ static bool is_short(struct engine *engine, const struct engine_slot *slot) {
     static const char back[] = "there is memory again: the batch continues";
     char need[UNITS_TEXT_BYTES], left[UNITS_TEXT_BYTES], text[FAILURE_TEXT_BYTES];
     const bool is_taken = engine->n_running == 0 &&
-                          engine->budget_bytes < engine->request->preflight->memory_budget_bytes &&
+                          engine->budget_bytes < engine->settings.limits.memory_bytes &&
                           slot->reserved_bytes > engine->budget_bytes &&
                           slot->forecast.predicted_bytes > engine->available_bytes;
     if (is_taken != engine->memory_short && !is_taken)
-        engine_view_end_notice(engine, back);
+        engine_tell_end_notice(engine, back);
     engine->memory_short = is_taken;
     if (!is_taken)
         return false;
     (void)snprintf(text, sizeof(text),
                    "other programs have the memory: %s needs %s, %s are there; nothing new is "
                    "started until it fits",
-                   engine_state_task(slot)->id, units_format_size(slot->reserved_bytes, need),
+                   slot->task->id, units_format_size(slot->reserved_bytes, need),
                    units_format_size(engine->available_bytes, left));
     if (!engine->notice[0])
-        engine_view_notify(engine, text);
+        engine_tell_notice(engine, text);
     return true;
 }
 
-static ptrdiff_t pick(const struct engine *engine) {
-    const struct preflight *preflight = engine->request->preflight;
-    const struct admission_room room = {
-        .jobs = preflight->jobs > 0 ? preflight->jobs : 1,
+/* Its batch may use only so much, and has started what fits into that. */
+static bool is_over_share(struct engine_slot *slot) {
+    struct engine_line *of = slot->line;
+    struct admission_load load = load_of(of->engine, of);
+    if (of->settings.memory_bytes == 0 || of->n_running == 0)
+        return false;
+    admission_load_add(&load, slot->reserved_bytes, margin_of(slot));
+    return admission_load_bytes(&load) > of->settings.memory_bytes;
+}
+
+static struct admission_room room_of(const struct engine *engine) {
+    return (struct admission_room){
+        .jobs = engine->settings.limits.jobs,
         .running = (int)engine->n_running,
         .budget_bytes = engine->budget_bytes > 0 ? engine->budget_bytes : 1,
-        .load = load_of(engine),
+        .load = load_of(engine, NULL),
         .passed_over = engine->passed_over,
+        .overtaken = engine->overtaken,
     };
+}
+
+enum admission_wait engine_queue_why(struct engine_slot *slot) {
+    const struct admission_room room = room_of(engine_of(slot));
+    const struct admission_candidate candidate = candidate_of(slot);
+    return admission_why(&candidate, &room);
+}
+
+static ptrdiff_t pick(const struct engine *engine) {
+    const struct admission_room room = room_of(engine);
     return admission_pick(line(engine), engine->n_waiting, &room);
 }
 
+/* Who was passed over by it. */
+static void count_turns(struct engine *engine, size_t at, uint32_t first_rank, uint32_t rank) {
+    engine->passed_over = at == 0 ? 0 : engine->passed_over + 1;
+    engine->overtaken = rank == first_rank ? 0 : engine->overtaken + 1;
+}
+
 struct engine_slot *engine_queue_take(struct engine *engine) {
-    while (engine->n_waiting > 0) {
+    for (;;) {
+        if (engine->is_stale)
+            fill(engine);
+        if (engine->n_waiting == 0)
+            return NULL;
         read_budget(engine);
         const ptrdiff_t at = pick(engine);
         if (at < 0)
             return NULL;
-        struct engine_slot *slot = &engine->slots[line(engine)[at].task];
+        struct engine_slot *slot = line(engine)[at].owner;
         forecast_slot(slot); /* what was no news for the line may be all the same for this one */
         if (is_short(engine, slot))
             return NULL;
+        if (is_over_share(slot)) {
+            slot->line->is_full = engine->is_stale = true;
+            continue;
+        }
+        const uint32_t first_rank = line(engine)[0].rank;
         take_out(engine, (size_t)at);
         if (is_hopeless(slot))
             refuse(slot);
         if (slot->state != TASK_STATE_WAITING)
             continue;
-        engine->passed_over = at == 0 ? 0 : engine->passed_over + 1;
+        count_turns(engine, (size_t)at, first_rank, slot->line->rank);
         return slot;
     }
-    return NULL;
 }
 
 /* ---- learning ---- */
@@ -256,12 +307,12 @@ static void forecast_running(struct engine *engine) {
 }
 
 void engine_queue_learn(struct engine_slot *slot, const struct attempt_result *result) {
-    struct engine *engine = slot->engine;
-    struct model *model = engine->request->model;
+    struct engine *engine = engine_of(slot);
+    struct model *model = engine->settings.model;
     const enum verdict verdict = result->judgement.verdict;
-    const struct forecast_task *need = &engine_state_forecast(slot)->need;
+    const struct forecast_task *need = &slot->planned->need;
     char now[CLOCK_TEXT_BYTES];
-    if (engine_state_forecast(slot)->error)
+    if (slot->planned->error)
         return;
     const struct model_observation seen = {
         .kind = need->kind,

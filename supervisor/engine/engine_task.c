@@ -7,6 +7,7 @@
 
 #include "common/tmpfs.h"
 #include "common/units.h"
+#include "supervisor/batch/resume.h"
 #include "supervisor/engine/enforce.h"
 #include "supervisor/engine/record.h"
 #include "supervisor/engine/retry.h"
@@ -26,9 +27,9 @@ enum {
 static void on_recorded(void *context, uint64_t seq) {
     (void)seq;
     struct engine_slot *slot = context;
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
     /* the user may have asked to stop while the record was on its way */
-    if (slot->recorded == TASK_EVENT_RECORDED_RETRY && engine->level > 0)
+    if (slot->recorded == TASK_EVENT_RECORDED_RETRY && (engine->level > 0 || slot->is_cancelled))
         slot->recorded = TASK_EVENT_RECORDED_LEFT;
     engine_task_step(slot, slot->recorded);
     engine_go_on(engine);
@@ -36,14 +37,16 @@ static void on_recorded(void *context, uint64_t seq) {
 
 static void remember(struct engine_slot *slot, struct attempt_result *result) {
     const struct verdict_judgement *judgement = &result->judgement;
-    struct engine_result *kept = engine_state_result(slot);
+    if (!slot->result && !(slot->result = calloc(1, sizeof(*slot->result)))) {
+        engine_fail(engine_of(slot), "no memory for a result");
+        return;
+    }
+    struct engine_result *kept = slot->result;
     free(kept->reason);
     json_decref(kept->evidence);
     *kept = (struct engine_result){
         .verdict = judgement->verdict,
-        .attempts = slot->attempts,
-        .tries = slot->attempts -
-                 resume_attempts(slot->engine->request->resume, engine_state_task(slot)->id),
+        .tries = slot->started,
         .wall_ms = result->wall_ms,
         .peak_rss_bytes = result->peak_rss_bytes,
         .reason = judgement->reason[0] ? strdup(judgement->reason) : NULL,
@@ -53,19 +56,18 @@ static void remember(struct engine_slot *slot, struct attempt_result *result) {
 
 /* Room that the task needs before it is worth trying again. A command's own needs are unknown. */
 static uint64_t least_space(const struct engine_slot *slot) {
-    uint64_t bytes = engine_state_forecast(slot)->disk_bytes;
-    uint64_t least = engine_state_task(slot)->kind == TASK_ALIGN ? ENGINE_TASK_LEAST_SPACE_BYTES
-                                                                 : ENGINE_TASK_LOG_BYTES;
+    uint64_t bytes = slot->planned->disk_bytes;
+    uint64_t least =
+        slot->task->kind == TASK_ALIGN ? ENGINE_TASK_LEAST_SPACE_BYTES : ENGINE_TASK_LOG_BYTES;
     return bytes > least ? bytes : least;
 }
 
 /* True when the failure is the disk's: the task waits for room and has lost no try by it. A command
  * that failed may have a hundred reasons; only one whose log could not be written counts. */
 static bool wants_space(const struct engine_slot *slot, const struct attempt_result *result) {
-    struct engine *engine = slot->engine;
     struct statvfs system;
-    const char *out = engine->request->options->out;
-    bool is_worker = engine_state_task(slot)->kind == TASK_ALIGN && result->start_code == 0 &&
+    const char *out = slot->line->settings.out;
+    bool is_worker = slot->task->kind == TASK_ALIGN && result->start_code == 0 &&
                      result->judgement.verdict == VERDICT_FAILED &&
                      strcmp(result->judgement.cause, "environment") == 0;
     if ((!is_worker && result->start_code != -ENOSPC) || statvfs(out, &system) < 0)
@@ -74,7 +76,8 @@ static bool wants_space(const struct engine_slot *slot, const struct attempt_res
     uint64_t most = is_worker ? ENGINE_TASK_LEAST_SPACE_BYTES : least_space(slot);
     if (free_bytes >= most || system.f_blocks == 0) /* 0: it knows no limit */
         return false;                               /* something else: waiting would not help */
-    engine->space_needed = least_space(slot);
+    slot->line->space_needed = least_space(slot);
+    engine_of(slot)->is_stale = true;
     char left[UNITS_TEXT_BYTES], needed[UNITS_TEXT_BYTES], text[FAILURE_TEXT_BYTES];
     const bool is_ram = tmpfs_holds(out);
     (void)snprintf(text, sizeof(text),
@@ -82,43 +85,58 @@ static bool wants_space(const struct engine_slot *slot, const struct attempt_res
                    "%s and the batch continues by itself",
                    is_ram ? "the tmpfs (RAM and no disk)" : "the disk", out,
                    units_format_size(free_bytes, left),
-                   units_format_size(engine->space_needed, needed),
+                   units_format_size(slot->line->space_needed, needed),
                    is_ram ? TMPFS_REMEDY : "free some space there");
-    engine_view_notify(engine, text);
+    engine_tell_notice(engine_of(slot), text);
     return true;
 }
 
 static struct record_forecast expected_of(const struct engine_slot *slot) {
-    const struct preflight *preflight = slot->engine->request->preflight;
-    const struct forecast_task *need = &engine_state_forecast(slot)->need;
+    const struct engine_line_settings *settings = &slot->line->settings;
     return (struct record_forecast){
         .forecast = &slot->forecast,
         .reserved_bytes = slot->reserved_bytes,
-        .size = need->size,
-        .threads = preflight->threads,
-        .cap_bytes = preflight->cap_bytes,
-        .is_pair = engine_state_task(slot)->kind == TASK_ALIGN,
+        .size = slot->planned->need.size,
+        .threads = settings->threads,
+        .cap_bytes = settings->cap_bytes,
+        .is_pair = slot->task->kind == TASK_ALIGN,
     };
 }
 
+/* Whose it is, where the ledger is that of many. */
+static json_t *stamp(const struct engine_slot *slot, json_t *record) {
+    const struct engine_line_settings *settings = &slot->line->settings;
+    CLEANUP_JSON json_t *owned = record;
+    if (!owned || !settings->batch)
+        return STEAL_PTR(owned);
+    CLEANUP_JSON json_t *whose =
+        json_pack("{s:s, s:s}", "batch", settings->batch, "user", settings->user);
+    return whose && json_object_update(owned, whose) == 0 ? STEAL_PTR(owned) : NULL;
+}
+
 static void record(struct engine_slot *slot, int number, const struct attempt_result *result) {
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
     bool final = slot->recorded == TASK_EVENT_RECORDED_FINAL;
     const struct record_forecast expected = expected_of(slot);
     if (number > 0)
         engine_append(engine, "attempt_end",
-                      record_attempt_end(engine_state_task(slot), number, result, &expected),
+                      stamp(slot, record_attempt_end(slot->task, number, result, &expected)),
                       final ? NULL : on_recorded, slot);
     if (!final)
         return;
-    CLEANUP_JSON json_t *identity = resume_identity(engine_state_task(slot));
+    CLEANUP_JSON json_t *identity = resume_identity(slot->task);
     engine_append(engine, "task_end",
-                  record_task_end(engine_state_task(slot), slot->attempts, result, identity),
+                  stamp(slot, record_task_end(slot->task, slot->attempts, result, identity)),
                   on_recorded, slot);
 }
 
+/* A line that was closed for what it used may be open again. */
 static void leave_running(struct engine_slot *slot) {
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
+    struct engine_line *line = slot->line;
+    engine->is_stale |= !engine_line_is_open(line);
+    line->is_full = false;
+    line->n_running--;
     for (size_t i = 0; i < engine->n_running; i++)
         if (engine->running[i] == slot) {
             engine->running[i] = engine->running[--engine->n_running];
@@ -131,8 +149,8 @@ static void leave_running(struct engine_slot *slot) {
 /* Where memory ran out, the next try has more of it; the ledger and the user are told. */
 static void give_more(struct engine_slot *slot, struct attempt_result *result,
                       const struct retry_choice *choice, char *more, size_t size) {
-    const uint64_t declared = engine_state_task(slot)->memory_bytes;
-    const uint64_t budget = slot->engine->request->preflight->memory_budget_bytes;
+    const uint64_t declared = slot->task->memory_bytes;
+    const uint64_t budget = engine_line_budget(slot->line);
     char bytes[UNITS_TEXT_BYTES], was[UNITS_TEXT_BYTES] = "";
     slot->is_alone |= choice->step == RETRY_ALONE;
     if (choice->step == RETRY_LARGER)
@@ -172,22 +190,22 @@ static struct retry_choice choose(struct engine_slot *slot, const struct attempt
     slot->ooms += retry_is_oom(judgement->verdict, is_likely_oom);
     return retry_choose(&(struct retry_facts){
         .verdict = judgement->verdict,
-        .is_command = engine_state_task(slot)->kind == TASK_COMMAND,
+        .is_command = slot->task->kind == TASK_COMMAND,
         .cause = judgement->cause,
         .tries = slot->tries,
-        .retries = slot->engine->request->options->retries,
+        .retries = slot->line->settings.retries,
         .is_likely_oom = is_likely_oom,
         .ooms = slot->ooms,
         .was_alone = slot->is_alone,
         .held_bytes = held,
-        .budget_bytes = slot->engine->request->preflight->memory_budget_bytes,
+        .budget_bytes = engine_line_budget(slot->line),
     });
 }
 
 /* It gave way to others and lost no try by it. It starts again when what it was seen to hold, and
  * some, is there. */
 static void give_way(struct engine_slot *slot, const struct attempt_result *result) {
-    const uint64_t budget = slot->engine->request->preflight->memory_budget_bytes;
+    const uint64_t budget = engine_line_budget(slot->line);
     const uint64_t peak = result->peak_rss_bytes;
     slot->tries--;
     slot->stops++;
@@ -201,6 +219,8 @@ static enum task_event decide(struct engine_slot *slot, struct attempt_result *r
     const bool is_cancelled = result->judgement.verdict == VERDICT_CANCELLED;
     bool again = true;
     more[0] = '\0';
+    if (slot->is_cancelled)
+        return TASK_EVENT_RECORDED_FINAL; /* however it ended, it is the last */
     if (is_cancelled && result->stop == VERDICT_STOP_MEMORY) {
         give_way(slot, result);
     } else if (wants_space(slot, result)) {
@@ -212,12 +232,12 @@ static enum task_event decide(struct engine_slot *slot, struct attempt_result *r
         again = choice.step != RETRY_NO && !is_cancelled;
         if (choice.step == RETRY_AGAIN)
             (void)snprintf(more, size, "; trying again");
-        else if (again && slot->engine->level == 0)
+        else if (again && engine_of(slot)->level == 0)
             give_more(slot, result, &choice, more, size);
         else if (!again)
             tell_chances(slot, slot->ooms > ooms_before, result);
     }
-    if (again && slot->engine->level == 0)
+    if (again && engine_of(slot)->level == 0)
         return TASK_EVENT_RECORDED_RETRY;
     more[0] = '\0';
     return again || is_cancelled ? TASK_EVENT_RECORDED_LEFT : TASK_EVENT_RECORDED_FINAL;
@@ -225,17 +245,18 @@ static enum task_event decide(struct engine_slot *slot, struct attempt_result *r
 
 /* The attempt is over: verdict, what comes next, and both into the ledger. */
 static void judge(struct engine_slot *slot) {
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
     struct attempt_result result;
     char more[ENGINE_TASK_MORE_BYTES];
     attempt_judge(slot->attempt, &result);
     int number = attempt_number(slot->attempt);
     slot->recorded = decide(slot, &result, more, sizeof(more));
     remember(slot, &result);
-    engine_view_prepare(slot, &result, more);
+    engine_tell_prepare(slot, &result, more);
     engine_memory_after(slot, &result);
     leave_running(slot);
     engine->n_recording++;
+    slot->line->n_recording++;
     record(slot, number, &result);
     engine_queue_learn(slot, &result);
     attempt_result_free(&result);
@@ -247,11 +268,13 @@ static void refuse(struct engine_slot *slot) {
     result.judgement.verdict = VERDICT_FAILED;
     result.judgement.cause = slot->refusal ? "environment" : "input";
     (void)snprintf(result.judgement.reason, sizeof(result.judgement.reason), "%s",
-                   slot->refusal ? slot->refusal : engine_state_task(slot)->broken);
+                   slot->refusal ? slot->refusal : slot->task->broken);
     remember(slot, &result);
-    engine_view_prepare(slot, &result, "");
+    engine_tell_prepare(slot, &result, "");
     slot->recorded = TASK_EVENT_RECORDED_FINAL;
-    slot->engine->n_recording++;
+    slot->line->n_waiting--;
+    engine_of(slot)->n_recording++;
+    slot->line->n_recording++;
     record(slot, 0, &result);
     attempt_result_free(&result);
 }
@@ -260,58 +283,60 @@ static void refuse(struct engine_slot *slot) {
 
 static void on_attempt_event(void *context, enum task_event event) {
     struct engine_slot *slot = context;
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
     engine_task_step(slot, event);
     engine_go_on(engine);
 }
 
 /* --redo means from the images on. A further try after a crash may use what this run made. */
 static void forget_stages(const struct engine_slot *slot) {
-    struct engine *engine = slot->engine;
     struct failure failure = {0};
-    const bool is_first =
-        slot->attempts == resume_attempts(engine->request->resume, engine_state_task(slot)->id);
-    if (engine->request->options->redo && is_first &&
-        launch_forget_stages(&engine->host.launch, engine_state_task(slot), &failure) < 0)
-        engine_view_notify(engine, failure.text);
+    if (slot->line->settings.is_redo && slot->started == 0 &&
+        launch_forget_stages(&slot->line->attempt.launch, slot->task, &failure) < 0)
+        engine_tell_notice(engine_of(slot), failure.text);
 }
 
 /* What the kernel holds the next attempt to. */
 static uint64_t limit_of(const struct engine_slot *slot) {
-    const struct preflight_task *forecast = engine_state_forecast(slot);
+    const struct preflight_task *planned = slot->planned;
     const enum forecast_basis basis = slot->forecast.basis;
     return enforce_limit(&(struct enforce_facts){
-        .declared_bytes = engine_state_task(slot)->memory_bytes,
+        .declared_bytes = slot->task->memory_bytes,
         .reserved_bytes = slot->reserved_bytes,
         .is_assumed = slot->forecast.is_guess,
         .is_uncertain =
             basis == FORECAST_HISTORY &&
             (slot->forecast.is_beyond || slot->forecast.n_attempts < ENFORCE_FEW_ATTEMPTS),
-        .results_in_ram_bytes = forecast->is_in_ram ? forecast->disk_bytes : 0,
+        .results_in_ram_bytes = planned->is_in_ram ? planned->disk_bytes : 0,
     });
 }
 
 static void start(struct engine_slot *slot) {
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
+    struct engine_line *line = slot->line;
     forget_stages(slot);
     slot->tries++;
     slot->attempts++;
+    slot->started++;
+    line->n_waiting--;
     engine_memory_before(slot);
-    slot->attempt = attempt_start(&engine->host, engine_state_task(slot), slot->attempts,
+    slot->attempt = attempt_start(&engine->host, &line->attempt, slot->task, slot->attempts,
                                   limit_of(slot), on_attempt_event, slot);
     if (!slot->attempt) {
         engine_fail(engine, "no memory to start a task");
-        slot->state = TASK_STATE_LEFT; /* nothing was started; engine_go_on ends the run */
+        engine_line_return(slot, false); /* nothing was started; engine_go_on ends the run */
         return;
     }
     engine->running[engine->n_running++] = slot;
+    line->n_running++;
+    engine->is_stale |= !engine_line_is_open(line);
     if (attempt_pid(slot->attempt) == 0) {
         engine_task_step(slot, TASK_EVENT_OVER);
         return;
     }
     const struct record_forecast expected = expected_of(slot);
     engine_append(engine, "attempt_start",
-                  record_attempt_start(engine_state_task(slot), slot->attempt, &expected), NULL,
+                  stamp(slot, record_attempt_start(slot->task, slot->attempt, &expected)), NULL,
                   NULL);
 }
 
@@ -324,36 +349,39 @@ static enum verdict_stop stop_of(const struct engine_slot *slot, enum task_event
 }
 
 static void publish(struct engine_slot *slot) {
-    struct engine *engine = slot->engine;
-    struct engine_result *result = engine_state_result(slot);
-    result->finished = true;
-    if (result->verdict == VERDICT_OK)
-        engine->ok++;
-    else
-        engine->problems++;
+    engine_look_add_work(slot, &engine_of(slot)->work_done);
+    engine_line_return(slot, true);
+}
+
+static void leave(struct engine_slot *slot, enum task_event event) {
+    slot->line->n_waiting -= event == TASK_EVENT_CANCEL || event == TASK_EVENT_CANCEL_NOW;
+    engine_line_return(slot, false);
 }
 
 void engine_task_step(struct engine_slot *slot, enum task_event event) {
-    struct engine *engine = slot->engine;
+    struct engine *engine = engine_of(slot);
     struct task_state_step todo = task_state_step(slot->state, event);
     if (slot->state == TASK_STATE_RECORDING && todo.next != TASK_STATE_RECORDING) {
         engine->n_recording--;
-        engine_view_tell(slot);
+        slot->line->n_recording--;
+        engine_tell_now(slot);
     }
     slot->state = todo.next;
     switch (todo.action) {
     case TASK_ACTION_NONE:
+        break;
     case TASK_ACTION_LEAVE: /* nothing runs; it has no task_end, so the next run does it */
+        leave(slot, event);
         break;
     case TASK_ACTION_START:
         start(slot);
         break;
     case TASK_ACTION_TERMINATE:
         attempt_terminate(slot->attempt, stop_of(slot, event),
-                          event == TASK_EVENT_PRESSURE ? engine->shortage : engine->interrupt.who);
+                          event == TASK_EVENT_PRESSURE ? engine->shortage_words : engine->who);
         break;
     case TASK_ACTION_KILL:
-        attempt_kill(slot->attempt, stop_of(slot, event), engine->interrupt.who);
+        attempt_kill(slot->attempt, stop_of(slot, event), engine->who);
         break;
     case TASK_ACTION_JUDGE:
         if (event == TASK_EVENT_REFUSE)
@@ -365,6 +393,7 @@ void engine_task_step(struct engine_slot *slot, enum task_event event) {
         publish(slot);
         break;
     case TASK_ACTION_REQUEUE:
+        slot->line->n_waiting++;
         engine_queue_add(slot);
         break;
     default:

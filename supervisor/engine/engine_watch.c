@@ -13,7 +13,7 @@
 
 static void say_shortage(struct engine *engine, const struct watch_look *look) {
     char left[UNITS_TEXT_BYTES], total[UNITS_TEXT_BYTES];
-    (void)snprintf(engine->shortage, sizeof(engine->shortage), "%s left of %s",
+    (void)snprintf(engine->shortage_words, sizeof(engine->shortage_words), "%s left of %s",
                    units_format_size(look->available_bytes, left),
                    units_format_size(look->total_bytes, total));
 }
@@ -21,7 +21,7 @@ static void say_shortage(struct engine *engine, const struct watch_look *look) {
 /* Who else has memory; "" when that cannot be told. */
 static void find_consumers(struct engine *engine, const char *group) {
     pid_t *ours = calloc(engine->n_running + 1, sizeof(*ours));
-    struct engine_shortage *told = &engine->outcome->shortage;
+    struct engine_shortage *told = &engine->shortage;
     for (size_t i = 0; ours && i < engine->n_running; i++)
         ours[i] = attempt_pid(engine->running[i]->attempt);
     if (ours)
@@ -30,25 +30,25 @@ static void find_consumers(struct engine *engine, const char *group) {
 }
 
 static void hold(struct engine *engine, const char *group) {
-    struct engine_shortage *told = &engine->outcome->shortage;
+    struct engine_shortage *told = &engine->shortage;
     char text[FAILURE_TEXT_BYTES];
     find_consumers(engine, group);
     told->n_holds++;
     (void)snprintf(text, sizeof(text), "memory runs short, %s: nothing new is started%s%s",
-                   engine->shortage, told->others[0] ? "; others have: " : "", told->others);
-    engine_view_notify(engine, text);
+                   engine->shortage_words, told->others[0] ? "; others have: " : "", told->others);
+    engine_tell_notice(engine, text);
     engine_append(engine, "note", record_note(text), NULL, NULL);
 }
 
 static void stop(struct engine *engine, struct engine_slot *slot) {
-    const bool is_pair = engine_state_task(slot)->kind == TASK_ALIGN;
+    const bool is_pair = slot->task->kind == TASK_ALIGN;
     char text[FAILURE_TEXT_BYTES];
-    engine->outcome->shortage.n_stops++;
-    (void)snprintf(text, sizeof(text), "memory runs short, %s: %s %s", engine->shortage,
-                   engine_state_task(slot)->id,
+    engine->shortage.n_stops++;
+    (void)snprintf(text, sizeof(text), "memory runs short, %s: %s %s", engine->shortage_words,
+                   slot->task->id,
                    is_pair ? "stops at its checkpoint and continues when there is room"
                            : "is stopped and starts anew when there is room");
-    engine_view_notify(engine, text);
+    engine_tell_notice(engine, text);
     engine_task_step(slot, TASK_EVENT_PRESSURE);
 }
 
@@ -62,7 +62,7 @@ static void act(struct engine *engine, const struct pressure_step *step, const c
         stop(engine, engine->running[step->task]);
         break;
     case PRESSURE_RESUME:
-        engine_view_end_notice(engine, "there is memory again: the batch continues");
+        engine_tell_end_notice(engine, "there is memory again: the batch continues");
         engine_go_on(engine);
         break;
     default:
@@ -77,7 +77,7 @@ static void fill_tasks(const struct engine *engine) {
         attempt_look(slot->attempt, &look);
         engine->pressed[i] = (struct pressure_task){
             .age_ms = look.elapsed_ms,
-            .keeps_progress = engine_state_task(slot)->kind == TASK_ALIGN,
+            .keeps_progress = slot->task->kind == TASK_ALIGN,
             .is_stopping = slot->state != TASK_STATE_RUNNING,
             .stops = slot->stops,
         };
@@ -93,7 +93,7 @@ static void on_look(void *context) {
         const uint64_t little_bytes = engine->n_running > 0 ? engine->marks.hold_bytes : 0;
         if (engine->closed || engine->level > 0 || !watch_look(engine->watch, little_bytes, &look))
             return;
-        struct engine_shortage *told = &engine->outcome->shortage;
+        struct engine_shortage *told = &engine->shortage;
         if (told->n_holds > 0 && look.available_bytes < told->least_bytes)
             told->least_bytes = look.available_bytes;
         say_shortage(engine, &look);
@@ -111,21 +111,15 @@ static void on_look(void *context) {
 }
 
 int engine_watch_open(struct engine *engine) {
-    const struct preflight *preflight = engine->request->preflight;
-    const size_t jobs = preflight->jobs > 0 ? (size_t)preflight->jobs : 1;
     const struct watch_place place = watch_here(&engine->groups.level);
-    engine->outcome->shortage.least_bytes = UINT64_MAX;
-    engine->marks = pressure_marks(preflight->machine.available_bytes);
-    engine->pressed = calloc(jobs + 1, sizeof(*engine->pressed));
-    if (!engine->pressed)
-        return -ENOMEM;
-    return watch_open(&engine->loop, &place, on_look, engine, &engine->watch);
+    engine->shortage.least_bytes = UINT64_MAX;
+    return watch_open(engine->settings.loop, &place, on_look, engine, &engine->watch);
 }
 
 void engine_watch_update(struct engine *engine) {
-    if (engine->n_running == 0 && engine->pressure.is_held && engine->request->options->force) {
+    if (engine->n_running == 0 && engine->pressure.is_held && engine->settings.limits.is_forced) {
         engine->pressure.is_held = false;
-        engine_view_end_notice(engine, "the batch continues by --force, short of memory or not");
+        engine_tell_end_notice(engine, "the batch continues by --force, short of memory or not");
     }
     watch_want(engine->watch, engine->n_running > 0 || engine->pressure.is_held);
 }
@@ -133,6 +127,4 @@ void engine_watch_update(struct engine *engine) {
 void engine_watch_close(struct engine *engine) {
     watch_close(engine->watch);
     engine->watch = NULL;
-    free(engine->pressed);
-    engine->pressed = NULL;
 }

@@ -89,13 +89,13 @@ static int make_environment(const struct launch_base *base, const struct task *t
     return 0;
 }
 
-static int make_stdin(const struct launch_base *base, const struct task *task, int attempt,
+static int make_stdin(const struct launch_line *line, const struct task *task, int attempt,
                       const char *folder, struct launch *launch, struct failure *failure) {
     CLEANUP_JSON json_t *request =
         json_pack("{s:i, s:s, s:i, s:s, s:s, s:s, s:O, s:i, s:I}", "v", PROTOCOL_VERSION, "task",
                   task->id, "attempt", attempt, "pre", task->inputs[0], "post", task->inputs[1],
-                  "out", folder, "params", task->params, "threads", base->threads, "memory_bytes",
-                  (json_int_t)base->worker_memory_bytes);
+                  "out", folder, "params", task->params, "threads", line->threads, "memory_bytes",
+                  (json_int_t)line->worker_memory_bytes);
     if (!request) /* names come from the file system and may be no UTF-8, which JSON cannot hold */
         return failure_set(failure, -EILSEQ,
                            "cannot hand over %s: a name is not valid UTF-8; rename the file",
@@ -116,13 +116,14 @@ static int open_log(const struct task *task, int attempt, struct launch *launch,
     return 0;
 }
 
-int launch_prepare(struct launch_base *base, const struct task *task, int attempt,
-                   struct launch *ret, struct failure *failure) {
+int launch_prepare(struct launch_base *base, const struct launch_line *line,
+                   const struct task *task, int attempt, struct launch *ret,
+                   struct failure *failure) {
     *ret = (struct launch){.log_fd = -1};
     CLEANUP_FREE char *folder = NULL;
-    if (asprintf(&folder, "%s/%s", base->out, task->id) < 0)
+    if (asprintf(&folder, "%s/%s", line->out, task->id) < 0)
         return no_memory(task, failure);
-    ret->log_path = launch_log_path(base->out, task->id);
+    ret->log_path = launch_log_path(line->out, task->id);
     if (!ret->log_path)
         return no_memory(task, failure);
     int r = 0;
@@ -137,7 +138,7 @@ int launch_prepare(struct launch_base *base, const struct task *task, int attemp
     r = make_environment(base, task, ret, failure);
     bool is_command = task->kind == TASK_COMMAND;
     if (r == 0 && !is_command)
-        r = make_stdin(base, task, attempt, folder, ret, failure);
+        r = make_stdin(line, task, attempt, folder, ret, failure);
     if (r < 0)
         return r;
     ret->worker_argv[0] = base->worker;
@@ -172,10 +173,10 @@ static void close_folder(DIR **folder) {
         (void)closedir(*folder); /* it was only read */
 }
 
-int launch_forget_stages(const struct launch_base *base, const struct task *task,
+int launch_forget_stages(const struct launch_line *line, const struct task *task,
                          struct failure *failure) {
     CLEANUP_FREE char *path = NULL;
-    if (asprintf(&path, "%s/%s/checkpoints", base->out, task->id) < 0)
+    if (asprintf(&path, "%s/%s/checkpoints", line->out, task->id) < 0)
         return no_memory(task, failure);
     CLEANUP(close_folder) DIR *folder = opendir(path);
     if (!folder)

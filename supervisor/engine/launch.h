@@ -9,17 +9,24 @@
 #include "supervisor/batch/task.h"
 #include "supervisor/process/child.h"
 
+struct credentials;
+
 /* The same for all attempts of a run. Strings are borrowed. */
 struct launch_base {
-    const char *worker; /* path of registrar-worker */
-    const char *out;
+    const char *worker; /* path of registrar-worker; NULL: there is none */
     const char *ledger_id;
-    int threads;
-    uint64_t worker_memory_bytes;
     const char **environment; /* ours, less what children must not see. Owned; entries are not */
     size_t n_environment;
     uint64_t counter; /* of attempts in this run: makes their names */
     int64_t run_name; /* of this run: two runs of one ledger never share a token */
+};
+
+/* The same for all attempts of a batch. Borrowed. */
+struct launch_line {
+    const char *out;
+    int threads;
+    uint64_t worker_memory_bytes;
+    const struct credentials *credentials; /* NULL: ours */
 };
 
 /* Sets the environment; the caller has filled the rest. -ENOMEM. */
@@ -41,13 +48,14 @@ struct launch {
 
 /* Creates OUT/<id>, opens the log with a line for this attempt, and fills the request. On error
  * *ret is to be freed too. */
-MUST_USE int launch_prepare(struct launch_base *base, const struct task *task, int attempt,
-                            struct launch *ret, struct failure *failure);
+MUST_USE int launch_prepare(struct launch_base *base, const struct launch_line *line,
+                            const struct task *task, int attempt, struct launch *ret,
+                            struct failure *failure);
 void launch_free(struct launch *launch);
 
 /* Removes what OUT/<id>/checkpoints holds, so that the task's stages are all done again (--redo).
  * A folder that is not there is fine. */
-MUST_USE int launch_forget_stages(const struct launch_base *base, const struct task *task,
+MUST_USE int launch_forget_stages(const struct launch_line *line, const struct task *task,
                                   struct failure *failure);
 
 /* OUT/<id>/log.txt. Caller owns; NULL when out of memory. */

@@ -42,21 +42,21 @@ static void fit(void **state) {
     };
     static const struct {
         size_t count;
-        struct admission_room room; /* jobs, running, budget, load, passed over */
+        struct admission_room room; /* jobs, running, budget, load, turns */
         ptrdiff_t pick;
     } table[] = {
-        {0, {4, 0, 100, {0, 0}, 0}, -1},   /* nothing waits */
-        {3, {1, 0, 100, {0, 0}, 0}, 0},    /* the largest first */
-        {3, {1, 1, 100, {50, 0}, 0}, -1},  /* no job is free */
-        {3, {4, 1, 100, {50, 0}, 0}, 0},   /* fits to the byte */
-        {3, {4, 1, 100, {51, 0}, 0}, 1},   /* backfill */
-        {3, {4, 2, 100, {90, 0}, 0}, 2},   /* one that reserves nothing */
-        {3, {4, 2, 100, {100, 0}, 0}, 2},  /* the budget is used up */
-        {3, {4, 2, 100, {120, 0}, 0}, -1}, /* overdrawn by force */
-        {2, {4, 2, 100, {80, 0}, 0}, -1},  /* nothing fits */
-        {3, {4, 0, 10, {0, 0}, 0}, 2},     /* the one that fits */
-        {2, {4, 0, 10, {0, 0}, 0}, 0},     /* above the whole budget: alone */
-        {3, {4, 3, 0, {1000, 0}, 0}, 0},   /* no budget */
+        {0, {4, 0, 100, {0, 0}, 0, 0}, -1},   /* nothing waits */
+        {3, {1, 0, 100, {0, 0}, 0, 0}, 0},    /* the largest first */
+        {3, {1, 1, 100, {50, 0}, 0, 0}, -1},  /* no job is free */
+        {3, {4, 1, 100, {50, 0}, 0, 0}, 0},   /* fits to the byte */
+        {3, {4, 1, 100, {51, 0}, 0, 0}, 1},   /* backfill */
+        {3, {4, 2, 100, {90, 0}, 0, 0}, 2},   /* one that reserves nothing */
+        {3, {4, 2, 100, {100, 0}, 0, 0}, 2},  /* the budget is used up */
+        {3, {4, 2, 100, {120, 0}, 0, 0}, -1}, /* overdrawn by force */
+        {2, {4, 2, 100, {80, 0}, 0, 0}, -1},  /* nothing fits */
+        {3, {4, 0, 10, {0, 0}, 0, 0}, 2},     /* the one that fits */
+        {2, {4, 0, 10, {0, 0}, 0, 0}, 0},     /* above the whole budget: alone */
+        {3, {4, 3, 0, {1000, 0}, 0, 0}, 0},   /* no budget */
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         assert_int_equal(admission_pick(tasks, table[i].count, &table[i].room), table[i].pick);
@@ -110,6 +110,56 @@ static void pooled_margins(void **state) {
     assert_true(admission_load_bytes(&load) == UINT64_MAX);
 }
 
+/* A lower rank goes first; a higher one takes what is left over, but only so often. */
+static void ranks(void **state) {
+    (void)state;
+    struct admission_candidate tasks[] = {
+        {.task = 0, .rank = 2, .memory_bytes = 90, .stage = ADMISSION_KNOWN},
+        {.task = 1, .rank = 1, .memory_bytes = 20, .tries = 1, .stage = ADMISSION_KNOWN},
+        {.task = 2, .rank = 1, .memory_bytes = 60, .stage = ADMISSION_KNOWN},
+        {.task = 3, .rank = 2, .memory_bytes = 10, .stage = ADMISSION_KNOWN},
+        {.task = 4, .rank = 1, .size = 1},
+    };
+    admission_sort(tasks, ARRAY_LEN(tasks));
+    static const uint64_t expected[] = {4, 2, 1, 0, 3};
+    for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
+        assert_int_equal(tasks[i].task, expected[i]);
+    struct admission_room room = {.jobs = 2, .budget_bytes = 100};
+    assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 0); /* unknown: alone */
+    room = (struct admission_room){
+        .jobs = 2, .running = 1, .budget_bytes = 100, .load.sure_bytes = 50};
+    const struct admission_candidate *known = tasks + 1;
+    assert_int_equal(admission_pick(known, 4, &room), 1); /* of its own rank, a later try */
+    room.load.sure_bytes = 85;
+    assert_int_equal(admission_pick(known, 4, &room), 3);
+    room.overtaken = 3;
+    assert_int_equal(admission_pick(known, 4, &room), 3);
+    room.overtaken = 4;
+    assert_int_equal(admission_pick(known, 4, &room), -1);
+    assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), -1); /* not even unknown */
+    room.running = 0;
+    room.load.sure_bytes = 0;
+    assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), 0);
+}
+
+static void reasons_to_wait(void **state) {
+    (void)state;
+    const struct admission_candidate known = {.memory_bytes = 50, .stage = ADMISSION_KNOWN};
+    const struct admission_candidate unknown = {.size = 1};
+    struct admission_room room = {
+        .jobs = 2, .running = 2, .budget_bytes = 100, .load.sure_bytes = 60};
+    assert_int_equal(admission_why(&known, &room), ADMISSION_WAITS_FOR_JOB);
+    room.running = 1;
+    assert_int_equal(admission_why(&known, &room), ADMISSION_WAITS_FOR_MEMORY);
+    assert_int_equal(admission_why(&unknown, &room), ADMISSION_WAITS_TO_BE_ALONE);
+    room.load.sure_bytes = 40;
+    assert_int_equal(admission_why(&known, &room), ADMISSION_WAITS_FOR_TURN);
+    room.load.sure_bytes = 140;
+    assert_int_equal(admission_why(&known, &room), ADMISSION_WAITS_FOR_LARGE);
+    room = (struct admission_room){.jobs = 2, .budget_bytes = 10};
+    assert_int_equal(admission_why(&known, &room), ADMISSION_WAITS_FOR_TURN);
+}
+
 /* Plays whole batches: the budget holds unless a task runs alone, and all are run. */
 static void batches_come_to_an_end(void **state) {
     (void)state;
@@ -151,6 +201,8 @@ int main(void) {
         cmocka_unit_test(fit),
         cmocka_unit_test(careful_start),
         cmocka_unit_test(pooled_margins),
+        cmocka_unit_test(ranks),
+        cmocka_unit_test(reasons_to_wait),
         cmocka_unit_test(batches_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
