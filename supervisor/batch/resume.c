@@ -329,7 +329,9 @@ static bool check_task(const struct resume *resume, const struct task *task, con
 
 static int compare_hashes(const struct hashing *hashing, const char *worker, bool *finished,
                           struct failure *failure) {
-    if (hashing->count == 0)
+    for (size_t i = 0; !worker && i < hashing->count; i++)
+        finished[hashing->tasks[i]] = false; /* nobody reads them: to do it again is always right */
+    if (hashing->count == 0 || !worker)
         return 0;
     struct probe_result *results = calloc(hashing->count, sizeof(*results));
     if (!results)

@@ -28,7 +28,8 @@ const char *resume_open_group(const struct resume *resume);
 /* How many attempts the ledger has of that task. */
 int resume_attempts(const struct resume *resume, const char *id);
 
-/* Fills ret_finished, one per task. worker hashes inputs whose mtime changed (probe_hashes). */
+/* Fills ret_finished, one per task. worker hashes inputs whose mtime changed
+ * (probe_hashes), and the caller waits; NULL: they count as changed. */
 MUST_USE int resume_decide(const struct resume *resume, const struct task_list *tasks,
                            const char *out, const char *worker, bool *ret_finished,
                            struct failure *failure);

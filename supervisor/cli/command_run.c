@@ -98,7 +98,9 @@ static int open_ledger(struct run *run) {
         return fail(run, EXIT_INTERNAL);
     int r = ledger_store_open(path, replay, run, &run->store, &recovery, &run->failure);
     if (r == 0)
-        r = leftovers_settle(run->store, run->resume, run->last_record_ms, &ended, &run->failure);
+        r = leftovers_settle(run->store, resume_open_attempts(run->resume),
+                             resume_open_group(run->resume), run->last_record_ms, &ended,
+                             &run->failure);
     if (r < 0)
         return fail(run, EXIT_LEDGER);
     if (recovery.warning[0])

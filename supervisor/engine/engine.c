@@ -25,6 +25,10 @@ void engine_fail(struct engine *engine, const char *what) {
         (void)failure_set(&engine->fault, -ENOTRECOVERABLE, "a fault of registrar: %s", what);
 }
 
+struct child_host *engine_host(struct engine *engine) {
+    return &engine->host.children;
+}
+
 const struct failure *engine_fault(const struct engine *engine) { return &engine->fault; }
 
 void engine_append(struct engine *engine, const char *event, json_t *fields,

@@ -18,6 +18,7 @@
 
 #include <uv.h>
 
+struct child_host;
 struct engine;
 struct engine_line;
 struct credentials;
@@ -31,17 +32,24 @@ struct engine_result {
     int tries;            /* of them, in this one; 0: nothing else below is set */
     int64_t wall_ms;      /* of the last attempt */
     uint64_t peak_rss_bytes;
+    uint64_t seq;     /* finished: of its task_end in the ledger */
     char *reason;     /* owned; NULL: nothing to say */
     json_t *evidence; /* owned; NULL for ok */
 };
 
-/* All but refill and result may be NULL. None of them calls the engine, but refill engine_add. */
+/* All but refill and result may be NULL. None of them calls the engine; but refill adds, and
+ * started may rank lines. */
 struct engine_handlers {
     void *context; /* borrowed */
     /* Every task comes back once: its verdict is on disk, or it is left. The handler may steal from
      * result, and free the task. */
     void (*result)(void *context, struct engine_line *line, void *task_context,
                    struct engine_result *result);
+    /* An attempt starts, with so much reserved; it is over. */
+    void (*started)(void *context, struct engine_line *line, void *task_context,
+                    uint64_t reserved_bytes);
+    void (*over)(void *context, struct engine_line *line, void *task_context,
+                 uint64_t reserved_bytes, int64_t wall_ms);
     /* Something was started or came back: there may be room in a line. Whether tasks were added. */
     bool (*refill)(void *context);
     /* Nothing waits or runs; so many results are still on their way to disk. Called again with each
@@ -92,6 +100,8 @@ void engine_ledger_state(struct engine *engine, bool full, bool fatal, const cha
 void engine_stop(struct engine *engine, int level, const char *who);
 /* Tells of it and keeps it as the notice. */
 void engine_notify(struct engine *engine, const char *text);
+/* That starts the tasks: whoever else starts children uses it too. Borrowed. */
+struct child_host *engine_host(struct engine *engine);
 /* A fault of registrar itself has ended it; code 0: none. Borrowed. */
 const struct failure *engine_fault(const struct engine *engine);
 /* Appends to the ledger; takes fields, NULL (out of memory) is a fault. */

@@ -25,9 +25,10 @@ enum {
 /* ---- the end of an attempt ---- */
 
 static void on_recorded(void *context, uint64_t seq) {
-    (void)seq;
     struct engine_slot *slot = context;
     struct engine *engine = engine_of(slot);
+    if (slot->result)
+        slot->result->seq = seq;
     /* the user may have asked to stop while the record was on its way */
     if (slot->recorded == TASK_EVENT_RECORDED_RETRY && (engine->level > 0 || slot->is_cancelled))
         slot->recorded = TASK_EVENT_RECORDED_LEFT;
@@ -243,6 +244,13 @@ static enum task_event decide(struct engine_slot *slot, struct attempt_result *r
     return again || is_cancelled ? TASK_EVENT_RECORDED_LEFT : TASK_EVENT_RECORDED_FINAL;
 }
 
+static void tell_over(const struct engine_slot *slot, const struct attempt_result *result) {
+    const struct engine_handlers *handlers = &engine_of(slot)->handlers;
+    if (handlers->over)
+        handlers->over(handlers->context, slot->line, slot->context, slot->reserved_bytes,
+                       result->wall_ms);
+}
+
 /* The attempt is over: verdict, what comes next, and both into the ledger. */
 static void judge(struct engine_slot *slot) {
     struct engine *engine = engine_of(slot);
@@ -254,6 +262,7 @@ static void judge(struct engine_slot *slot) {
     remember(slot, &result);
     engine_tell_prepare(slot, &result, more);
     engine_memory_after(slot, &result);
+    tell_over(slot, &result);
     leave_running(slot);
     engine->n_recording++;
     slot->line->n_recording++;
@@ -329,6 +338,9 @@ static void start(struct engine_slot *slot) {
     }
     engine->running[engine->n_running++] = slot;
     line->n_running++;
+    if (engine->handlers.started)
+        engine->handlers.started(engine->handlers.context, line, slot->context,
+                                 slot->reserved_bytes);
     engine->is_stale |= !engine_line_is_open(line);
     if (attempt_pid(slot->attempt) == 0) {
         engine_task_step(slot, TASK_EVENT_OVER);

@@ -65,26 +65,25 @@ static int append(struct ledger_store *store, const char *event, json_t *taken,
 
 /* Groups come after processes: most are empty by then, and who is left showed neither a token nor
  * the session. */
-static int clear_groups(const struct ledger_store *store, const struct resume *resume) {
+static int clear_groups(const struct ledger_store *store, const char *group) {
     const struct cgroup_level_place here = cgroup_level_here();
     struct cgroup_level level;
     cgroup_level_find(&here, &level);
-    return cgroup_tree_clear_leftovers(&level, resume_open_group(resume), ledger_store_id(store));
+    return cgroup_tree_clear_leftovers(&level, group, ledger_store_id(store));
 }
 
-int leftovers_settle(struct ledger_store *store, const struct resume *resume,
+int leftovers_settle(struct ledger_store *store, const json_t *open, const char *group,
                      int64_t last_record_ms, int *ret_ended, struct failure *failure) {
     *ret_ended = 0;
     if (last_record_ms == 0)
         return 0; /* a new ledger */
-    const json_t *open = resume_open_attempts(resume);
     size_t n_open = json_array_size(open);
     CLEANUP_FREE struct orphans_lost *lost = calloc(n_open + 1, sizeof(*lost));
     if (!lost)
         return failure_set(failure, -ENOMEM, "no memory to look for what an earlier run left");
     size_t n_lost = list_lost(open, store, last_record_ms, lost);
     int ended = orphans_end_leftovers(ledger_store_id(store), lost, n_lost, LEFTOVERS_LIMIT_MS);
-    ended += clear_groups(store, resume);
+    ended += clear_groups(store, group);
     int r = 0;
     size_t i;
     json_t *record;

@@ -4,12 +4,13 @@
 #ifndef SUPERVISOR_ENGINE_LEFTOVERS_H
 #define SUPERVISOR_ENGINE_LEFTOVERS_H
 
-#include "supervisor/batch/resume.h"
 #include "supervisor/ledger/ledger_store.h"
 
-/* last_record_ms: wall clock of the ledger's last record: until then the supervisor surely lived.
- * Appends to the ledger; the next sync makes it durable. ret_ended: processes that were killed. */
-MUST_USE int leftovers_settle(struct ledger_store *store, const struct resume *resume,
+/* open: attempt_start records without an end. group: of a run that did not come to its end, NULL:
+ * there is none. last_record_ms: wall clock of the ledger's last record: until then the supervisor
+ * surely lived. Appends to the ledger; the next sync makes it durable. ret_ended: processes that
+ * were killed. */
+MUST_USE int leftovers_settle(struct ledger_store *store, const json_t *open, const char *group,
                               int64_t last_record_ms, int *ret_ended, struct failure *failure);
 
 /* A record's "time" in ms since 1970; 0 when it cannot be read. */

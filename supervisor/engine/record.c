@@ -82,12 +82,14 @@ json_t *record_attempt_lost(const json_t *start) {
     const struct verdict_facts facts = {.lost = true};
     verdict_judge(&facts, &judgement);
     json_t *record = json_pack(
-        "{s:O*, s:O*, s:s, s:s, s:o, s:O*, s:f, s:f, s:i, s:i, s:O*, s:O*, s:s}", "task",
-        json_object_get(start, "task"), "attempt", json_object_get(start, "attempt"), "verdict",
-        verdict_name(judgement.verdict), "reason", judgement.reason, "evidence", judgement.evidence,
-        "started", json_object_get(start, "time"), "wall_s", 0.0, "cpu_s", 0.0, "peak_rss_bytes", 0,
-        "min_rss_bytes", 0, "predicted_bytes", json_object_get(start, "predicted_bytes"),
-        "reserved_bytes", json_object_get(start, "reserved_bytes"), "stage", "");
+        "{s:O*, s:O*, s:s, s:s, s:o, s:O*, s:f, s:f, s:i, s:i, s:O*, s:O*, s:s, s:O*, s:O*}",
+        "task", json_object_get(start, "task"), "attempt", json_object_get(start, "attempt"),
+        "verdict", verdict_name(judgement.verdict), "reason", judgement.reason, "evidence",
+        judgement.evidence, "started", json_object_get(start, "time"), "wall_s", 0.0, "cpu_s", 0.0,
+        "peak_rss_bytes", 0, "min_rss_bytes", 0, "predicted_bytes",
+        json_object_get(start, "predicted_bytes"), "reserved_bytes",
+        json_object_get(start, "reserved_bytes"), "stage", "", "batch",
+        json_object_get(start, "batch"), "user", json_object_get(start, "user"));
     return record;
 }
 
