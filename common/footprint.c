@@ -22,7 +22,7 @@ enum {
     BENCH_CACHE_BYTES = 12 << 20, /* and its two caches of decoded blocks */
     KEYPOINTS_PX = 512,           /* side of the reduced images that search finds key points on */
     KEYPOINTS_PX_BYTES = 88,      /* and what AKAZE needs for a pixel of them: measured */
-    CANVASES_BYTES = 1408 << 10,  /* one thread's, of the correlation */
+    CANVASES_BYTES = 2080 << 10,  /* one thread's, of the correlation */
     ROWS_AT_ONCE = 256,           /* full-resolution rows that level 1 is made from */
 };
 

@@ -35,14 +35,14 @@ def invert(path):
     Path(path).write_bytes(pixels)
 
 
-@test("a sixth of the image is enough: key points find what the correlation of the whole cannot")
+@test("a sixth of the image is enough: key points find the place, whoever else does")
 def _(t):
     images = pair("--seed", 218, "--rotation", -125.229, "--scale", 1.1693, "--shift",
                   "-55%,55%", "--gain", 0.438, "--noise", 0.0041, "--objects", 0.011, "--scene",
                   "islands", "--grey", size=SIZE)
     run = Run(t.folder / "out", images, **ALL_ROUND).end()
     transform = run.json("transform.json")
-    expect(transform["found_by"], ["features"], f"found by ({transform['reason']})")
+    assert "features" in transform["found_by"], (transform["found_by"], transform["reason"])
     assert transform["status"] != "failed", transform["reason"]
     error = miss_px(transform, images.truth)
     assert error < 0.5, f"off by {error:.2f} px"

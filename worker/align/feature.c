@@ -10,6 +10,9 @@ enum { TONE_STEPS = 512 };
 static const double LOG_STRETCH = 12; /* k: how much dark structure is raised */
 /* Local deviations below this share of the image's own count as flat ground. */
 static const double FLAT_SHARE = 0.35;
+/* Times the local deviation: what stands out farther counts no more. Else the rims of holes and of
+ * objects that one image alone has would drown what the images have in common. */
+static const float MOST = 1;
 static const double ROUNDING =
     1e-10; /* squared: what blurs leave of a constant image is no structure */
 
@@ -47,8 +50,11 @@ int feature_local(float *pixels, int width, int height, const struct feature_sca
     if (r < 0)
         return r;
     float flat = (float)(FLAT_SHARE * FLAT_SHARE * power / (double)count + ROUNDING);
-    for (size_t i = 0; i < count; i++)
-        pixels[i] /= sqrtf(scratch[i] + flat);
+    for (size_t i = 0; i < count; i++) {
+        float value = pixels[i] / sqrtf(scratch[i] + flat);
+        value = value > -MOST ? value : -MOST; /* comparisons, since fmaxf is a call */
+        pixels[i] = value < MOST ? value : MOST;
+    }
     return 0;
 }
 

@@ -2,8 +2,8 @@
  *
  * tone: a logarithm between the image's own dark and bright end, so that a change of gain or stain
  * is nearly a shift. local: band-pass (a difference of Gaussians) divided by its local standard
- * deviation, so that a faint structure counts like a bright one; flat ground stays near zero; a
- * taper brings the image's edge to zero.
+ * deviation and clipped, so that a faint structure counts like a bright one; flat ground stays near
+ * zero; a taper brings the image's edge to zero.
  */
 #ifndef WORKER_ALIGN_FEATURE_H
 #define WORKER_ALIGN_FEATURE_H

@@ -1,6 +1,5 @@
 /* See search.h. Coarse to fine: the sweep's best places, of each kind all different, are climbed
- * from at the finer size; what the climbs reach is sorted by score. Where no place stands out, all
- * is swept again at the finer size, at several times the price. */
+ * from at the finest size; what the climbs reach is sorted by score. */
 #include "worker/align/search.h"
 
 #include "worker/align/correlator.h"
@@ -17,22 +16,42 @@
  * at the fourth place of the sweep, and at the first one after the climb. */
 enum {
     PLAIN_CLIMBS = 40,
+    SECOND_CLIMBS = 100, /* of the second sweep */
     MIRRORED_CLIMBS = 12,
     INVERTED_CLIMBS = 8,
     MOST_INVERTED = 3,     /* hypotheses */
     PIXEL_SIZE_CLIMBS = 2, /* of the magnification that the files' tags tell */
     OTHERS = 2 * EVIDENCE_MOST_PLACES,
-    MOST_PLACES = PLAIN_CLIMBS + MIRRORED_CLIMBS + INVERTED_CLIMBS + PIXEL_SIZE_CLIMBS + OTHERS,
+    MOST_PLACES = SECOND_CLIMBS + MIRRORED_CLIMBS + INVERTED_CLIMBS + PIXEL_SIZE_CLIMBS + OTHERS,
 };
 
 static const double PI = 3.14159265358979323846;
-/* A candidate half a step off still overlaps the finest structure kept (4 px) at the image's
- * typical radius (a third of a side). */
-static const double ANGLE_STEP_DEG = 5, SCALE_STEP = 0.085;
 /* Places whose maps differ by less than this share of the side, on average, are one: before the
  * climb, and after it. */
 static const double NEAR_SHARE = 0.1, SAME_SHARE = 0.06;
-static const struct feature_scales SWEEP_SCALES = {0.7, 3.3, 5.5}, SCALES = {1.0, 6.0, 10.0};
+static const struct feature_scales FINE_SCALES = {0.7, 4.0, 8.0};
+/* How a sweep looks. A candidate half a step off still overlaps the finest structure kept (4 px) at
+ * the image's typical radius (a third of a side). */
+struct sweep {
+    int side_px;
+    struct feature_scales scales;
+    double angle_step_deg, scale_step;
+    size_t climbs;         /* of the plain kind */
+    double progress_to[2]; /* of the sweep and of the climbs */
+};
+static const struct sweep FIRST = {.side_px = SEARCH_SWEEP_SIDE_PX,
+                                   .scales = {0.7, 3.3, 5.5},
+                                   .angle_step_deg = 5,
+                                   .scale_step = 0.085,
+                                   .climbs = PLAIN_CLIMBS,
+                                   .progress_to = {0.3, 0.4}};
+static const struct sweep SECOND = {
+    .side_px = SEARCH_SECOND_SIDE_PX,
+    .scales = {0.7, 4.0, 8.0},
+    .angle_step_deg = 5.0 * SEARCH_SWEEP_SIDE_PX / SEARCH_SECOND_SIDE_PX,
+    .scale_step = 0.085 * SEARCH_SWEEP_SIDE_PX / SEARCH_SECOND_SIDE_PX,
+    .climbs = SECOND_CLIMBS,
+    .progress_to = {0.8, 1}};
 /* The best place stands out when it scores so much more than the next one and than the mirrored. */
 static const double STANDS_OUT = 1.3;
 
@@ -55,21 +74,21 @@ struct search {
     const struct align_context *context;
     const struct survey *pre, *post;
     double pixel_size; /* evidence_pixel_size */
-    struct correlator *coarse, *fine;
-    struct correlator *sweeper;        /* one of the two */
-    double angle_step_deg, scale_step; /* of the sweep */
+    struct correlator *sweeper, *fine;
+    const struct sweep *sweep; /* at present */
     double progress_from, progress_to;
     struct candidate *candidates;
     size_t n_candidates;
     size_t n_items; /* of work: a candidate, with the one turned by 180 degrees if any */
     struct place places[MOST_PLACES];
     size_t n_places;
+    struct evidence_places features, boundary;
     struct correlator_steps steps;
     atomic_size_t done;
 };
 
 static void search_cleanup(struct search *search) {
-    correlator_close(search->coarse);
+    correlator_close(search->sweeper);
     correlator_close(search->fine);
     tracked_free(search->candidates);
 }
@@ -99,10 +118,10 @@ static int open_correlator(const struct search *search, int side_px,
 static int list_candidates(struct search *search, struct failure *failure) {
     const struct params *params = search->context->params;
     double range = params->angle_range_deg, ratio = log(params->scale_max / params->scale_min);
-    bool all_round = range >= 180 - search->angle_step_deg / 2;
-    int half = (int)ceil((all_round ? 180 : range) / search->angle_step_deg);
+    bool all_round = range >= 180 - search->sweep->angle_step_deg / 2;
+    int half = (int)ceil((all_round ? 180 : range) / search->sweep->angle_step_deg);
     int n_angles = all_round ? 2 * half : 2 * half + 1;
-    int n_scales = (int)ceil(ratio / search->scale_step) + 1;
+    int n_scales = (int)ceil(ratio / search->sweep->scale_step) + 1;
     search->n_candidates = (size_t)n_angles * (size_t)n_scales;
     search->n_items = all_round ? search->n_candidates / 2 : search->n_candidates;
     tracked_free(search->candidates);
@@ -120,8 +139,8 @@ static int list_candidates(struct search *search, struct failure *failure) {
                 .angle_rad = turn_deg * PI / 180, .scale = params->scale_min * exp(along * ratio)};
         }
     search->steps = (struct correlator_steps){
-        .angle_rad = search->angle_step_deg / 2 * PI / 180,
-        .scale_ratio = exp(search->scale_step / 2),
+        .angle_rad = search->sweep->angle_step_deg / 2 * PI / 180,
+        .scale_ratio = exp(search->sweep->scale_step / 2),
         .angle_limit_rad = all_round ? 2 * PI : range * PI / 180 + 1e-9,
         .scale_min = params->scale_min * (1 - 1e-9),
         .scale_max = params->scale_max * (1 + 1e-9),
@@ -202,7 +221,7 @@ static bool is_of_kind(const struct search *search, const struct correlator_pose
                        enum kind kind) {
     return kind != OF_PIXEL_SIZE ||
            (search->pixel_size > 0 &&
-            fabs(log(pose->scale / search->pixel_size)) < search->scale_step);
+            fabs(log(pose->scale / search->pixel_size)) < search->sweep->scale_step);
 }
 
 /* The best places of one kind, all different, join those to climb from. */
@@ -246,15 +265,8 @@ static void add_places(struct search *search, const struct evidence_places *foun
 
 static int ask_the_others(struct search *search, struct failure *failure) {
     const struct evidence_pair pair = {search->context, search->pre, search->post};
-    struct evidence_places features, boundary;
-    int r = evidence_features(&pair, &features, failure);
-    if (r == 0)
-        r = evidence_boundary(&pair, &boundary, failure);
-    if (r < 0)
-        return r;
-    add_places(search, &features, EVIDENCE_FEATURES, true);
-    add_places(search, &boundary, EVIDENCE_BOUNDARY, false);
-    return 0;
+    int r = evidence_features(&pair, &search->features, failure);
+    return r == 0 ? evidence_boundary(&pair, &search->boundary, failure) : r;
 }
 
 static int climb_item(void *opaque, int thread, size_t item, struct failure *failure) {
@@ -351,29 +363,41 @@ static void choose_mirrored(const struct search *search, struct search_result *r
         result->mirrored = to_hypothesis(best);
 }
 
-/* Sweeps, and climbs from the best places and from where other evidence points. */
-static int look(struct search *search, const double progress[2], struct failure *failure) {
+static int sweep_all(struct search *search, struct failure *failure) {
+    begin(search, search->sweep->progress_to[0]);
     int threads = parallel_threads(search->context->threads);
-    int r = list_candidates(search, failure);
-    if (r < 0)
-        return r;
-    begin(search, progress[0]);
+    int r = parallel_run(search->n_items, threads, sweep_item, search, failure);
     search->n_places = 0;
-    r = parallel_run(search->n_items, threads, sweep_item, search, failure);
     if (r == 0)
-        r = choose_places(search, PLAIN, PLAIN_CLIMBS, failure);
+        r = choose_places(search, PLAIN, search->sweep->climbs, failure);
     if (r == 0)
         r = choose_places(search, MIRRORED, MIRRORED_CLIMBS, failure);
     if (r == 0)
         r = choose_places(search, INVERTED, INVERTED_CLIMBS, failure);
+    return r == 0 ? choose_places(search, OF_PIXEL_SIZE, PIXEL_SIZE_CLIMBS, failure) : r;
+}
+
+/* Sweeps, and climbs from the best places and from where other evidence points. *ret_blank: NULL,
+ * or as of correlator_open; then the places are left alone. */
+static int look(struct search *search, const struct sweep *sweep, const char **ret_blank,
+                struct failure *failure) {
+    correlator_close(search->sweeper);
+    search->sweeper = NULL;
+    search->sweep = sweep;
+    int r = open_correlator(search, sweep->side_px, &sweep->scales, &search->sweeper, ret_blank,
+                            failure);
+    if (r < 0 || *ret_blank)
+        return r;
+    r = list_candidates(search, failure);
     if (r == 0)
-        r = choose_places(search, OF_PIXEL_SIZE, PIXEL_SIZE_CLIMBS, failure);
-    if (r == 0)
-        r = ask_the_others(search, failure);
+        r = sweep_all(search, failure);
     if (r < 0)
         return r;
-    begin(search, progress[1]);
-    return parallel_run(search->n_places, threads, climb_item, search, failure);
+    add_places(search, &search->features, EVIDENCE_FEATURES, true);
+    add_places(search, &search->boundary, EVIDENCE_BOUNDARY, false);
+    begin(search, sweep->progress_to[1]);
+    return parallel_run(search->n_places, parallel_threads(search->context->threads), climb_item,
+                        search, failure);
 }
 
 /* Whether one place is clearly better than chance, as the mirrored and all others show it. */
@@ -393,18 +417,20 @@ static bool one_stands_out(const struct search *search) {
     return best->score > STANDS_OUT * next;
 }
 
-static int run(struct search *search, struct search_result *result, struct failure *failure) {
-    const double first[2] = {0.3, 0.4}, second[2] = {0.9, 1};
-    search->sweeper = search->coarse;
-    search->angle_step_deg = ANGLE_STEP_DEG;
-    search->scale_step = SCALE_STEP;
-    int r = look(search, first, failure);
-    if (r == 0 && !one_stands_out(search)) {
-        search->sweeper = search->fine;
-        search->angle_step_deg *= (double)SEARCH_SWEEP_SIDE_PX / SEARCH_SIDE_PX;
-        search->scale_step *= (double)SEARCH_SWEEP_SIDE_PX / SEARCH_SIDE_PX;
-        r = look(search, second, failure);
-    }
+static int run(struct search *search, struct search_result *result, const char **ret_blank,
+               struct failure *failure) {
+    int r =
+        open_correlator(search, SEARCH_SIDE_PX, &FINE_SCALES, &search->fine, ret_blank, failure);
+    if (r < 0 || *ret_blank)
+        return r;
+    r = ask_the_others(search, failure);
+    if (r == 0)
+        r = look(search, &FIRST, ret_blank, failure);
+    if (r < 0 || *ret_blank)
+        return r;
+    const char *blank = NULL; /* at another size: what was found before stays */
+    if (!one_stands_out(search))
+        r = look(search, &SECOND, &blank, failure);
     if (r < 0)
         return r;
     choose_hypotheses(search, result);
@@ -430,15 +456,12 @@ static int run_on_images(struct search *search, struct search_result *result,
         return 0;
     }
     const char *blank = NULL;
-    int r = open_correlator(search, SEARCH_SIDE_PX, &SCALES, &search->fine, &blank, failure);
-    if (r == 0 && !blank)
-        r = open_correlator(search, SEARCH_SWEEP_SIDE_PX, &SWEEP_SCALES, &search->coarse, &blank,
-                            failure);
+    int r = run(search, result, &blank, failure);
     if (r == 0 && blank)
         (void)snprintf(result->reason, sizeof(result->reason),
                        "the %s image is blank: nothing in it stands out from the background",
                        blank);
-    return r == 0 && !blank ? run(search, result, failure) : r;
+    return r;
 }
 
 int align_search(const struct align_context *context, const json_t *pre_survey,

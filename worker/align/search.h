@@ -2,7 +2,9 @@
  *
  * Several kinds of evidence propose places; none of them decides, that is the referee's business.
  * Correlation (correlator.h): both images, reduced to SEARCH_SWEEP_SIDE_PX, are correlated at every
- * rotation and magnification asked for; the best places are improved at SEARCH_SIDE_PX. The same
+ * rotation and magnification asked for; the best places are improved at SEARCH_SIDE_PX, where the
+ * right one stands out far more clearly. Where none does, the sweep is done again at
+ * SEARCH_SECOND_SIDE_PX, at several times the price. The same
  * is done with the pre image mirrored, which no turning of a slide can produce: its best score is
  * what chance can reach, or a warning that one image is mirrored. The deepest minima of the
  * correlation are places too, of images with opposite contrast. The other kinds stand in
@@ -14,8 +16,9 @@
 #include "worker/align/evidence.h"
 
 enum {
-    SEARCH_SIDE_PX = 144,
     SEARCH_SWEEP_SIDE_PX = 80,
+    SEARCH_SECOND_SIDE_PX = 144,
+    SEARCH_SIDE_PX = 192,
     SEARCH_MAX_HYPOTHESES = 16,
     SEARCH_LEAST_SIDE_PX = 96,
 };
