@@ -9,6 +9,7 @@
 #include "supervisor/ledger/ledger_identity.h"
 #include "supervisor/ledger/ledger_line.h"
 #include "supervisor/ledger/ledger_lock.h"
+#include "supervisor/ledger/ledger_marks.h"
 #include "supervisor/ledger/ledger_replay.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ struct ledger_store {
     uint64_t reserved;                            /* end of the space allocated ahead */
     bool cannot_reserve;                          /* the file system does not know how */
     struct ledger_line_buffer staged;
+    struct ledger_marks marks;
     struct failure broken; /* code 0: it is not */
 };
 
@@ -48,6 +50,7 @@ static void discard_store(struct ledger_store **slot) {
     if (store->fd >= 0)
         (void)close(store->fd); /* what counts was synced; the lock goes with it */
     ledger_line_buffer_free(&store->staged);
+    ledger_marks_free(&store->marks);
     free(store->path);
     free(store);
 }
@@ -77,7 +80,10 @@ int ledger_store_stage(struct ledger_store *store, const char *event, const json
         .boot_id = store->boot_id,
         .event = event,
     };
-    int r = ledger_line_encode(&store->staged, &header, fields, failure);
+    int r = ledger_marks_set(&store->marks, header.seq, store->size + store->staged.length);
+    if (r < 0)
+        return failure_set_errno(failure, r, "cannot write a record (%s)", event);
+    r = ledger_line_encode(&store->staged, &header, fields, failure);
     if (r < 0)
         return r;
     store->staged_seq = header.seq;
@@ -176,6 +182,17 @@ int ledger_store_append(struct ledger_store *store, const char *event, const jso
     return 0;
 }
 
+int ledger_store_look(const struct ledger_store *store, uint64_t seq, json_t **ret,
+                      struct failure *failure) {
+    if (seq == 0 || seq > store->staged_seq)
+        return failure_set(failure, -ENOENT, "%s has no record %llu", store->path,
+                           (unsigned long long)seq);
+    if (seq > store->written_seq)
+        return failure_set(failure, -EAGAIN, "record %llu is not in %s yet",
+                           (unsigned long long)seq, store->path);
+    return ledger_marks_read(&store->marks, store->fd, store->path, seq, ret, failure);
+}
+
 int ledger_store_reserve(struct ledger_store *store, struct failure *failure) {
     if (store->cannot_reserve || store->size + LEDGER_STORE_RESERVE_BYTES / 2 <= store->reserved)
         return 0;
@@ -254,11 +271,31 @@ static int note_healing(struct ledger_store *store, const struct ledger_recovery
     return r < 0 ? r : ledger_store_sync(store, failure);
 }
 
+/* What is replayed is marked on its way to the caller. */
+struct marking {
+    struct ledger_store *store;
+    const struct ledger_replay *found;
+    uint64_t offset; /* where the next record begins */
+    ledger_store_replay_cb replay;
+    void *context;
+};
+
+static int mark_record(void *context, const json_t *record, struct failure *failure) {
+    struct marking *marking = context;
+    int r = ledger_marks_set(&marking->store->marks, marking->found->n_records, marking->offset);
+    if (r < 0)
+        return failure_set_errno(failure, r, "cannot read %s", marking->store->path);
+    marking->offset = marking->found->good_bytes;
+    return marking->replay ? marking->replay(marking->context, record, failure) : 0;
+}
+
 /* Replays the locked file, heals its tail and begins it if it is new. */
 static int recover(struct ledger_store *store, ledger_store_replay_cb replay, void *context,
                    struct ledger_recovery *recovery, struct failure *failure) {
     struct ledger_replay found;
-    int r = ledger_replay_file(store->fd, store->path, replay, context, &found, failure);
+    struct marking marking = {
+        .store = store, .found = &found, .replay = replay, .context = context};
+    int r = ledger_replay_file(store->fd, store->path, mark_record, &marking, &found, failure);
     if (r != 0)
         return r;
     recovery->n_records = found.n_records;

@@ -49,6 +49,10 @@ const char *ledger_store_boot_id(const struct ledger_store *store); /* of this b
  * the file is as before and seq is not consumed. */
 MUST_USE int ledger_store_append(struct ledger_store *store, const char *event,
                                  const json_t *fields, uint64_t *ret_seq, struct failure *failure);
+/* The record with that seq, read from the file. Caller owns *ret. -EAGAIN: it is not written yet;
+ * -ENOENT: there is none. */
+MUST_USE int ledger_store_look(const struct ledger_store *store, uint64_t seq, json_t **ret,
+                               struct failure *failure);
 /* fdatasync; afterwards all appended records are safe. After an error the store refuses to go on.
  */
 MUST_USE int ledger_store_sync(struct ledger_store *store, struct failure *failure);
