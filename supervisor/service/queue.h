@@ -125,6 +125,11 @@ void queue_close(struct queue *queue); /* NULL is fine; nothing is lost by it */
 void queue_set_quiet_hours(struct queue *queue, const struct window_list *quiet);
 /* Half-life of the fair share's memory; 0: the usual day. */
 void queue_set_half_life(struct queue *queue, int64_t half_life_ms);
+/* Asked of every task as it is submitted: what could never be done is refused then (negative errno
+ * and a sentence; the batch is refused with it). need's kind is 0. NULL: everything is taken. */
+typedef int (*queue_judge_cb)(void *context, const struct options *options, const struct task *task,
+                              const struct forecast_task *need, struct failure *failure);
+void queue_set_judge(struct queue *queue, queue_judge_cb judge, void *context);
 /* While drained nothing new is to start; not kept over a restart. by: user, borrowed; NULL: no
  * longer. */
 MUST_USE int queue_set_drained(struct queue *queue, const struct rights_caller *caller,
@@ -162,9 +167,8 @@ struct queue_answer {
 
 /* Takes submit, whatever comes of it. -EEXIST: a task with other parameters waits or runs for the
  * same folder. ret is valid until the next call that forgets batches. */
-MUST_USE int queue_submit_commit(struct queue_submit *submit, int64_t now,
-                                 ledger_commit_done_cb done, void *context,
-                                 struct queue_answer *ret, struct failure *failure);
+MUST_USE int queue_submit_commit(struct queue_submit *submit, ledger_commit_done_cb done,
+                                 void *context, struct queue_answer *ret, struct failure *failure);
 void queue_submit_abort(struct queue_submit *submit); /* takes it; NULL is fine */
 
 /* ---- the engine's side ---- */
@@ -187,8 +191,8 @@ struct queue_hold queue_hold(const struct queue *queue, const struct queue_batch
 
 /* A task for the engine. */
 struct queue_taken {
-    uint32_t number;       /* the task's place in its batch: names it in all calls below */
-    struct task_list list; /* exactly one task, absolute and checked; owned */
+    uint32_t number;  /* the task's place in its batch: names it in all calls below */
+    struct task task; /* absolute and checked; owned */
     struct forecast_task
         need;        /* kind is to be filled in: model_kind(model, task->kind_name, ...) */
     int attempts;    /* so far, in all */
@@ -207,8 +211,10 @@ void queue_taken_free(struct queue_taken *taken);
 /* Whether the caller's batch may go into the engine at all stays the service's business; these only
  * tell the queue what came of a task that was taken. */
 void queue_started(struct queue *queue, struct queue_batch *batch, uint32_t number, int64_t now);
-/* It waits again: not started, or stopped without a verdict. attempts: so far, in all. */
-void queue_give_back(struct queue *queue, struct queue_batch *batch, uint32_t number, int attempts);
+/* It waits again: not started, or stopped without a verdict. attempts: so far, in all. One that was
+ * cancelled meanwhile has ended instead: true as queue_result's. */
+MUST_USE bool queue_give_back(struct queue *queue, struct queue_batch *batch, uint32_t number,
+                              int attempts, int64_t now);
 
 struct queue_result {
     enum verdict verdict;
@@ -256,19 +262,16 @@ MUST_USE int queue_cancel(struct queue *queue, const struct rights_caller *calle
 /* id NULL: all that ended other than ok. They wait again and are not asked whether they were done.
  */
 MUST_USE int queue_retry(struct queue *queue, const struct rights_caller *caller,
-                         struct queue_batch *batch, const char *id, int64_t now,
-                         ledger_commit_done_cb done, void *context, struct queue_change *ret,
-                         struct failure *failure);
+                         struct queue_batch *batch, const char *id, ledger_commit_done_cb done,
+                         void *context, struct queue_change *ret, struct failure *failure);
 /* batch NULL: the whole queue (admins). Running tasks go on. */
 MUST_USE int queue_pause(struct queue *queue, const struct rights_caller *caller,
-                         struct queue_batch *batch, bool paused, int64_t now,
-                         ledger_commit_done_cb done, void *context, struct queue_change *ret,
-                         struct failure *failure);
+                         struct queue_batch *batch, bool paused, ledger_commit_done_cb done,
+                         void *context, struct queue_change *ret, struct failure *failure);
 /* Above 0: admins alone. */
 MUST_USE int queue_prioritise(struct queue *queue, const struct rights_caller *caller,
-                              struct queue_batch *batch, int priority, int64_t now,
-                              ledger_commit_done_cb done, void *context, struct queue_change *ret,
-                              struct failure *failure);
+                              struct queue_batch *batch, int priority, ledger_commit_done_cb done,
+                              void *context, struct queue_change *ret, struct failure *failure);
 /* Forgets batches that ended before the time, oldest first, and those beyond the `most` newest
  * ended ones: record and file. Returns how many. Only closed ones. */
 size_t queue_forget(struct queue *queue, int64_t before_ms, size_t most);
