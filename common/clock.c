@@ -12,6 +12,12 @@ int64_t clock_monotonic_ns(void) {
 
 int64_t clock_monotonic_ms(void) { return clock_monotonic_ns() / 1000000; }
 
+int64_t clock_wall_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail: the clock always exists */
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 const char *clock_rfc3339(char text[CLOCK_TEXT_BYTES]) {
     struct timespec now;
     struct tm utc;

@@ -10,6 +10,9 @@ enum { CLOCK_TEXT_BYTES = 32 };
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_ns(void);
 
+/* CLOCK_REALTIME in milliseconds since 1970: times of day, never durations. */
+int64_t clock_wall_ms(void);
+
 /* Now as RFC 3339 in UTC with milliseconds: "2026-11-21T20:00:00.123Z". Returns text. */
 const char *clock_rfc3339(char text[CLOCK_TEXT_BYTES]);
 /* Such a time as a clock on the wall shows it: "2026-11-21 21:00:12" east of Greenwich; what is no

@@ -156,6 +156,7 @@ void engine_line_cancel(struct engine_line *line, const char *who);
 struct engine_view {
     const struct engine_line *line;
     const struct task *task;
+    void *context;     /* as it was added */
     const char *stage; /* borrowed until the engine goes on */
     double fraction;   /* negative: unknown */
     uint64_t memory_bytes, reserved_bytes;

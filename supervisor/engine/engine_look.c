@@ -14,6 +14,7 @@ size_t engine_look(const struct engine *engine, struct engine_view *ret, size_t 
         ret[i] = (struct engine_view){
             .line = slot->line,
             .task = slot->task,
+            .context = slot->context,
             .stage = is_silent ? "running" : look.stage, /* a command need not tell of stages */
             .fraction = look.fraction,
             .memory_bytes = look.memory_bytes,

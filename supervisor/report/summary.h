@@ -28,6 +28,11 @@ MUST_USE int summary_print(const struct summary *summary, FILE *stream, size_t w
 MUST_USE int summary_print_json(const struct summary *summary, FILE *stream,
                                 struct failure *failure);
 
+/* A task's line in it. Caller owns; NULL when out of memory. */
+json_t *summary_task_to_json(const struct task_result *task);
+/* How it is written: in this order, milliseconds without idle digits. */
+enum { SUMMARY_JSON_FLAGS = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12) | JSON_ENCODE_ANY };
+
 /* Writes the same text as path, whole or not at all. */
 MUST_USE int summary_write(const struct summary *summary, const char *path,
                            struct failure *failure);

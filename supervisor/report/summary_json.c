@@ -5,16 +5,13 @@
 
 #include <errno.h>
 
-/* Milliseconds have at most 12 digits that mean something: 40.2, not 40.200000000000003. */
-enum { JSON_FLAGS = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12) | JSON_ENCODE_ANY };
-
 static const char waiting[] = "waiting";
 
 static const char *shown_verdict(const struct task_result *task) {
     return task->finished ? verdict_name(task->verdict) : waiting;
 }
 
-static json_t *task_to_json(const struct task_result *task) {
+json_t *summary_task_to_json(const struct task_result *task) {
     /* a reason may quote a file name that is no UTF-8: jansson refuses the string, not the file */
     CLEANUP_JSON json_t *reason = json_string(task->reason ? task->reason : "");
     if (!reason)
@@ -48,7 +45,7 @@ static json_t *counts_to_json(const struct summary *summary) {
 /* NULL, out of memory, is an error. Takes value. */
 static int print_value(FILE *stream, json_t *value) {
     CLEANUP_JSON json_t *owned = value;
-    return owned && json_dumpf(owned, stream, JSON_FLAGS) == 0 ? 0 : -ENOMEM;
+    return owned && json_dumpf(owned, stream, SUMMARY_JSON_FLAGS) == 0 ? 0 : -ENOMEM;
 }
 
 /* A line per task and never a tree of them all: ten thousand would be more than all else that the
@@ -58,7 +55,7 @@ static int print(const struct summary *summary, FILE *stream) {
     (void)fputs("{\n \"version\": 1,\n \"tasks\": [", stream);
     for (size_t i = 0; r == 0 && i < summary->n_tasks; i++) {
         (void)fputs(i > 0 ? ",\n  " : "\n  ", stream);
-        r = print_value(stream, task_to_json(&summary->tasks[i]));
+        r = print_value(stream, summary_task_to_json(&summary->tasks[i]));
     }
     (void)fputs("\n ],\n \"counts\": ", stream);
     if (r == 0)

@@ -1,0 +1,172 @@
+/* One task's way from the queue to the engine and back. What an earlier submit has done is looked
+ * at with the user's rights and stands, if nothing has changed. */
+#include "supervisor/service/service_state.h"
+
+#include "common/units.h"
+#include "supervisor/batch/resume.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Charged as an attempt starts, the rest when it ends: users who have used as much take turns. */
+enum { TASK_FIRST_CHARGE_MS = 1000 };
+
+static void free_task(struct service_task *task) {
+    queue_taken_free(&task->taken);
+    free(task->planned.error);
+    free(task);
+}
+
+/* ---- to the engine ---- */
+
+/* An earlier end of the same work, with inputs and outputs as they were then. */
+static bool is_done(const struct service_batch *of, const struct queue_taken *taken) {
+    struct failure failure;
+    struct resume *resume = NULL;
+    struct task_list list = {.items = (struct task *)&taken->task, .count = 1};
+    bool is_finished = false;
+    if (!taken->earlier || resume_open(&resume, &failure) < 0)
+        return false;
+    CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
+    if (as_user_enter(of->credentials, &as_user, &failure) < 0 ||
+        resume_replay(resume, taken->earlier, &failure) < 0 ||
+        resume_decide(resume, &list, of->batch->out, NULL, &is_finished, &failure) < 0)
+        is_finished = false; /* to do it again is always right */
+    resume_close(resume);
+    return is_finished;
+}
+
+static int plan(const struct service *service, const struct service_batch *of,
+                struct service_task *task, struct failure *failure) {
+    const bool is_pair = task->taken.task.kind == TASK_ALIGN;
+    struct preflight_task *planned = &task->planned;
+    planned->is_wanted = true;
+    planned->need = task->taken.need;
+    planned->need.kind = model_kind(service->model, task->taken.task.kind_name, is_pair);
+    planned->disk_bytes = forecast_disk(&planned->need);
+    planned->is_in_ram = of->is_in_ram;
+    if (is_pair && !planned->need.is_pair) /* the worker will say why */
+        planned->error = strdup("its images could not be read");
+    if (planned->need.kind == SIZE_MAX || (is_pair && !planned->need.is_pair && !planned->error))
+        return failure_set_errno(failure, -ENOMEM, "cannot start %s", task->taken.task.id);
+    return 0;
+}
+
+static int hand_over(struct service_batch *of, struct service_task *task, struct failure *failure) {
+    const int r = plan(of->service, of, task, failure);
+    if (r < 0)
+        return r;
+    of->service->n_taken++;
+    if (engine_add(of->line, &task->taken.task, &task->planned, task->taken.attempts, task) == 0)
+        return 0;
+    of->service->n_taken--;
+    return failure_set_errno(failure, -ENOMEM, "cannot start %s", task->taken.task.id);
+}
+
+int service_task_take(struct service_batch *of, bool *ret_is_added, struct failure *failure) {
+    struct service *service = of->service;
+    *ret_is_added = false;
+    struct service_task *task = calloc(1, sizeof(*task));
+    if (!task)
+        return failure_set_errno(failure, -ENOMEM, "cannot start a task of %s", of->batch->name);
+    int r = queue_next(service->queue, of->batch, &task->taken, failure);
+    if (r < 0) {
+        free(task);
+        return r;
+    }
+    task->of = of;
+    if (is_done(of, &task->taken)) {
+        if (queue_keep(service->queue, of->batch, &task->taken, clock_wall_ms()))
+            service_end_begin(service, of->batch);
+        free_task(task);
+        return 0;
+    }
+    r = hand_over(of, task, failure);
+    if (r < 0) {
+        (void)!queue_give_back(service->queue, of->batch, task->taken.number, task->taken.attempts,
+                               clock_wall_ms()); /* nobody can have cancelled it */
+        free_task(task);
+        return r;
+    }
+    *ret_is_added = true;
+    return 0;
+}
+
+/* ---- back ---- */
+
+void service_task_started(void *context, struct engine_line *line, void *task_context,
+                          uint64_t reserved_bytes) {
+    struct service *service = context;
+    const struct service_task *task = task_context;
+    const int64_t now_ms = clock_wall_ms();
+    (void)line;
+    queue_started(service->queue, task->of->batch, task->taken.number, now_ms);
+    queue_charge(service->queue, task->of->batch, reserved_bytes, TASK_FIRST_CHARGE_MS, now_ms);
+    service_window_rank(service);
+    service->is_dirty = true;
+    service_tell_start(service, task);
+}
+
+void service_task_over(void *context, struct engine_line *line, void *task_context,
+                       uint64_t reserved_bytes, int64_t wall_ms) {
+    struct service *service = context;
+    const struct service_task *task = task_context;
+    (void)line;
+    if (wall_ms > TASK_FIRST_CHARGE_MS)
+        queue_charge(service->queue, task->of->batch, reserved_bytes,
+                     wall_ms - TASK_FIRST_CHARGE_MS, clock_wall_ms());
+    service->is_dirty = true;
+}
+
+void service_task_result(void *context, struct engine_line *line, void *task_context,
+                         struct engine_result *result) {
+    struct service *service = context;
+    struct service_task *task = task_context;
+    struct queue_batch *batch = task->of->batch;
+    bool is_last;
+    (void)line;
+    service->is_dirty = true;
+    if (result->finished) {
+        const struct queue_result end = {
+            .verdict = result->verdict,
+            .attempts = result->attempts,
+            .wall_ms = result->wall_ms,
+            .peak_rss_bytes = result->peak_rss_bytes,
+            .seq = result->seq,
+            .now = clock_wall_ms(),
+        };
+        is_last = queue_result(service->queue, batch, task->taken.number, &end);
+        service_tell_task(service, task, result);
+        service_hooks_task(service, task, result);
+    } else {
+        is_last = queue_give_back(service->queue, batch, task->taken.number, result->attempts,
+                                  clock_wall_ms());
+    }
+    free_task(task);
+    if (is_last && !service->is_closed)
+        service_end_begin(service, batch);
+}
+
+/* ---- before it is queued ---- */
+
+int service_task_judge(void *context, const struct options *options, const struct task *task,
+                       const struct forecast_task *need, struct failure *failure) {
+    const struct service *service = context;
+    const uint64_t budget = service->limits.memory_bytes;
+    struct forecast_task known = *need;
+    char needed[UNITS_TEXT_BYTES], there[UNITS_TEXT_BYTES];
+    known.kind = model_kind(service->model, task->kind_name, task->kind == TASK_ALIGN);
+    if (options->force || task->broken || known.kind == SIZE_MAX ||
+        (task->kind == TASK_ALIGN && !need->is_pair))
+        return 0;
+    const struct forecast forecast =
+        forecast_make(&known, service->model, 1, options->worker_memory_bytes);
+    const bool is_sure = forecast.basis == FORECAST_DECLARED || forecast.basis == FORECAST_HEADERS;
+    if (!is_sure || forecast.predicted_bytes <= budget)
+        return 0;
+    return failure_set(failure, -EFBIG,
+                       "%s needs %s, and all tasks together may use %s of this machine: it could "
+                       "never start; give it less, or --force it",
+                       task->id, units_format_size(forecast.predicted_bytes, needed),
+                       units_format_size(budget, there));
+}
