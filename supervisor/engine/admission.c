@@ -2,28 +2,28 @@
  * the reservations fall; so what fits is found by bisection, however many wait. */
 #include "supervisor/engine/admission.h"
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 enum {
     PATIENCE = 2, /* times the jobs: how often the first in line may be passed over */
-    /* Of an unknown kind, the task that a quarter of the others are smaller than runs first: what
-     * it needs bounds those tightly and the larger ones well enough, and it is short where time
-     * goes with size. tests/unit/test_careful_start.c has tried others. */
-    FIRST_SHARE = 4,
+    /* Of an unknown kind, the task that half of the others are smaller than runs first: what it
+     * needs bounds the larger ones well enough, even where memory grows with the square of the
+     * size, and it is not the longest where time goes with size. tests/unit/test_careful_start.c
+     * has tried others. */
+    FIRST_SHARE = 2,
 };
 
 void admission_load_add(struct admission_load *load, uint64_t memory_bytes, uint64_t margin_bytes) {
     const uint64_t sure = memory_bytes > margin_bytes ? memory_bytes - margin_bytes : 0;
     load->sure_bytes = load->sure_bytes > UINT64_MAX - sure ? UINT64_MAX : load->sure_bytes + sure;
-    load->margins_squared += (double)margin_bytes * (double)margin_bytes;
+    if (load->margin_bytes < memory_bytes - sure)
+        load->margin_bytes = memory_bytes - sure;
 }
 
 uint64_t admission_load_bytes(const struct admission_load *load) {
-    const double margins = sqrt(load->margins_squared);
-    const uint64_t more = margins < 0x1p62 ? (uint64_t)margins : (uint64_t)1 << 62;
-    return load->sure_bytes > UINT64_MAX - more ? UINT64_MAX : load->sure_bytes + more;
+    const uint64_t most = UINT64_MAX - load->margin_bytes;
+    return load->sure_bytes > most ? UINT64_MAX : load->sure_bytes + load->margin_bytes;
 }
 
 static bool fits(const struct admission_room *room, const struct admission_candidate *one) {
@@ -135,6 +135,15 @@ static size_t rank_end(const struct admission_candidate *candidates, size_t coun
     return low;
 }
 
+bool admission_is_overdue(const struct admission_room *room) {
+    return room->passed_over >= PATIENCE * room->jobs;
+}
+
+size_t admission_known(const struct admission_candidate *candidates, size_t count) {
+    return count > 0 && candidates[0].stage == ADMISSION_KNOWN ? segment_end(candidates, 0, count)
+                                                               : 0;
+}
+
 ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t count,
                          const struct admission_room *room) {
     if (room->running >= room->jobs || count == 0)
@@ -145,7 +154,7 @@ ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t co
         return -1; /* a task above the budget runs, by force: alone */
     /* nothing waits for what does not fit into the empty budget either: it comes last, or more is
      * known of it by then */
-    if (room->passed_over >= PATIENCE * room->jobs && candidates[0].stage == ADMISSION_KNOWN &&
+    if (admission_is_overdue(room) && candidates[0].stage == ADMISSION_KNOWN &&
         candidates[0].memory_bytes <= room->budget_bytes && !fits(room, &candidates[0]))
         return room->running == 0 ? 0 : -1;
     if (room->running > 0 && room->overtaken >= PATIENCE * room->jobs)

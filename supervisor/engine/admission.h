@@ -1,26 +1,27 @@
 /* What starts next. Pure.
  *
- * A task starts when a job is free and its reservation fits into what is left of the budget. The
- * margins in the reservations are there for errors that do not all come at once: they add up as
- * independent errors do, by the root of the sum of their squares; all else adds up in full. Large
- * ones first, so that the night does not end with one large task alone; where the largest does not
- * fit, a smaller one that does takes the place (backfill). Whoever stands first in line is passed
- * over only so often: then nothing starts until it fits, so that none starves. Further tries come
- * after all first tries: what keeps crashing holds up nobody.
+ * A task starts when a job is free and its reservation fits into what is left of the budget. What a
+ * history bounds (its interval) adds up in full. The margins on top are there for the one that is
+ * unlike its history: of all that run at once, the largest margin is kept free, not their sum. So
+ * the reservations, each with its margin, may add up to a few per cent more than the budget.
+ * Large ones first, so that the night does not end with one large task alone; where the largest
+ * does not fit, a smaller one that does takes the place (backfill; packing.h finds the best).
+ * Whoever stands first in line is passed over only so often: then nothing starts until it fits, so
+ * that none starves. Further tries come after all first tries: what keeps crashing holds up nobody.
  *
  * Candidates of several lines have ranks: a lower rank goes first, and a higher one takes what is
  * left over. It may do so only so often while the first rank can start nothing; then what runs is
  * left to end until it can.
  *
- * Careful start: of a kind of which nothing is known, one task runs alone, with a smaller input
- * than most. When one size is known, the others have bounds in proportion, mostly far too large;
- * the largest that leaves room for small ones on all other jobs starts with them, so that little
- * time is lost until two sizes make a line. A task above the whole budget (run with --force) runs
- * alone.
+ * Careful start: of a kind of which nothing is known, one task of middling size runs alone. When
+ * one size is known, the others have bounds in proportion, mostly far too large; the largest that
+ * leaves room for small ones on all other jobs starts with them, so that little time is lost until
+ * two sizes make a line. A task above the whole budget (run with --force) runs alone.
  */
 #ifndef SUPERVISOR_ENGINE_ADMISSION_H
 #define SUPERVISOR_ENGINE_ADMISSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,8 +35,10 @@ struct admission_candidate {
     uint64_t task;         /* its place in the batch: ties go by it */
     void *owner;           /* the caller's */
     uint32_t rank;         /* of its line */
-    uint64_t memory_bytes; /* the reservation; UNKNOWN: the whole budget, whatever stands here */
+    uint64_t memory_bytes; /* what is counted of the reservation; UNKNOWN: the whole budget,
+                              whatever stands here */
     uint64_t margin_bytes; /* of it: the margin */
+    int64_t time_ms;       /* 0: not known */
     int tries;             /* already made in this run */
     enum admission_stage stage;
     size_t kind; /* UNKNOWN: one after the other, by kind and size of the input */
@@ -44,8 +47,8 @@ struct admission_candidate {
 
 /* What runs, added up. */
 struct admission_load {
-    uint64_t sure_bytes; /* the reservations without their margins */
-    double margins_squared;
+    uint64_t sure_bytes;   /* the reservations without their margins */
+    uint64_t margin_bytes; /* the largest */
 };
 
 struct admission_room {
@@ -64,6 +67,10 @@ void admission_sort(struct admission_candidate *candidates, size_t count);
 /* Where one more belongs in the sorted candidates. */
 size_t admission_place(const struct admission_candidate *candidates, size_t count,
                        const struct admission_candidate *one);
+/* How many of them, from the first on, are known and of equal tries. */
+size_t admission_known(const struct admission_candidate *candidates, size_t count);
+/* The first in line was passed over as often as it may be. */
+bool admission_is_overdue(const struct admission_room *room);
 /* The place in the sorted candidates of the one to start now; -1: none. */
 ptrdiff_t admission_pick(const struct admission_candidate *candidates, size_t count,
                          const struct admission_room *room);

@@ -5,17 +5,29 @@
 #include "supervisor/engine/engine_state.h"
 
 #include "common/units.h"
+#include "supervisor/engine/packing.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum {
     BUDGET_AGE_MS = 500,
-    SPARE_SHARE = 32,  /* of what was available at the start: left to the machine */
-    SURE_ATTEMPTS = 8, /* before a forecast alone refuses a task */
+    SPARE_SHARE = 32,      /* of what was available at the start: left to the machine */
+    LEAST_LEFT_SHARE = 10, /* of its time is left to a task that takes longer than forecast */
+    SURE_ATTEMPTS = 8,     /* before a forecast alone refuses a task */
 };
 
 /* ---- forecasts ---- */
+
+/* The margin may reach above the budget, what is forecast must not. The interval may once there is
+ * a history; before that, such a task waits until more is known. */
+static bool may_be_cut(const struct forecast *forecast, uint64_t budget) {
+    const uint64_t bound = forecast->counted_bytes - forecast->margin_bytes;
+    const bool is_sure =
+        forecast->basis != FORECAST_HISTORY || forecast->n_attempts >= SURE_ATTEMPTS;
+    return forecast->basis != FORECAST_ONE_SIZE && forecast->predicted_bytes <= budget &&
+           (is_sure || bound <= budget);
+}
 
 static void forecast_slot(struct engine_slot *slot) {
     const struct engine_line_settings *settings = &slot->line->settings;
@@ -34,18 +46,23 @@ static void forecast_slot(struct engine_slot *slot) {
     slot->reserved_bytes = slot->forecast.reserved_bytes;
     if (slot->forecast.basis == FORECAST_UNKNOWN)
         slot->reserved_bytes = budget;
-    /* the margin may reach above the budget, the task itself must not; a mere bound may, until more
-     * is known */
-    if (slot->reserved_bytes > budget && slot->forecast.basis != FORECAST_ONE_SIZE &&
-        slot->forecast.predicted_bytes <= budget)
+    if (slot->reserved_bytes > budget && may_be_cut(&slot->forecast, budget))
         slot->reserved_bytes = budget;
     if (slot->is_alone && slot->reserved_bytes < budget)
         slot->reserved_bytes = budget;
 }
 
-/* None where the reservation was cut to the budget or raised to what is seen. */
+/* Where the reservation was cut to the budget or raised to what is seen, it counts as it is. */
+static bool is_cut(const struct engine_slot *slot) {
+    return slot->reserved_bytes != slot->forecast.reserved_bytes;
+}
+
+static uint64_t counted_of(const struct engine_slot *slot) {
+    return is_cut(slot) ? slot->reserved_bytes : slot->forecast.counted_bytes;
+}
+
 static uint64_t margin_of(const struct engine_slot *slot) {
-    return slot->reserved_bytes == slot->forecast.reserved_bytes ? slot->forecast.margin_bytes : 0;
+    return is_cut(slot) ? 0 : slot->forecast.margin_bytes;
 }
 
 /* line NULL: all that run. */
@@ -53,7 +70,7 @@ static struct admission_load load_of(const struct engine *engine, const struct e
     struct admission_load load = {0};
     for (size_t i = 0; i < engine->n_running; i++)
         if (!line || engine->running[i]->line == line)
-            admission_load_add(&load, engine->running[i]->reserved_bytes,
+            admission_load_add(&load, counted_of(engine->running[i]),
                                margin_of(engine->running[i]));
     return load;
 }
@@ -74,8 +91,9 @@ static struct admission_candidate candidate_of(struct engine_slot *slot) {
         .task = slot->order,
         .owner = slot,
         .rank = slot->line->rank,
-        .memory_bytes = slot->reserved_bytes,
+        .memory_bytes = counted_of(slot),
         .margin_bytes = margin_of(slot),
+        .time_ms = slot->forecast.time_ms,
         .tries = slot->tries,
         .stage = stages[slot->forecast.basis],
         .kind = need->kind,
@@ -230,7 +248,7 @@ static bool is_over_share(struct engine_slot *slot) {
     struct admission_load load = load_of(of->engine, of);
     if (of->settings.memory_bytes == 0 || of->n_running == 0)
         return false;
-    admission_load_add(&load, slot->reserved_bytes, margin_of(slot));
+    admission_load_add(&load, counted_of(slot), margin_of(slot));
     return admission_load_bytes(&load) > of->settings.memory_bytes;
 }
 
@@ -251,9 +269,35 @@ enum admission_wait engine_queue_why(struct engine_slot *slot) {
     return admission_why(&candidate, &room);
 }
 
+/* The start that ends the batch soonest, of those that are forecast; -1: it cannot be told. */
+static ptrdiff_t pack(const struct engine *engine, size_t n_known,
+                      const struct admission_room *room) {
+    struct packing_running running[PACKING_MOST_JOBS];
+    if (room->jobs > PACKING_MOST_JOBS)
+        return -1;
+    for (size_t i = 0; i < engine->n_running; i++) {
+        const struct engine_slot *slot = engine->running[i];
+        struct attempt_view look;
+        attempt_look(slot->attempt, &look);
+        const int64_t left_ms = slot->forecast.time_ms - look.elapsed_ms;
+        const int64_t least_ms = slot->forecast.time_ms / LEAST_LEFT_SHARE;
+        running[i] = (struct packing_running){
+            .memory_bytes = counted_of(slot),
+            .margin_bytes = margin_of(slot),
+            .left_ms = left_ms > least_ms ? left_ms : least_ms,
+        };
+    }
+    return packing_pick(line(engine), n_known, running, room);
+}
+
 static ptrdiff_t pick(const struct engine *engine) {
     const struct admission_room room = room_of(engine);
-    return admission_pick(line(engine), engine->n_waiting, &room);
+    const ptrdiff_t at = admission_pick(line(engine), engine->n_waiting, &room);
+    const size_t n_known = admission_known(line(engine), engine->n_waiting);
+    if (at < 0 || (size_t)at >= n_known || admission_is_overdue(&room))
+        return at;
+    const ptrdiff_t better = pack(engine, n_known, &room);
+    return better < 0 ? at : better;
 }
 
 /* Who was passed over by it. */

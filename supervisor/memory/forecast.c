@@ -4,7 +4,11 @@
 
 #include <math.h>
 
-enum { SLACK_BYTES = 4 << 20 };
+enum {
+    SLACK_BYTES = 4 << 20,
+    PROVEN_ATTEMPTS = 6,    /* from here on the margin is kept in part, by this share of them */
+    LEAST_MARGIN_SHARE = 4, /* but never less of it than this part */
+};
 
 /* A correction of the headers' forecast stays within these: it was measured on other images. */
 static const double least_correction = 0.9, most_correction = 3;
@@ -95,6 +99,8 @@ static void forecast_of_pair(const struct forecast_task *task, const struct mode
     if (ret->prior_bytes <= cap_bytes)
         cut(to_bytes((double)cap_bytes * fmax(1, upper)), ret);
     ret->time_ms = to_ms((double)ret->prior_ms * slower);
+    if (ret->n_attempts == 0) /* if the headers' forecast is too low, it is for all alike */
+        ret->margin_bytes = 0;
 }
 
 static void forecast_of_command(const struct forecast_task *task, const struct model *model,
@@ -127,6 +133,19 @@ static void forecast_of_command(const struct forecast_task *task, const struct m
         ret->predicted_bytes = task->declared_bytes;
 }
 
+/* The margin is there for a history that does not hold; the more attempts there are, the less of it
+ * needs to stay free. */
+static void count(struct forecast *ret) {
+    const size_t n = ret->n_attempts;
+    const uint64_t least = ret->margin_bytes / LEAST_MARGIN_SHARE;
+    uint64_t kept =
+        n > PROVEN_ATTEMPTS ? ret->margin_bytes / n * PROVEN_ATTEMPTS : ret->margin_bytes;
+    if (kept < least)
+        kept = least;
+    ret->counted_bytes = ret->reserved_bytes - ret->margin_bytes + kept;
+    ret->margin_bytes = kept;
+}
+
 struct forecast forecast_make(const struct forecast_task *task, const struct model *model,
                               int threads, uint64_t cap_bytes) {
     struct forecast forecast = {0};
@@ -138,6 +157,7 @@ struct forecast forecast_make(const struct forecast_task *task, const struct mod
         forecast.reserved_bytes = task->floor_bytes;
         forecast.margin_bytes = 0;
     }
+    count(&forecast);
     return forecast;
 }
 

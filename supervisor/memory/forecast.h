@@ -40,7 +40,8 @@ struct forecast {
     enum forecast_basis basis;
     uint64_t predicted_bytes; /* of the peak; 0: unknown */
     uint64_t reserved_bytes;  /* UINT64_MAX: unknown, it must run alone */
-    uint64_t margin_bytes;    /* the part of the reservation above the forecast and its interval */
+    uint64_t counted_bytes;   /* of the reservation: what has to be free; see admission.h */
+    uint64_t margin_bytes;    /* of what is counted: above the forecast's interval */
     uint64_t prior_bytes;     /* pairs: by the headers alone */
     int64_t prior_ms;
     int64_t time_ms;   /* 0: unknown */

@@ -12,7 +12,7 @@ enum {
     LEAST_POINTS_FOR_CURVE = 5,
     LEAST_SIZES_FOR_CURVE = 4,
     LEAST_POINTS_FOR_TAIL = 20,
-    ENOUGH_POINTS = 6, /* from here on the line alone bounds larger sizes */
+    ENOUGH_POINTS = 6, /* from here on a line bounds larger sizes: a curve would have shown */
 };
 
 static const double prior_freedom = 2;
@@ -359,6 +359,18 @@ static double interval(const struct regression *fit, double size, double estimat
                 t * fit->spread * sqrt(estimate * estimate + fmax(0, leverage)));
 }
 
+/* Few points on a line do not say that it goes on as a line: from the smallest to the largest seen,
+ * and on from there, memory may have grown with the square of the size, with a fixed part or
+ * without. */
+static double square_bound(const struct regression *fit, double size) {
+    const double seen = fit->size_max * fit->size_max, least = fit->size_min * fit->size_min;
+    const double rise = fit->top - regression_estimate(fit, fit->size_min);
+    const double with_fixed = fit->top + rise * (size * size - seen) / (seen - least);
+    const double without = fit->top * size * size / seen;
+    const double bound = fmin(with_fixed, without);
+    return bound + interval(fit, size, bound);
+}
+
 double regression_upper(const struct regression *fit, double size) {
     if (fit->shape == REGRESSION_NONE)
         return INFINITY;
@@ -371,15 +383,12 @@ double regression_upper(const struct regression *fit, double size) {
         return fit->size_max > 0 ? here * ratio * ratio : INFINITY;
     }
     const double estimate = regression_estimate(fit, size);
-    double upper = estimate + interval(fit, size, estimate);
+    const double upper = estimate + interval(fit, size, estimate);
     if (!beyond)
         return upper;
+    if (fit->shape == REGRESSION_LINE && fit->n_exact < ENOUGH_POINTS)
+        return fmax(estimate, square_bound(fit, size));
     const double growth = estimate - fit->top;
     const double widening = fmin(most_widening, 1 / (double)fit->n_exact);
-    upper += fmax(least_widening, widening) * fmax(0, growth);
-    /* with few points the line is worth less than that a fixed part is not negative */
-    if (fit->shape == REGRESSION_LINE && fit->n_exact < ENOUGH_POINTS)
-        upper =
-            fmin(upper, (fit->top + interval(fit, fit->size_max, fit->top)) * size / fit->size_max);
-    return fmax(upper, estimate);
+    return fmax(estimate, upper + fmax(least_widening, widening) * fmax(0, growth));
 }

@@ -50,7 +50,8 @@ MUST_USE int regression_fit(const struct regression_point *points, size_t count,
 /* The expected value; 0 without a point. */
 double regression_estimate(const struct regression *fit, double size);
 /* What 99 of 100 values stay below; wider beyond the sizes seen. Where only one size was seen,
- * larger inputs are bounded by the square of their size: nothing says yet that growth is linear.
+ * or few, larger inputs are bounded by the square of their size: nothing says yet that growth is
+ * linear.
  * INFINITY where nothing can be said. */
 double regression_upper(const struct regression *fit, double size);
 /* The size is larger than any seen; more than twice as large. */
