@@ -1,8 +1,12 @@
-"""What the supervisor itself takes: its memory over a long batch, and what looking at tasks costs."""
+"""What the supervisor itself takes (its memory over a long batch, what looking at tasks costs), and
+how well a batch of unknown needs is packed."""
+import itertools
 import json
 import os
+import random
 import shutil
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bench_common import QUICK, REGISTRAR, fresh
@@ -91,4 +95,97 @@ def sampling(table):
                   "/proc/PID/schedstat of registrar run, less that with --sample-interval 1m")
 
 
-PARTS = (long_batch, sampling)
+HOLD = "import sys, time; held = b'x' * int(sys.argv[1]); time.sleep(float(sys.argv[2]))"
+
+
+def unknown_batch(folder, pace, seed):
+    """A manifest of 40 commands in random order that hold 50 MiB + k x size of their input, k not
+    told; pace gives the seconds from the size in MiB."""
+    chance = random.Random(seed)
+    slope = chance.uniform(2, 6)
+    tasks = []
+    for i in range(40):
+        size = chance.uniform(2, 40)
+        path = folder / f"input{i}"
+        with open(path, "wb") as file:
+            file.truncate(int(size * MIB))
+        need = int((50 + slope * size) * MIB)
+        tasks.append({"id": f"t/{i}", "kind": "unknown", "inputs": [str(path)], "command": [
+            "python3", "-ESc", HOLD, str(need), f"{pace(size, chance):.3f}"]})
+    manifest = folder / "tasks.json"
+    manifest.write_text(json.dumps({"tasks": tasks}))
+    return manifest
+
+
+def list_schedule(tasks, jobs, budget):
+    """When all have ended that start in this order, each as soon as it fits."""
+    waiting, running, now = list(tasks), [], 0.0
+    while waiting or running:
+        for task in list(waiting):
+            used = sum(peak for _, peak in running)
+            if len(running) < jobs and used + task[1] <= budget:
+                running.append((now + task[0], task[1]))
+                waiting.remove(task)
+        now = min(running)[0]
+        running = [one for one in running if one[0] > now]
+    return now
+
+
+def best_packing(tasks, jobs, budget, chance):
+    """The best of many orders, with the measured times and peaks of all known beforehand."""
+    def shaken(task):
+        return -task[0] * task[1] * chance.uniform(0.5, 2)
+    orders = [sorted(tasks, reverse=True), sorted(tasks, key=lambda task: -task[1]),
+              *(sorted(tasks, key=shaken) for _ in range(40))]
+    return min(list_schedule(order, jobs, budget) for order in orders)
+
+
+def most_at_once(records, peaks):
+    running, most = 0, 0
+    for record in records:
+        if record["event"] == "attempt_start":
+            running += peaks[record["task"]]
+            most = max(most, running)
+        elif record["event"] == "attempt_end":
+            running -= peaks[record["task"]]
+    return most
+
+
+def packing(table):
+    """40 commands of 50 MiB + k x size, k unknown, against the best packing in hindsight."""
+    paces = {"all take 1 s": lambda size, chance: 1,
+             "time goes with size": lambda size, chance: 0.1 + size / 20,
+             "0.3 to 1.7 s": lambda size, chance: chance.uniform(0.3, 1.7)}
+    for (jobs, memory), (name, pace) in itertools.product(
+            ((2, 800), (4, 2000), (4, 800), (6, 800)), paces.items()):
+        ratios, errors, fullest, ends = [], [], 0, []
+        for seed in range(1, 2 if QUICK else 4):
+            folder = fresh("packing")
+            subprocess.run([REGISTRAR, "run", "--manifest", unknown_batch(folder, pace, seed), "-o",
+                            folder / "out", "--jobs", str(jobs), "--memory", f"{memory}M",
+                            "--quiet"], stdout=subprocess.DEVNULL, check=False)
+            records = [json.loads(line) for line in (folder / "out/ledger.jsonl").open()]
+            ended = [record for record in records if record["event"] == "attempt_end"]
+            peaks = {record["task"]: record["peak_rss_bytes"] for record in ended}
+            start = min(datetime.fromisoformat(record["started"]) for record in ended)
+            end = max(datetime.fromisoformat(record["started"]) +
+                      timedelta(seconds=record["wall_s"]) for record in ended)
+            best = best_packing([(record["wall_s"], record["peak_rss_bytes"])
+                                 for record in ended], jobs, memory * MIB, random.Random(1))
+            ratios.append((end - start).total_seconds() / best)
+            errors += [abs(record["predicted_bytes"] / record["peak_rss_bytes"] - 1)
+                       for record in ended[5:]]
+            fullest = max(fullest, most_at_once(records, peaks) / memory / MIB)
+            ends += [record["verdict"] for record in ended]
+            shutil.rmtree(folder)
+        ratio = sum(ratios) / len(ratios)
+        table.row(f"{len(ratios)} x 40 commands of unknown need, --jobs {jobs} --memory {memory}M, "
+                  f"{name}", f"{ratio:.3f} of the best packing in hindsight (at most "
+                  f"{max(ratios):.3f}); forecasts after five within {100 * max(errors):.1f} %; at "
+                  f"most {100 * fullest:.0f} % of --memory held; {ends.count('ok')} of "
+                  f"{len(ends)} ok", "1.15; 10 %; 100 %; all",
+                  ratio <= 1.15 and max(errors) <= 0.1 and fullest <= 1 and set(ends) == {"ok"},
+                  "tests/bench/bench packing")
+
+
+PARTS = (long_batch, sampling, packing)
