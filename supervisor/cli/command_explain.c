@@ -160,6 +160,20 @@ static int status_of(int r) {
     return r == -ENOMEM || r == -EIO ? EXIT_INTERNAL : EXIT_USAGE;
 }
 
+/* What a task that the ledger does not have may be mistaken for takes a look at all of it. */
+static int read_story(const struct arguments *arguments, struct story *story,
+                      struct failure *failure) {
+    int r = story_begin(story, arguments->task);
+    if (r < 0)
+        return failure_set_errno(failure, r, "cannot explain the task");
+    r = ledger_store_search(arguments->path, story_wants, story_record, story, failure);
+    if (r < 0 || story->n_attempts > 0 || story->verdict)
+        return r;
+    story_clear(story);
+    story->task = arguments->task;
+    return ledger_store_read(arguments->path, story_record, story, failure);
+}
+
 int command_explain(int argc, char **argv) {
     struct arguments arguments = {0};
     struct failure failure = {0};
@@ -168,8 +182,7 @@ int command_explain(int argc, char **argv) {
     if (r == 0) {
         /* asked first: a run that ends meanwhile has written its end */
         const pid_t holder = find_holder(arguments.path);
-        story.task = arguments.task;
-        r = ledger_store_read(arguments.path, story_record, &story, &failure);
+        r = read_story(&arguments, &story, &failure);
         if (r == 0)
             r = tell(&arguments, &story, holder, &failure);
     }

@@ -89,7 +89,7 @@ static int read_ledger(const struct arguments *arguments, ledger_store_replay_cb
     CLEANUP_CLOSE int fd = -1;
     int r = ledger_lock_open_to_read(arguments->path, &fd, &failure);
     if (r == 0)
-        r = ledger_replay_file(fd, arguments->path, replay, context, ret, &failure);
+        r = ledger_replay_file(fd, arguments->path, NULL, replay, context, ret, &failure);
     if (r < 0)
         return complain(r, &failure);
     if (ret->state != LEDGER_REPLAY_TORN)

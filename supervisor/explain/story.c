@@ -5,6 +5,7 @@
 #include "supervisor/cli/nearest.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 const char *story_text(const json_t *record, const char *key) {
@@ -81,6 +82,22 @@ static int take_other(struct story *story, const char *id) {
     return copy ? 0 : -ENOMEM;
 }
 
+int story_begin(struct story *story, const char *task) {
+    CLEANUP_JSON json_t *id = json_string(task);
+    CLEANUP_FREE char *quoted = id ? json_dumps(id, JSON_ENCODE_ANY) : NULL;
+    *story = (struct story){.task = task};
+    if (!id) /* no UTF-8: no ledger has it */
+        return 0;
+    return !quoted || asprintf(&story->needle, "\"task\":%s", quoted) < 0 ? -ENOMEM : 0;
+}
+
+bool story_wants(void *context, const char *line, size_t length) {
+    static const char batch[] = "\"event\":\"batch\"";
+    const struct story *story = context;
+    return (story->needle && memmem(line, length, story->needle, strlen(story->needle))) ||
+           memmem(line, length, batch, sizeof(batch) - 1);
+}
+
 int story_record(void *context, const json_t *record, struct failure *failure) {
     struct story *story = context;
     const char *task = story_text(record, "task");
@@ -137,7 +154,8 @@ void story_clear(struct story *story) {
     json_decref(story->verdict);
     json_decref(story->batch);
     free(story->nearest);
+    free(story->needle);
     for (size_t i = 0; i < STORY_MAX_EXAMPLES; i++)
         free(story->examples[i]);
-    *story = (struct story){.task = story->task};
+    *story = (struct story){0};
 }

@@ -9,6 +9,7 @@
 #include "common/failure.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { STORY_MAX_ATTEMPTS = 16, STORY_MAX_EXAMPLES = 3 };
 
@@ -31,6 +32,7 @@ enum story_state {
 
 struct story {
     const char *task; /* borrowed */
+    char *needle;     /* how a line of its begins to name it; owned */
     struct story_attempt attempts[STORY_MAX_ATTEMPTS];
     size_t n_attempts, n_left_out;
     json_t *verdict; /* its last task_end; NULL: none, or another attempt began since */
@@ -41,7 +43,12 @@ struct story {
     char *examples[STORY_MAX_EXAMPLES]; /* some other ids */
 };
 
-/* context is the struct story, with its task set. */
+/* Of an empty one; -ENOMEM. */
+MUST_USE int story_begin(struct story *story, const char *task);
+/* Whether a line may be of the task, or of a run's beginning or end (a ledger_store_wants_cb). What
+ * is left out is only what a task that is not there may be mistaken for. */
+bool story_wants(void *context, const char *line, size_t length);
+/* context is the struct story. */
 MUST_USE int story_record(void *context, const json_t *record, struct failure *failure);
 /* is_locked: a run holds the ledger now. */
 enum story_state story_state(const struct story *story, bool is_locked);

@@ -223,3 +223,49 @@ int ledger_line_decode(const char *bytes, size_t length, struct ledger_line *ret
     };
     return 0;
 }
+
+/* Leaves *at behind the text, which must stand there. */
+static bool skip(const char **at, const char *end, const char *text) {
+    const size_t length = strlen(text);
+    if ((size_t)(end - *at) < length || memcmp(*at, text, length) != 0)
+        return false;
+    *at += length;
+    return true;
+}
+
+/* A number of at most 18 digits, which no overflow can reach. */
+static bool take_count(const char **at, const char *end, uint64_t *ret) {
+    const char *first = *at;
+    uint64_t value = 0;
+    for (; *at < end && **at >= '0' && **at <= '9' && *at - first < 18; (*at)++)
+        value = 10 * value + (uint64_t)(**at - '0');
+    *ret = value;
+    return *at > first && (*first != '0' || *at - first == 1);
+}
+
+/* A string without escapes, with its quotes. */
+static bool skip_string(const char **at, const char *end) {
+    if (!skip(at, end, "\""))
+        return false;
+    for (; *at < end && **at != '"'; (*at)++)
+        if (**at == '\\' || (unsigned char)**at < ' ')
+            return false;
+    return skip(at, end, "\"");
+}
+
+bool ledger_line_peek(const char *bytes, size_t length, uint64_t *ret_seq, uint64_t *ret_synced) {
+    char why[LEDGER_LINE_WHY_BYTES];
+    uint64_t seq = 0, synced = 0;
+    const char *at = bytes, *end = bytes + length;
+    const bool is_own = length < LEDGER_LINE_MAX_BYTES && skip(&at, end, LEDGER_LINE_OPENING) &&
+                        take_count(&at, end, &seq) && skip(&at, end, ",\"time\":") &&
+                        skip_string(&at, end) && skip(&at, end, ",\"boot\":") &&
+                        skip_string(&at, end) && skip(&at, end, ",\"event\":") &&
+                        skip_string(&at, end) && skip(&at, end, ",\"synced\":") &&
+                        take_count(&at, end, &synced) && at < end && *at == ',' && synced < seq;
+    if (!is_own || check_checksum(bytes, length, why) < 0)
+        return false;
+    *ret_seq = seq;
+    *ret_synced = synced;
+    return true;
+}

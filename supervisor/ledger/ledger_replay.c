@@ -27,6 +27,7 @@ enum ledger_replay_state ledger_replay_judge(const struct ledger_replay_facts *f
 
 struct replay_state {
     const char *path;
+    ledger_store_wants_cb wants;
     ledger_store_replay_cb replay;
     void *context;
     struct ledger_replay *ret;
@@ -100,10 +101,27 @@ static void search_behind(struct replay_state *state, const struct ledger_scan_l
     json_decref(line.record);
 }
 
+/* A record in turn that nobody wants. The first one names the ledger: it is always read. */
+static bool pass_over(struct replay_state *state, const struct ledger_scan_line *at) {
+    uint64_t seq = 0, synced = 0;
+    if (!state->wants || state->facts.n_records == 0 || !at->has_newline || at->cut ||
+        state->wants(state->context, at->bytes, at->length) ||
+        !ledger_line_peek(at->bytes, at->length, &seq, &synced) ||
+        seq != state->facts.n_records + 1)
+        return false;
+    state->ret->n_records = state->facts.n_records = seq;
+    state->ret->good_bytes = at->end_offset;
+    if (synced > state->facts.promised)
+        state->facts.promised = synced;
+    return true;
+}
+
 static int take_line(struct replay_state *state, const struct ledger_scan_line *at,
                      struct failure *failure) {
     struct ledger_line line = {0};
     if (!state->facts.any_bytes_behind) {
+        if (pass_over(state, at))
+            return 0;
         char why[LEDGER_LINE_WHY_BYTES] = "";
         int r = at->has_newline && !at->cut ? ledger_line_decode(at->bytes, at->length, &line, why)
                                             : -EBADMSG;
@@ -179,10 +197,12 @@ static int describe(const struct replay_state *state, struct failure *failure) {
                        state->path);
 }
 
-int ledger_replay_file(int fd, const char *path, ledger_store_replay_cb replay, void *context,
-                       struct ledger_replay *ret, struct failure *failure) {
+int ledger_replay_file(int fd, const char *path, ledger_store_wants_cb wants,
+                       ledger_store_replay_cb replay, void *context, struct ledger_replay *ret,
+                       struct failure *failure) {
     *ret = (struct ledger_replay){0};
-    struct replay_state state = {.path = path, .replay = replay, .context = context, .ret = ret};
+    struct replay_state state = {
+        .path = path, .wants = wants, .replay = replay, .context = context, .ret = ret};
     CLEANUP(ledger_scan_close) struct ledger_scan scan = {.fd = -1};
     int r = ledger_scan_open(fd, &scan);
     if (r < 0)

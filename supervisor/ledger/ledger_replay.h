@@ -44,11 +44,14 @@ struct ledger_replay {
     char found[256]; /* what stands where the next record should; "" when clean */
 };
 
-/* Scans the file from its start. replay (may be NULL) gets the whole records in order, before
- * anything is known of what follows. 0: clean or torn. -EBADMSG: damaged; -EMEDIUMTYPE: foreign;
- * -EPROTONOSUPPORT: written by a later version; each with the line, what was expected and the
- * remedy in the sentence. *ret is filled in every case but an I/O error or replay's own. */
-MUST_USE int ledger_replay_file(int fd, const char *path, ledger_store_replay_cb replay,
-                                void *context, struct ledger_replay *ret, struct failure *failure);
+/* Scans the file from its start. wants (may be NULL: all) says which lines replay is for; of the
+ * others the frame and the checksum are read, and last_time leaves them out. replay (may be NULL)
+ * gets the whole records in order, before anything is known of what follows. 0: clean or torn.
+ * -EBADMSG: damaged; -EMEDIUMTYPE: foreign; -EPROTONOSUPPORT: written by a later version; each with
+ * the line, what was expected and the remedy in the sentence. *ret is filled in every case but an
+ * I/O error or replay's own. */
+MUST_USE int ledger_replay_file(int fd, const char *path, ledger_store_wants_cb wants,
+                                ledger_store_replay_cb replay, void *context,
+                                struct ledger_replay *ret, struct failure *failure);
 
 #endif

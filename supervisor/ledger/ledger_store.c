@@ -295,7 +295,8 @@ static int recover(struct ledger_store *store, ledger_store_replay_cb replay, vo
     struct ledger_replay found;
     struct marking marking = {
         .store = store, .found = &found, .replay = replay, .context = context};
-    int r = ledger_replay_file(store->fd, store->path, mark_record, &marking, &found, failure);
+    int r =
+        ledger_replay_file(store->fd, store->path, NULL, mark_record, &marking, &found, failure);
     if (r != 0)
         return r;
     recovery->n_records = found.n_records;
@@ -353,12 +354,17 @@ int ledger_store_open(const char *path, ledger_store_replay_cb replay, void *con
     return 0;
 }
 
-int ledger_store_read(const char *path, ledger_store_replay_cb replay, void *context,
-                      struct failure *failure) {
+int ledger_store_search(const char *path, ledger_store_wants_cb wants,
+                        ledger_store_replay_cb replay, void *context, struct failure *failure) {
     struct ledger_replay found;
     CLEANUP_CLOSE int fd = -1;
     int r = ledger_lock_open_to_read(path, &fd, failure);
-    return r < 0 ? r : ledger_replay_file(fd, path, replay, context, &found, failure);
+    return r < 0 ? r : ledger_replay_file(fd, path, wants, replay, context, &found, failure);
+}
+
+int ledger_store_read(const char *path, ledger_store_replay_cb replay, void *context,
+                      struct failure *failure) {
+    return ledger_store_search(path, NULL, replay, context, failure);
 }
 
 void ledger_store_close(struct ledger_store *store) {

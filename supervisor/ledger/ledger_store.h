@@ -23,6 +23,10 @@ struct ledger_store;
 /* Called for each valid line in order while replaying. record is borrowed. Nonzero aborts. */
 typedef int (*ledger_store_replay_cb)(void *context, const json_t *record, struct failure *failure);
 
+/* Whether the record in a line's bytes, not looked at yet, is wanted: a hasty look that may say yes
+ * to more than is meant. */
+typedef bool (*ledger_store_wants_cb)(void *context, const char *line, size_t length);
+
 struct ledger_recovery {
     uint64_t n_records;
     uint64_t set_aside_bytes;  /* 0: the tail was whole */
@@ -41,6 +45,10 @@ MUST_USE int ledger_store_open(const char *path, ledger_store_replay_cb replay, 
  * torn tail (or what a running writer has not finished) is passed over. */
 MUST_USE int ledger_store_read(const char *path, ledger_store_replay_cb replay, void *context,
                                struct failure *failure);
+/* The same for the records that are wanted alone, several times as quickly where these are few. */
+MUST_USE int ledger_store_search(const char *path, ledger_store_wants_cb wants,
+                                 ledger_store_replay_cb replay, void *context,
+                                 struct failure *failure);
 /* A random name made when the ledger was created; it stands in the first record. Borrowed. */
 const char *ledger_store_id(const struct ledger_store *store);
 const char *ledger_store_boot_id(const struct ledger_store *store); /* of this boot; borrowed */

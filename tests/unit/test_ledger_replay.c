@@ -196,9 +196,55 @@ static void a_promise_behind_a_long_hole(void **state) {
     ASSERT_MENTIONS(failure, "head -n 1 OTHER-NAME");
 }
 
+/* ---- some records alone ---- */
+
+static bool wants_notes(void *context, const char *line, size_t length) {
+    (void)context;
+    return memmem(line, length, "\"event\":\"note\"", 14) != NULL;
+}
+
+static int add_seq(void *context, const json_t *record, struct failure *failure) {
+    (void)failure;
+    *(uint64_t *)context =
+        *(uint64_t *)context * 10 + (uint64_t)json_integer_value(json_object_get(record, "seq"));
+    return 0;
+}
+
+/* What is not wanted is passed over, and all the same checked; only what it says is not. */
+static void some_records_alone(void **state) {
+    const struct ledger_fixture *fixture = *state;
+    struct ledger_store *store = NULL;
+    struct ledger_recovery recovery;
+    struct failure failure = {0};
+    assert_int_equal(ledger_store_open(fixture->path, NULL, NULL, &store, &recovery, &failure), 0);
+    static const char *const events[] = {"x", "note", "x", "x", "note"};
+    for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+        uint64_t seq;
+        assert_int_equal(ledger_store_append(store, events[i], NULL, &seq, &failure), 0);
+        assert_int_equal(ledger_store_sync(store, &failure), 0);
+    }
+    ledger_store_close(store);
+    uint64_t seen = 0;
+    assert_int_equal(ledger_store_search(fixture->path, wants_notes, add_seq, &seen, &failure), 0);
+    assert_int_equal(seen, 136); /* 1, 3 and 6 */
+    size_t length = 0;
+    CLEANUP_FREE char *bytes = ledger_fixture_read(fixture->path, &length);
+    char *fourth = strstr(bytes, "\"seq\":4,");
+    assert_non_null(fourth);
+    fourth[6]++; /* 5: neither the checksum nor the turn is right */
+    ledger_fixture_write(fixture->path, bytes, length);
+    seen = 0;
+    assert_int_equal(ledger_store_search(fixture->path, wants_notes, add_seq, &seen, &failure),
+                     -EBADMSG);
+    ASSERT_MENTIONS(failure, "line 4: damaged in the middle");
+    assert_int_equal(seen, 13);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rule),
+        cmocka_unit_test_setup_teardown(some_records_alone, ledger_fixture_setup,
+                                        ledger_fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_no_ledger_stays, ledger_fixture_setup,
                                         ledger_fixture_teardown),
         cmocka_unit_test_setup_teardown(right_checksums_around_wrong_lines, ledger_fixture_setup,
