@@ -287,7 +287,7 @@ static struct play make_play(int jobs, enum pace pace, double exponent) {
 
 static void a_linear_kind(void **state) {
     (void)state;
-    enum { ROUNDS = 60 };
+    enum { ROUNDS = 30 };
     static const char *const names[] = {"equal", "by size", "random"};
     int n = 0, above = 0;
     double total = 0;
