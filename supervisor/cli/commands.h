@@ -21,6 +21,16 @@ int command_plan(int argc, char **argv);
 int command_ledger(int argc, char **argv);
 int command_model(int argc, char **argv);
 int command_explain(int argc, char **argv);
+int command_submit(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_watch(int argc, char **argv);
+int command_cancel(int argc, char **argv);
+int command_retry(int argc, char **argv);
+int command_pause(int argc, char **argv);
+int command_resume(int argc, char **argv);
+int command_drain(int argc, char **argv);
+int command_priority(int argc, char **argv);
+int command_logs(int argc, char **argv);
 int command_daemon(int argc, char **argv);
 
 /* The options of ledger; NULL past the end. */

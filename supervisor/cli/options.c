@@ -17,6 +17,7 @@ enum {
     MAX_THREADS = 256,
     MAX_RETRIES = 100,
     MAX_SAMPLE_INTERVAL_MS = 3600 * 1000,
+    MOST_PRIORITY = 100,
 };
 
 typedef int (*set_cb)(struct options *options, const char *name, const char *text,
@@ -24,7 +25,8 @@ typedef int (*set_cb)(struct options *options, const char *name, const char *tex
 
 struct row {
     struct option_row shown;
-    set_cb set;
+    set_cb set;  /* NULL: it takes no value, */
+    size_t flag; /* and sets the bool that stands there in struct options */
 };
 
 /* ---- values ---- */
@@ -232,100 +234,132 @@ static int set_param(struct options *options, const char *name, const char *text
     return params_set_text(options->params, text, failure);
 }
 
-static int set_skip_missing(struct options *options, const char *name, const char *text,
-                            struct failure *failure) {
-    (void)name, (void)text, (void)failure;
-    options->skip_missing = true;
-    return 0;
-}
+/* ---- submit ---- */
 
-static int set_force(struct options *options, const char *name, const char *text,
-                     struct failure *failure) {
-    (void)name, (void)text, (void)failure;
-    options->force = true;
-    return 0;
-}
-
-static int set_redo(struct options *options, const char *name, const char *text,
+static int set_text(char **slot, const char *name, const char *text, const char *allowed,
                     struct failure *failure) {
-    (void)name, (void)text, (void)failure;
-    options->redo = true;
-    return 0;
+    if (*text == '\0' || !names_is_clean(text))
+        return refuse(name, text, allowed, failure);
+    free(*slot);
+    *slot = strdup(text);
+    return *slot ? 0 : out_of_memory(failure);
 }
 
-static int set_json(struct options *options, const char *name, const char *text,
+static int set_socket(struct options *options, const char *name, const char *text,
+                      struct failure *failure) {
+    return set_text(&options->socket, name, text, "the path of the service's socket", failure);
+}
+
+static int set_name(struct options *options, const char *name, const char *text,
                     struct failure *failure) {
-    (void)name, (void)text, (void)failure;
-    options->json = true;
-    return 0;
+    return set_text(&options->name, name, text, "a name for the batch, like NIGHT", failure);
 }
 
-static int set_quiet(struct options *options, const char *name, const char *text,
-                     struct failure *failure) {
-    (void)name, (void)text, (void)failure;
-    options->quiet = true;
-    return 0;
+static int set_not_before(struct options *options, const char *name, const char *text,
+                          struct failure *failure) {
+    return set_text(&options->not_before, name, text, "a time, like 20:00 or \"Sat 06:00\"",
+                    failure);
 }
 
-static int set_memory_trace(struct options *options, const char *name, const char *text,
-                            struct failure *failure) {
-    (void)name, (void)text, (void)failure;
-    options->memory_trace = true;
-    return 0;
+static int set_on_finish(struct options *options, const char *name, const char *text,
+                         struct failure *failure) {
+    return set_text(&options->on_finish, name, text, "a command line for the shell", failure);
+}
+
+static int set_priority(struct options *options, const char *name, const char *text,
+                        struct failure *failure) {
+    return set_count(&options->priority, name, text, -MOST_PRIORITY, MOST_PRIORITY,
+                     "a number from -100 to 100", failure);
 }
 
 /* ---- the table ---- */
+
+#define FLAG(member) NULL, offsetof(struct options, member)
 
 #define WHAT "What to do"
 #define MACHINE "How much of the machine"
 #define PATIENCE "How long to wait"
 #define SHOWN "What is printed"
+#define QUEUED "In the queue"
 #define BOTH "run, plan"
+#define ALL "run, plan, submit"
 
 static const struct row rows[] = {
-    {{"out", "OUT", NULL, "folder for the results; made when it is not there", WHAT, 'o', BOTH},
-     set_out},
-    {{"samples", "A,B", "all", "only these sample folders", WHAT, 0, BOTH}, set_samples},
-    {{"dyes", "X,Y", "all", "only these dyes", WHAT, 0, BOTH}, set_dyes},
+    {{"out", "OUT", NULL, "folder for the results; made when it is not there", WHAT, 'o', ALL},
+     set_out,
+     0},
+    {{"samples", "A,B", "all", "only these sample folders", WHAT, 0, ALL}, set_samples, 0},
+    {{"dyes", "X,Y", "all", "only these dyes", WHAT, 0, ALL}, set_dyes, 0},
     {{"skip-missing", NULL, NULL, "go on without requested samples or dyes that are not there",
-      WHAT, 0, BOTH},
-     set_skip_missing},
+      WHAT, 0, ALL},
+     FLAG(skip_missing)},
     {{"manifest", "FILE", NULL,
-      "a JSON list of pairs and commands in place of RAW; see registrar-manifest(5)", WHAT, 0,
-      BOTH},
-     set_manifest},
+      "a JSON list of pairs and commands in place of RAW; see registrar-manifest(5)", WHAT, 0, ALL},
+     set_manifest,
+     0},
     {{"set", "NAME=VALUE", NULL, "an alignment parameter, see below; may be given many times", WHAT,
-      0, BOTH},
-     set_param},
-    {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0, BOTH}, set_redo},
-    {{"jobs", "N|auto", "auto", "workers at once", MACHINE, 0, BOTH}, set_jobs},
-    {{"threads", "N|auto", "auto", "threads of each worker", MACHINE, 0, BOTH}, set_threads},
+      0, ALL},
+     set_param,
+     0},
+    {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0, ALL}, FLAG(redo)},
+    {{"jobs", "N|auto", "auto", "workers at once", MACHINE, 0, ALL}, set_jobs, 0},
+    {{"threads", "N|auto", "auto", "threads of each worker", MACHINE, 0, ALL}, set_threads, 0},
     {{"memory", "SIZE|PERCENT", "all that is available",
-      "for the whole batch; tasks wait for room in it", MACHINE, 0, BOTH},
-     set_memory},
-    {{"worker-memory", "SIZE", "512M", "cap that each worker obeys", MACHINE, 0, BOTH},
-     set_worker_memory},
+      "for the whole batch; tasks wait for room in it", MACHINE, 0, ALL},
+     set_memory,
+     0},
+    {{"worker-memory", "SIZE", "512M", "cap that each worker obeys", MACHINE, 0, ALL},
+     set_worker_memory,
+     0},
     {{"assume-memory", "SIZE", NULL, "plan for a machine with so much memory in place of this one",
       MACHINE, 0, "plan"},
-     set_assume_memory},
+     set_assume_memory,
+     0},
     {{"assume-cpus", "N", NULL, "plan for a machine with so many cores", MACHINE, 0, "plan"},
-     set_assume_cpus},
-    {{"force", NULL, NULL, "run although the pre-flight refuses", MACHINE, 0, BOTH}, set_force},
-    {{"timeout", "DURATION", "2h", "for one attempt", PATIENCE, 0, BOTH}, set_timeout},
-    {{"stall-timeout", "DURATION", "10m", "without any progress", PATIENCE, 0, BOTH},
-     set_stall_timeout},
+     set_assume_cpus,
+     0},
+    {{"force", NULL, NULL, "run although the pre-flight refuses", MACHINE, 0, ALL}, FLAG(force)},
+    {{"timeout", "DURATION", "2h", "for one attempt", PATIENCE, 0, ALL}, set_timeout, 0},
+    {{"stall-timeout", "DURATION", "10m", "without any progress", PATIENCE, 0, ALL},
+     set_stall_timeout,
+     0},
     {{"retries", "N", "1",
       "further attempts after a crash, a kill or a stall; 0: nor when out of memory", PATIENCE, 0,
-      BOTH},
-     set_retries},
+      ALL},
+     set_retries,
+     0},
+    {{"name", "NAME", "OUT's last part", "what the batch is called", QUEUED, 0, "submit"},
+     set_name,
+     0},
+    {{"not-before", "TIME", NULL,
+      "start nothing of it earlier: 20:00, \"Sat 06:00\", \"2026-12-24 18:00\", +2h", QUEUED, 0,
+      "submit"},
+     set_not_before,
+     0},
+    {{"priority", "N", "0", "among your own batches; above 0 for administrators alone", QUEUED, 0,
+      "submit"},
+     set_priority,
+     0},
+    {{"on-finish", "COMMAND", NULL, "run it at the batch's end, with the summary on its stdin",
+      QUEUED, 0, "submit"},
+     set_on_finish,
+     0},
+    {{"wait", NULL, NULL, "stay until the end of the batch; exit as run would", QUEUED, 0,
+      "submit"},
+     FLAG(wait)},
+    {{"socket", "PATH", NULL, "where the service is; else REGISTRAR_SOCKET, the system's, yours",
+      QUEUED, 0, "submit"},
+     set_socket,
+     0},
     {{"sample-interval", "DURATION", "10ms", "how often each task's memory is looked at", SHOWN, 0,
       BOTH},
-     set_sample_interval},
+     set_sample_interval,
+     0},
     {{"memory-trace", NULL, NULL,
       "memory before and after each attempt, and at the end what it comes to", SHOWN, 0, "run"},
-     set_memory_trace},
-    {{"json", NULL, NULL, "the result as JSON on stdout", SHOWN, 0, BOTH}, set_json},
-    {{"quiet", NULL, NULL, "no progress on stderr", SHOWN, 'q', BOTH}, set_quiet},
+     FLAG(memory_trace)},
+    {{"json", NULL, NULL, "the result as JSON on stdout", SHOWN, 0, ALL}, FLAG(json)},
+    {{"quiet", NULL, NULL, "no progress on stderr", SHOWN, 'q', ALL}, FLAG(quiet)},
 };
 
 const struct option_row *options_row(size_t row) {
@@ -333,7 +367,10 @@ const struct option_row *options_row(size_t row) {
 }
 
 static int set_option(void *context, size_t n, const char *value, struct failure *failure) {
-    return rows[n].set(context, rows[n].shown.name, value, failure);
+    if (rows[n].set)
+        return rows[n].set(context, rows[n].shown.name, value, failure);
+    *(bool *)((char *)context + rows[n].flag) = true;
+    return 0;
 }
 
 static int set_raw(void *context, const char *word, struct failure *failure) {
@@ -438,6 +475,10 @@ void options_free(struct options *options) {
     free(options->raw);
     free(options->out);
     free(options->manifest);
+    free(options->socket);
+    free(options->name);
+    free(options->not_before);
+    free(options->on_finish);
     names_free(options->samples);
     names_free(options->dyes);
     json_decref(options->params);

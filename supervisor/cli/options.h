@@ -1,4 +1,4 @@
-/* The command line of run, plan and (later) submit, checked. */
+/* The command line of run, plan and submit, checked. */
 #ifndef SUPERVISOR_CLI_OPTIONS_H
 #define SUPERVISOR_CLI_OPTIONS_H
 
@@ -36,6 +36,10 @@ struct options {
     int retries;
     int64_t sample_interval_ms; /* of memory */
     bool force, redo, json, quiet, memory_trace;
+    /* submit */
+    char *socket, *name, *not_before, *on_finish; /* NULL: not given */
+    int priority;
+    bool wait;
     json_t *params; /* complete: defaults with every --set applied */
 };
 

@@ -148,6 +148,12 @@ void peer_begin(struct peer *peer, const struct peer_activity *activity, void *c
     wake(peer);
 }
 
+void peer_go_on(struct peer *peer, const struct peer_activity *activity) {
+    peer->activity = activity;
+    peer->progress++;
+    wake(peer);
+}
+
 void peer_finish(struct peer *peer) {
     const struct peer_activity *activity = peer->activity;
     if (!activity)

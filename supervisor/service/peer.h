@@ -67,6 +67,8 @@ void peer_refuse(struct peer *peer, int status, const char *sentence);
 void peer_dismiss(struct peer *peer, int status, const char *sentence);
 /* borrows activity; takes context: activity->end gets it, sooner or later. */
 void peer_begin(struct peer *peer, const struct peer_activity *activity, void *context);
+/* Another activity takes over, with the same context. */
+void peer_go_on(struct peer *peer, const struct peer_activity *activity);
 void peer_finish(struct peer *peer); /* ends the activity; the next line is a request */
 size_t peer_pending(const struct peer *peer);
 /* For whoever owns the peer; NULL until set. */

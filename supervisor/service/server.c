@@ -4,7 +4,6 @@
 
 #include "common/clock.h"
 #include "supervisor/cli/commands.h"
-#include "supervisor/service/listen.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,7 +29,6 @@ struct server {
     uv_poll_t poll;
     uv_timer_t timer;
     struct server_settings settings;
-    char *path; /* owned */
     struct peer_pool pool;
     struct seat *seats;
     size_t count;
@@ -50,8 +48,6 @@ size_t server_count(const struct server *server) { return server->count; }
 static void free_when_closed(struct server *server) {
     if (--server->n_handles > 0)
         return;
-    listen_close(server->settings.listen_fd, server->path);
-    free(server->path);
     free(server);
 }
 
@@ -295,8 +291,7 @@ static void fill_settings(struct server *server, const struct server_settings *g
 int server_open(uv_loop_t *loop, const struct server_settings *settings, struct server **ret,
                 struct failure *failure) {
     CLEANUP_FREE struct server *server = calloc(1, sizeof(*server));
-    CLEANUP_FREE char *path = settings->path ? strdup(settings->path) : NULL;
-    if (!server || (settings->path && !path))
+    if (!server)
         return failure_set(failure, -ENOMEM, "out of memory for the control socket");
     fill_settings(server, settings);
     int r = uv_poll_init(loop, &server->poll, settings->listen_fd);
@@ -304,7 +299,6 @@ int server_open(uv_loop_t *loop, const struct server_settings *settings, struct 
         return failure_set(failure, r, "the control socket cannot be polled: %s", uv_strerror(r));
     (void)uv_timer_init(loop, &server->timer); /* cannot fail */
     server->poll.data = server->timer.data = server;
-    server->path = STEAL_PTR(path);
     server->n_handles = 2;
     server->rings_ms = INT64_MAX;
     update_server(server);

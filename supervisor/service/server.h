@@ -24,8 +24,7 @@ enum {
 struct server;
 
 struct server_settings {
-    int listen_fd;    /* taken on success: listening, non-blocking (listen.h, or the manager's) */
-    const char *path; /* removed at the end; copied. NULL: not ours to remove */
+    int listen_fd; /* listening, non-blocking (listen_socket.h); borrowed until it is freed */
     /* One request: a line without its newline. See peer.h for how to answer. */
     void (*request)(void *context, struct peer *peer, const char *bytes, size_t length);
     void *context;

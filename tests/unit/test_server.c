@@ -3,7 +3,7 @@
  * The toy answers "echo" with the line, "flood" with a long answer, "watch" until we hang up,
  * "tell" by telling every watcher, and takes the lines that follow "lines N". */
 #include "supervisor/client/connection.h"
-#include "supervisor/service/listen.h"
+#include "supervisor/service/listen_socket.h"
 #include "supervisor/service/server.h"
 
 #include "tests/unit/folder_fixture.h"
@@ -20,6 +20,7 @@ struct toy {
     pthread_t thread;
     uv_loop_t loop;
     uv_async_t stop;
+    struct listen_socket socket;
     struct server *server;
     struct peer *watchers[MAX_WATCHERS];
     size_t n_watchers;
@@ -142,10 +143,10 @@ static struct toy *start(void **state, struct server_settings settings) {
     struct failure failure = {0};
     toy->folder = *state;
     toy->path = names_format("%s/deep/socket", toy->folder);
-    settings.path = toy->path;
     settings.request = on_request;
     settings.context = toy;
-    assert_int_equal(listen_open(toy->path, 0600, &settings.listen_fd, &failure), 0);
+    assert_int_equal(listen_socket_open(toy->path, false, &toy->socket, &failure), 0);
+    settings.listen_fd = toy->socket.fd;
     assert_int_equal(uv_loop_init(&toy->loop), 0);
     assert_int_equal(uv_async_init(&toy->loop, &toy->stop, on_stop), 0);
     toy->stop.data = toy;
@@ -158,7 +159,7 @@ static void stop(struct toy *toy) {
     assert_int_equal(uv_async_send(&toy->stop), 0);
     assert_int_equal(pthread_join(toy->thread, NULL), 0);
     assert_int_equal(uv_loop_close(&toy->loop), 0);
-    assert_int_equal(access(toy->path, F_OK), -1);
+    listen_socket_close(&toy->socket);
     assert_int_equal(toy->n_watchers, 0);
     free(toy->path);
     free(toy);
@@ -359,44 +360,25 @@ static void a_full_house_loses_patience(void **state) {
     stop(toy);
 }
 
-static void a_socket_nobody_answers_is_replaced(void **state) {
+static void no_service_has_its_sentences(void **state) {
     CLEANUP_FREE char *path = names_format("%s/socket", (char *)*state);
-    struct failure failure = {0};
-    int first, second = -1;
-    assert_int_equal(listen_open(path, 0666, &first, &failure), 0);
-    assert_int_equal(listen_open(path, 0666, &second, &failure), -EADDRINUSE);
-    assert_non_null(strstr(failure.text, "another service answers at"));
-    assert_int_equal(close(first), 0); /* as a killed service leaves it */
-    assert_int_equal(listen_open(path, 0666, &second, &failure), 0);
-    struct stat status;
-    assert_int_equal(stat(path, &status), 0);
-    assert_int_equal(status.st_mode & 0777, 0666);
-    listen_close(second, path);
-    assert_int_equal(access(path, F_OK), -1);
-    folder_write(*state, "socket", "a file of somebody's");
-    assert_int_equal(listen_open(path, 0666, &second, &failure), -EEXIST);
-    assert_non_null(strstr(failure.text, "is no socket"));
-}
-
-static void a_long_path_is_no_obstacle(void **state) {
     char part[201];
     memset(part, 'd', sizeof(part) - 1);
     part[sizeof(part) - 1] = '\0';
-    CLEANUP_FREE char *path = names_format("%s/%s/socket", (char *)*state, part);
+    CLEANUP_FREE char *far = names_format("%s/%s/socket", (char *)*state, part);
     struct failure failure = {0};
     struct connection *connection = NULL;
-    int fd = -1;
-    assert_int_equal(listen_open(path, 0600, &fd, &failure), 0);
-    assert_int_equal(connection_open(path, &connection, &failure), 0);
-    connection_close(connection);
-    listen_close(fd, path);
+    struct listen_socket dead;
     assert_int_equal(connection_open(path, &connection, &failure), -ENOENT);
     assert_non_null(strstr(failure.text, "no service is running: there is no socket"));
-    fd = -1;
-    assert_int_equal(listen_open(path, 0600, &fd, &failure), 0);
-    assert_int_equal(close(fd), 0);
+    assert_int_equal(connection_open(far, &connection, &failure), -ENOENT);
+    assert_non_null(strstr(failure.text, far)); /* longer than an address holds */
+    assert_int_equal(listen_socket_open(path, false, &dead, &failure), 0);
+    assert_int_equal(close(dead.fd), 0); /* as a killed service leaves it */
     assert_int_equal(connection_open(path, &connection, &failure), -ECONNREFUSED);
-    assert_non_null(strstr(failure.text, "nobody answers at"));
+    assert_non_null(strstr(failure.text, "no service is running: nobody answers at"));
+    dead.fd = -1;
+    listen_socket_close(&dead);
 }
 
 static void a_refusal_is_heard_in_the_midst_of_sending(void **state) {
@@ -427,8 +409,7 @@ int main(void) {
         TEST(a_slow_reader_holds_up_nobody),
         TEST(a_crowd_of_rude_clients_disturbs_nobody),
         TEST(a_full_house_loses_patience),
-        TEST(a_socket_nobody_answers_is_replaced),
-        TEST(a_long_path_is_no_obstacle),
+        TEST(no_service_has_its_sentences),
         TEST(a_refusal_is_heard_in_the_midst_of_sending),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

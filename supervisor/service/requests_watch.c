@@ -1,0 +1,82 @@
+/* watch: what happens, as it happens, until a batch has ended or the client hangs up. A watcher
+ * that does not read what it is sent is dropped by the bound of its peer. */
+#include "supervisor/service/requests_state.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct requests_watcher {
+    struct requests *requests;
+    struct peer *peer;
+    char *batch;                           /* NULL: everything; owned */
+    struct requests_watcher *next, **slot; /* *slot is this one */
+};
+
+static void end(void *context) {
+    struct requests_watcher *watcher = context;
+    if (watcher->slot) {
+        *watcher->slot = watcher->next;
+        if (watcher->next)
+            watcher->next->slot = watcher->slot;
+    }
+    free(watcher->batch);
+    free(watcher);
+}
+
+static const struct peer_activity watching = {.end = end, .is_watch = true};
+
+/* Tells the end of the watched batch, if it has come. The watcher is freed then. */
+static void end_with_batch(struct requests_watcher *watcher) {
+    if (!watcher->batch)
+        return;
+    const struct queue_batch *batch =
+        queue_find(service_queue(watcher->requests->service), watcher->batch);
+    if (batch && batch->ended_ms == 0)
+        return;
+    struct peer *peer = watcher->peer;
+    if (batch)
+        peer_send(peer, json_pack("{s:b, s:o}", "end", 1, "batch",
+                                  requests_batch_to_json(watcher->requests, batch)));
+    else
+        peer_send(peer, json_pack("{s:b}", "end", 1));
+    peer_finish(peer);
+}
+
+void requests_watch_event(void *context, const json_t *event) {
+    struct requests *requests = context;
+    const char *name = json_string_value(json_object_get(event, "batch"));
+    struct requests_watcher *next;
+    for (struct requests_watcher *watcher = requests->watchers; watcher; watcher = next) {
+        next = watcher->next;
+        if (watcher->batch && (!name || strcmp(name, watcher->batch) != 0))
+            continue;
+        peer_send(watcher->peer, json_deep_copy(event));
+        end_with_batch(watcher);
+    }
+}
+
+int requests_watch(const struct requests_call *call, struct failure *failure) {
+    struct queue_batch *batch = NULL;
+    int r = requests_find_batch(call, false, &batch, failure);
+    if (r < 0)
+        return r;
+    struct requests_watcher *watcher = calloc(1, sizeof(*watcher));
+    char *name = batch ? strdup(batch->name) : NULL;
+    if (!watcher || (batch && !name)) {
+        free(watcher);
+        return failure_set(failure, -ENOMEM, "the service is out of memory");
+    }
+    *watcher =
+        (struct requests_watcher){.requests = call->requests, .peer = call->peer, .batch = name};
+    watcher->next = call->requests->watchers;
+    watcher->slot = &call->requests->watchers;
+    if (watcher->next)
+        watcher->next->slot = &watcher->next;
+    call->requests->watchers = watcher;
+    peer_begin(call->peer, &watching, watcher);
+    peer_send(call->peer, batch ? json_pack("{s:b, s:o}", "ok", 1, "batch",
+                                            requests_batch_to_json(call->requests, batch))
+                                : json_pack("{s:b}", "ok", 1));
+    end_with_batch(watcher);
+    return 0;
+}
