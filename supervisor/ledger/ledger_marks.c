@@ -52,7 +52,7 @@ int ledger_marks_read(const struct ledger_marks *marks, int fd, const char *path
     CLEANUP(close_scan) struct ledger_scan scan = {.fd = -1};
     int r = ledger_scan_open(fd, &scan);
     scan.offset = marks->offsets[place];
-    struct ledger_scan_line line;
+    struct ledger_scan_line line = {0};
     for (uint64_t left = (seq - 1) % LEDGER_MARKS_EVERY + 1; r >= 0 && left > 0; left--) {
         r = ledger_scan_next(&scan, &line);
         if (r == 0)

@@ -141,7 +141,7 @@ int queue_add_batch(struct queue *queue, struct queue_batch *batch, struct failu
     if (queue->count == queue->capacity) {
         const size_t capacity = queue->capacity ? 2 * queue->capacity : 16;
         struct queue_batch **grown =
-            reallocarray(queue->batches, capacity, sizeof(*queue->batches));
+            reallocarray(queue->batches, capacity, sizeof(struct queue_batch *));
         if (!grown)
             return out_of_memory(failure);
         queue->batches = grown;
@@ -159,7 +159,7 @@ void queue_drop_batch(struct queue *queue, struct queue_batch *batch) {
             continue;
         queue->count--;
         memmove(queue->batches + i, queue->batches + i + 1,
-                (queue->count - i) * sizeof(*queue->batches));
+                (queue->count - i) * sizeof(struct queue_batch *));
         queue_free_batch(batch);
         return;
     }

@@ -44,9 +44,15 @@ damage(const struct loading *loading, struct failure *failure, const char *forma
 
 /* ---- the first line ---- */
 
-static char *copy_member(const json_t *head, const char *key) {
+/* What the ledger said of it stays where the line says nothing. False: nothing. */
+static bool take_text(const json_t *head, const char *key, char **slot) {
     const char *text = json_string_value(json_object_get(head, key));
-    return text ? strdup(text) : NULL;
+    char *copy = text ? strdup(text) : NULL;
+    if (!copy)
+        return false;
+    free(*slot);
+    *slot = copy;
+    return true;
 }
 
 static int64_t number_of(const json_t *head, const char *key) {
@@ -55,13 +61,12 @@ static int64_t number_of(const json_t *head, const char *key) {
 
 /* Whether it is a batch's first line at all, filling what it says. */
 static bool read_head(const json_t *head, struct queue_batch *batch, uint64_t *ret_n_tasks) {
-    free(batch->user);
-    free(batch->out);
-    free(batch->command);
-    batch->user = copy_member(head, "user");
-    batch->out = copy_member(head, "out");
-    batch->command = copy_member(head, "command");
-    batch->on_finish = copy_member(head, "on_finish");
+    bool is_whole = take_text(head, "user", &batch->user);
+    is_whole = take_text(head, "out", &batch->out) && is_whole;
+    is_whole = take_text(head, "command", &batch->command) && is_whole;
+    (void)take_text(head, "on_finish", &batch->on_finish); /* most have none */
+    if (!is_whole || batch->out[0] != '/' || !json_is_integer(json_object_get(head, "uid")))
+        return false;
     batch->uid = (uid_t)number_of(head, "uid");
     batch->gid = (gid_t)number_of(head, "gid");
     batch->submitted_ms = number_of(head, "submitted_ms");
@@ -69,9 +74,7 @@ static bool read_head(const json_t *head, struct queue_batch *batch, uint64_t *r
     batch->priority = (int)number_of(head, "priority");
     *ret_n_tasks = (uint64_t)number_of(head, "tasks");
     options_free(&batch->options);
-    return batch->user && batch->out && batch->command && batch->out[0] == '/' &&
-           json_is_integer(json_object_get(head, "uid")) &&
-           queue_options_read(json_object_get(head, "options"), batch->out, &batch->options,
+    return queue_options_read(json_object_get(head, "options"), batch->out, &batch->options,
                               NULL) == 0;
 }
 

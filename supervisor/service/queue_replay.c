@@ -159,8 +159,7 @@ static int take_end(struct queue *queue, struct queue_batch *batch, uint32_t num
         task->attempts = (uint16_t)attempt;
     if (number_of(record, "reserved_bytes") > 0)
         queue_charge(queue, batch, (uint64_t)number_of(record, "reserved_bytes"),
-                     (int64_t)(json_number_value(json_object_get(record, "wall_s")) * 1000),
-                     leftovers_record_ms(record));
+                     queue_wall_ms(record), leftovers_record_ms(record));
     return 0;
 }
 
@@ -169,7 +168,7 @@ static int take_task_end(struct queue *queue, struct queue_batch *batch, uint32_
     (void)queue, (void)failure;
     struct queue_result result = {
         .attempts = (int)number_of(record, "attempts"),
-        .wall_ms = (int64_t)(json_number_value(json_object_get(record, "wall_s")) * 1000),
+        .wall_ms = queue_wall_ms(record),
         .peak_rss_bytes = (uint64_t)number_of(record, "peak_rss_bytes"),
         .seq = (uint64_t)number_of(record, "seq"),
         .now = leftovers_record_ms(record),

@@ -96,6 +96,7 @@ MUST_USE int queue_index_find(const struct queue_batch *batch, const char *id, s
                               uint32_t *ret);
 
 /* queue_take.c: the same for its ends */
+int64_t queue_wall_ms(const json_t *record); /* its "wall_s", whatever somebody wrote there */
 void queue_apply_end(struct queue_batch *batch, uint32_t number, const struct queue_result *result);
 void queue_apply_return(struct queue_batch *batch, uint32_t number);
 

@@ -154,6 +154,11 @@ bool queue_result(struct queue *queue, struct queue_batch *batch, uint32_t numbe
     return !was_ended && batch->ended_ms != 0;
 }
 
+int64_t queue_wall_ms(const json_t *record) {
+    const double most_s = 1e9, wall_s = json_number_value(json_object_get(record, "wall_s"));
+    return wall_s > 0 ? (int64_t)((wall_s < most_s ? wall_s : most_s) * 1000) : 0;
+}
+
 /* The earlier record as one of this batch: without what every line of a ledger has. */
 static json_t *kept_record(const struct queue_batch *batch, const json_t *earlier) {
     static const char *const own[] = {"v", "seq", "time", "boot", "event", "synced", "crc", NULL};
@@ -173,7 +178,7 @@ bool queue_keep(struct queue *queue, struct queue_batch *batch, const struct que
     const char *verdict = json_string_value(json_object_get(earlier, "verdict"));
     struct queue_result result = {
         .attempts = (int)json_integer_value(json_object_get(earlier, "attempts")),
-        .wall_ms = (int64_t)(json_number_value(json_object_get(earlier, "wall_s")) * 1000),
+        .wall_ms = queue_wall_ms(earlier),
         .peak_rss_bytes = (uint64_t)json_integer_value(json_object_get(earlier, "peak_rss_bytes")),
         .now = now,
     };
