@@ -188,6 +188,20 @@ static void a_damaged_grid_is_refused(void **state) {
     json_decref(object);
 }
 
+static void of_an_edge_the_way_across_counts(void **state) {
+    (void)state;
+    const struct transform transform = {.map = {{1, 0, 5, 0, 1, 0, 0, 0, 1}}};
+    /* known to 0.1 px along x, to 10 px along y */
+    struct fit_match match = {.x = 100, .y = 50, .u = 105.3, .v = 54, .info_xx = 100};
+    match.info_yy = 0.01;
+    assert_float_equal(transform_residual(&transform, &match), hypot(0.3, 4), 1e-9);
+    assert_float_equal(transform_known_residual(&transform, &match), hypot(0.3, 0.04), 1e-9);
+    match.info_yy = 100; /* as well along both */
+    assert_float_equal(transform_known_residual(&transform, &match), hypot(0.3, 4), 1e-9);
+    match.info_xx = match.info_yy = 0; /* nothing is known */
+    assert_float_equal(transform_known_residual(&transform, &match), hypot(0.3, 4), 1e-9);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_grid_covers_the_frame),
@@ -197,6 +211,7 @@ int main(void) {
         cmocka_unit_test(slopes_are_derivatives),
         cmocka_unit_test(the_bulge_bounds_what_lies_between_corners),
         cmocka_unit_test(the_local_map_follows_the_field),
+        cmocka_unit_test(of_an_edge_the_way_across_counts),
         cmocka_unit_test(json_keeps_every_bit),
         cmocka_unit_test(a_damaged_grid_is_refused),
     };

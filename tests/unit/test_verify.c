@@ -170,6 +170,24 @@ static void the_right_map_is_aligned(void **state) {
     assert_true(fabs(number_in(found, "planted_shift", "slope_y") - 1) < 0.01);
 }
 
+/* What is handed out is nearer to the truth than what was judged. */
+static void all_tiles_together_correct_the_map(void **state) {
+    const struct pair *pair = *state;
+    struct map start = wrong_map(pair, 0.5, -0.4, 0, 1), map;
+    struct failure failure;
+    CLEANUP_JSON json_t *found = verify(pair, &start);
+    assert_string_equal(json_string_value(json_object_get(found, "status")), "aligned");
+    assert_int_equal(map_json_read(json_object_get(found, "post_to_pre"), "here", &map, &failure),
+                     0);
+    for (int corner = 0; corner < 4; corner++) {
+        double x = corner & 1 ? WIDTH : 0, y = corner & 2 ? HEIGHT : 0;
+        struct map_point there = map_apply(&pair->truth, x, y), at = map_apply(&map, x, y);
+        assert_true(hypot(at.x - there.x, at.y - there.y) < 0.1);
+    }
+    assert_true(fabs(number_in(found, "error_px", "offset") - hypot(0.5, 0.4)) < 0.1);
+    assert_true(number_in(found, "residual_px", "median") > 0.5); /* of the map before */
+}
+
 static void no_wrong_map_is_aligned(void **state) {
     static const struct {
         double dx, dy, turn_deg, scale;
@@ -200,6 +218,7 @@ static void what_the_tiles_say_in_place_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_right_map_is_aligned),
+        cmocka_unit_test(all_tiles_together_correct_the_map),
         cmocka_unit_test(no_wrong_map_is_aligned),
         cmocka_unit_test(what_the_tiles_say_in_place_is_told),
     };

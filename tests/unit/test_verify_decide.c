@@ -215,7 +215,7 @@ static void doubts_of_a_measurement(void **state) {
     facts = good();
     facts.error_bar.tissue_px = 1.6;
     expect(&facts, VERIFY_DOUBTFUL, "may be off by 1.6 px");
-    facts.error_bar = (struct verify_error_bar){0};
+    facts.error_bar = (struct error_bar){0};
     expect(&facts, VERIFY_DOUBTFUL, "not known well enough");
 
     facts = good();

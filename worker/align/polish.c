@@ -1,6 +1,7 @@
 /* See polish.h. */
 #include "worker/align/polish.h"
 
+#include "worker/align/error_bar.h"
 #include "worker/align/refine.h"
 #include "worker/memory/tracked.h"
 
@@ -11,18 +12,13 @@
 enum {
     CROSS_FOLDS = 5,
     LEAST_A_PARAMETER = 4,
-    TRIAL_TILES = 80, /* are enough to tell which look serves best */
+    TRIAL_TILES = 160, /* are enough to tell which look serves best */
+    SPREAD_ROUNDS = 40,
     FIRST_REACH_PX = 4,
     REACH_PX = 3,
     LAST_REACH_PX = 2,
     LAST_ROUNDS = 3, /* with all tiles */
     ROUNDS = 5 + LAST_ROUNDS,
-};
-
-/* How tiles are compared in one round. */
-struct look {
-    bool bent;
-    double smooth_px;
 };
 
 static const double TRUNCATE = 3; /* times the median: larger misfits count as this */
@@ -38,9 +34,11 @@ struct polisher {
     const struct polish_request *request;
     struct tiles_grid some; /* every few cells of the grid */
     struct tile_shift *shifts;
-    struct fit_match *matches;
+    struct fit_match *matches, *relative;
+    struct map_point *places;
     double *lower, *higher, *scratch; /* misfits of left-out matches */
     struct polish_map at;             /* the best so far */
+    size_t count;                     /* of the matches that it was fitted to */
     int rounds;                       /* done */
 };
 
@@ -101,44 +99,65 @@ static enum fit_model choose_model(const struct polisher *polisher, size_t count
     return best;
 }
 
-/* The variance of the fitted map, up to a factor that is the same for all looks: how far tiles
- * really lie from the map, against what they claim, over what all of them together claim. */
-static double variance_of(const struct polisher *polisher, size_t count, const struct map *map) {
-    double information = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct fit_match *match = &polisher->matches[i];
-        polisher->scratch[i] = fit_misfit(match, map);
-        information += match->info_xx + match->info_yy;
+/* How well the map is known where the cells are, px. */
+static int find_spread(struct polisher *polisher, const struct tiles_grid *grid, size_t count,
+                       double *ret_px, struct failure *failure) {
+    const struct polish_request *request = polisher->request;
+    const struct map *map = &polisher->at.map;
+    double right = request->width - 1, bottom = request->height - 1;
+    const struct map_point corners[ERROR_BAR_CORNERS] = {
+        {0, 0}, {right, 0}, {right, bottom}, {0, bottom}};
+    struct error_bar bar;
+    size_t n = 0;
+    for (; n < ERROR_BAR_CORNERS; n++)
+        polisher->places[n] = map_apply(map, corners[n].x, corners[n].y);
+    for (size_t i = 0; i < grid->count; i++) {
+        double half = (grid->size - 1) / 2.0;
+        polisher->places[n++] = map_apply(map, grid->cells[i].x + half, grid->cells[i].y + half);
     }
-    double misfit = fit_quantile(polisher->scratch, count, 0.5);
-    return misfit * misfit / information;
+    for (size_t i = 0; i < count; i++) {
+        struct map_point at = map_apply(map, polisher->matches[i].x, polisher->matches[i].y);
+        polisher->relative[i] = polisher->matches[i];
+        polisher->relative[i].x = at.x;
+        polisher->relative[i].y = at.y;
+    }
+    const struct error_bar_sample sample = {.matches = polisher->relative,
+                                            .count = count,
+                                            .places = polisher->places,
+                                            .n_places = n,
+                                            .model = polisher->at.model,
+                                            .rounds = SPREAD_ROUNDS,
+                                            .seed = request->params->seed};
+    int r = error_bar_find(&sample, &bar, failure);
+    *ret_px = r == 0 && bar.tiles > 0 ? bar.tissue_px : HUGE_VAL;
+    return r;
 }
 
-/* One round: measures, chooses the model, fits. *ret_variance: HUGE_VAL when there was nothing to
+/* One round: measures, chooses the model, fits. *ret_spread_px: HUGE_VAL when there was nothing to
  * fit. */
 static int polish_once(struct polisher *polisher, const struct tiles_grid *grid,
-                       const struct look *look, int reach_px, double *ret_variance,
+                       const struct tile_look *look, int reach_px, double *ret_spread_px,
                        struct failure *failure) {
     const struct polish_request *request = polisher->request;
     struct transform transform = {.map = polisher->at.map};
-    struct tile_request how = {
-        .reach_px = reach_px, .stay = true, .bent = look->bent, .smooth_px = look->smooth_px};
+    struct tile_request how = {.reach_px = reach_px, .stay = true, .look = *look};
     double step = (request->progress.to - request->progress.from) / ROUNDS;
     double from = request->progress.from + polisher->rounds++ * step;
     int r = tiles_measure_grid(request->crew, grid, &transform, &how,
                                (struct tiles_span){from, from + step}, polisher->shifts, failure);
     if (r < 0)
         return r;
-    *ret_variance = HUGE_VAL;
+    if (ret_spread_px)
+        *ret_spread_px = HUGE_VAL;
     size_t count = gather_matches(polisher, grid, &polisher->at.map);
     if (count < LEAST_A_PARAMETER * fit_least_matches(FIT_SIMILARITY))
         return 0;
     for (enum fit_model chosen = choose_model(polisher, count, &polisher->at.map);; chosen--) {
         if (fit_polish(polisher->matches, count, chosen, &polisher->at.map, &transform.map) == 0 &&
             refine_is_plausible(&transform, request->params, request->width, request->height)) {
-            polisher->at = (struct polish_map){transform.map, chosen};
-            *ret_variance = variance_of(polisher, count, &transform.map);
-            return 0;
+            polisher->at = (struct polish_map){transform.map, chosen, *look};
+            polisher->count = count;
+            return ret_spread_px ? find_spread(polisher, grid, count, ret_spread_px, failure) : 0;
         }
         if (chosen == FIT_SIMILARITY)
             return 0;
@@ -146,28 +165,28 @@ static int polish_once(struct polisher *polisher, const struct tiles_grid *grid,
 }
 
 /* Tries the look on some of the tiles; it replaces the best one when it serves better. */
-static int try_look(struct polisher *polisher, const struct look *look, int reach_px,
-                    struct look *best, double *best_variance, struct failure *failure) {
-    double variance = HUGE_VAL;
-    int r = polish_once(polisher, &polisher->some, look, reach_px, &variance, failure);
-    if (r == 0 && variance < *best_variance) {
+static int try_look(struct polisher *polisher, const struct tile_look *look, int reach_px,
+                    struct tile_look *best, double *best_px, struct failure *failure) {
+    double spread_px = HUGE_VAL;
+    int r = polish_once(polisher, &polisher->some, look, reach_px, &spread_px, failure);
+    if (r == 0 && spread_px < *best_px) {
         *best = *look;
-        *best_variance = variance;
+        *best_px = spread_px;
     }
     return r;
 }
 
 /* The start that is the surest after one round. */
 static int choose_start(struct polisher *polisher, const struct polish_map *starts, size_t count,
-                        struct look *look, double *variance, struct failure *failure) {
-    const struct look first = *look;
+                        struct tile_look *look, double *spread_px, struct failure *failure) {
+    const struct tile_look first = *look;
     struct polish_map best = starts[0];
     int r = 0;
     for (size_t i = 0; i < count && r == 0; i++) {
-        double before = *variance;
+        double before = *spread_px;
         polisher->at = starts[i];
-        r = try_look(polisher, &first, FIRST_REACH_PX, look, variance, failure);
-        if (*variance < before)
+        r = try_look(polisher, &first, FIRST_REACH_PX, look, spread_px, failure);
+        if (*spread_px < before)
             best = polisher->at;
     }
     polisher->at = best;
@@ -176,18 +195,18 @@ static int choose_start(struct polisher *polisher, const struct polish_map *star
 
 /* Line or parabola first, then less blur or more. */
 static int find_look(struct polisher *polisher, const struct polish_map *starts, size_t count,
-                     struct look *ret, struct failure *failure) {
+                     struct tile_look *ret, struct failure *failure) {
     static const double blurs[] = {0.8, 3.2};
-    double variance = HUGE_VAL;
-    struct look best = {.smooth_px = 1.6};
-    int r = choose_start(polisher, starts, count, &best, &variance, failure);
-    struct look look = {.smooth_px = best.smooth_px, .bent = true};
+    double spread_px = HUGE_VAL;
+    struct tile_look best = {.smooth_px = 1.6};
+    int r = choose_start(polisher, starts, count, &best, &spread_px, failure);
+    struct tile_look look = {.smooth_px = best.smooth_px, .bent = true};
     if (r == 0)
-        r = try_look(polisher, &look, REACH_PX, &best, &variance, failure);
+        r = try_look(polisher, &look, REACH_PX, &best, &spread_px, failure);
     look = best;
     for (size_t i = 0; i < ARRAY_LEN(blurs) && r == 0; i++) {
         look.smooth_px = blurs[i];
-        r = try_look(polisher, &look, REACH_PX, &best, &variance, failure);
+        r = try_look(polisher, &look, REACH_PX, &best, &spread_px, failure);
     }
     *ret = best;
     return r;
@@ -223,35 +242,70 @@ static void polisher_cleanup(struct polisher *polisher) {
     tiles_free(&polisher->some);
     tracked_free(polisher->shifts);
     tracked_free(polisher->matches);
+    tracked_free(polisher->relative);
+    tracked_free(polisher->places);
     tracked_free(polisher->lower);
 }
 
-int polish_run(const struct polish_request *request, const struct polish_map *starts,
-               size_t n_starts, struct polish_map *ret, struct failure *failure) {
+static int open_polisher(const struct polish_request *request, struct polisher *ret,
+                         struct failure *failure) {
     size_t count = request->grid->count;
-    CLEANUP(polisher_cleanup)
-    struct polisher polisher = {
+    *ret = (struct polisher){
         .request = request,
-        .shifts = tracked_alloc(count + 1, sizeof(*polisher.shifts), "tiles"),
-        .matches = tracked_alloc(count + 1, sizeof(*polisher.matches), "matches"),
-        .lower = tracked_alloc(3 * count + 1, sizeof(*polisher.lower), "residuals"),
+        .shifts = tracked_alloc(count + 1, sizeof(*ret->shifts), "tiles"),
+        .matches = tracked_alloc(count + 1, sizeof(*ret->matches), "matches"),
+        .relative = tracked_alloc(count + 1, sizeof(*ret->relative), "matches"),
+        .places = tracked_alloc(count + ERROR_BAR_CORNERS, sizeof(*ret->places), "matches"),
+        .lower = tracked_alloc(3 * count + 1, sizeof(*ret->lower), "residuals"),
     };
-    if (!polisher.shifts || !polisher.matches || !polisher.lower)
+    if (!ret->shifts || !ret->matches || !ret->relative || !ret->places || !ret->lower)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", count);
-    polisher.higher = polisher.lower + count;
-    polisher.scratch = polisher.higher + count;
-    struct look look = {0};
-    double variance = 0;
-    int r = choose_some(&polisher, failure);
-    if (r == 0)
-        r = find_look(&polisher, starts, n_starts, &look, failure);
+    ret->higher = ret->lower + count;
+    ret->scratch = ret->higher + count;
+    return choose_some(ret, failure);
+}
+
+/* With all tiles, until the map stands still; it is left in polisher->at. */
+static int run_last_rounds(struct polisher *polisher, const struct tile_look *look,
+                           struct failure *failure) {
+    const struct polish_request *request = polisher->request;
     double moved_px = HUGE_VAL;
+    int r = 0;
     for (int i = 0; i < LAST_ROUNDS && r == 0 && moved_px > STANDS_STILL_PX; i++) {
-        struct map before = polisher.at.map;
-        r = polish_once(&polisher, request->grid, &look, LAST_REACH_PX, &variance, failure);
-        moved_px = farthest_apart(request, &before, &polisher.at.map);
+        struct map before = polisher->at.map;
+        polisher->count = 0;
+        r = polish_once(polisher, request->grid, look, LAST_REACH_PX, NULL, failure);
+        moved_px = farthest_apart(request, &before, &polisher->at.map);
     }
+    return r;
+}
+
+int polish_run(const struct polish_request *request, const struct polish_map *starts, size_t count,
+               struct polish_map *ret, struct failure *failure) {
+    CLEANUP(polisher_cleanup) struct polisher polisher = {0};
+    struct tile_look look = {0};
+    int r = open_polisher(request, &polisher, failure);
+    if (r == 0)
+        r = find_look(&polisher, starts, count, &look, failure);
+    if (r == 0)
+        r = run_last_rounds(&polisher, &look, failure);
     if (r == 0)
         *ret = polisher.at;
     return r;
+}
+
+int polish_again(const struct polish_request *request, const struct polish_map *start,
+                 struct polish_map *ret, struct fit_match *ret_matches, size_t *ret_count,
+                 struct failure *failure) {
+    CLEANUP(polisher_cleanup) struct polisher polisher = {0};
+    int r = open_polisher(request, &polisher, failure);
+    polisher.at = *start;
+    if (r == 0)
+        r = run_last_rounds(&polisher, &start->look, failure);
+    if (r < 0)
+        return r;
+    *ret = polisher.at;
+    *ret_count = polisher.count;
+    memcpy(ret_matches, polisher.matches, polisher.count * sizeof(*ret_matches));
+    return 0;
 }

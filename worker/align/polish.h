@@ -20,11 +20,18 @@ struct polish_request {
 struct polish_map {
     struct map map;
     enum fit_model model;
+    struct tile_look look; /* that served best; polish_run does not ask a start for it */
 };
 
 /* starts: several maps, one of which should be right to a pixel or two; the surest one after a
  * first round is taken. ret is left alone where there is nothing to fit. */
 MUST_USE int polish_run(const struct polish_request *request, const struct polish_map *starts,
                         size_t count, struct polish_map *ret, struct failure *failure);
+
+/* The last rounds alone, from a map that was polished and in its look. ret_matches, room for one of
+ * each of the grid's cells, is what it was fitted to in the end; *ret_count 0: nothing to fit. */
+MUST_USE int polish_again(const struct polish_request *request, const struct polish_map *start,
+                          struct polish_map *ret, struct fit_match *ret_matches, size_t *ret_count,
+                          struct failure *failure);
 
 #endif

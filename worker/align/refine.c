@@ -282,11 +282,12 @@ static int polish_winner(struct refinery *refinery, const struct polish_map *coa
                                            .width = refinery->post.layout.width,
                                            .height = refinery->post.layout.height,
                                            .progress = {0.8, 1}};
-    struct polish_map polished = {result->transform.map, result->model};
+    struct polish_map polished = {result->transform.map, result->model, result->look};
     const struct polish_map starts[] = {polished, *coarser};
     r = polish_run(&request, starts, ARRAY_LEN(starts), &polished, failure);
     result->transform.map = polished.map;
     result->model = polished.model;
+    result->look = polished.look;
     return r;
 }
 
@@ -308,7 +309,7 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
     for (size_t i = 0; i < ARRAY_LEN(plans) && credible; i++) {
         if (i == 1 && (middle == 0 || middle >= top))
             continue;
-        coarser = (struct polish_map){result->transform.map, result->model};
+        coarser = (struct polish_map){result->transform.map, result->model, result->look};
         int r = refine_level(refinery, &plans[i], result, &credible, failure);
         if (r < 0)
             return r;
@@ -325,13 +326,14 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
 static int describe(struct refinery *refinery, const struct refine_result *result,
                     json_t **ret_refine, struct failure *failure) {
     *ret_refine = json_pack(
-        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O,s:i,s:o}", "model",
-        refine_model_name(&result->transform, result->model), "reason", result->reason, "tile_px",
-        result->tile_px, "referee", "votes", result->votes, "tiles", result->tiles, "search_score",
-        result->search_score, "runner_up", "votes", result->runner_up_votes, "tiles",
-        result->runner_up_tiles, "search_score", result->search_runner_up, "mirrored", "votes",
-        result->mirrored_votes, "tiles", result->mirrored_tiles, "levels", refinery->levels,
-        "contrast", result->inverted ? -1 : 1, "found_by", evidence_write(result->found_by));
+        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O,s:i,s:{s:b,s:f},s:o}",
+        "model", refine_model_name(&result->transform, result->model), "reason", result->reason,
+        "tile_px", result->tile_px, "referee", "votes", result->votes, "tiles", result->tiles,
+        "search_score", result->search_score, "runner_up", "votes", result->runner_up_votes,
+        "tiles", result->runner_up_tiles, "search_score", result->search_runner_up, "mirrored",
+        "votes", result->mirrored_votes, "tiles", result->mirrored_tiles, "levels",
+        refinery->levels, "contrast", result->inverted ? -1 : 1, "look", "bent", result->look.bent,
+        "smooth_px", result->look.smooth_px, "found_by", evidence_write(result->found_by));
     if (!*ret_refine)
         return failure_set(failure, -ENOMEM, "no memory for the refinement's result");
     return transform_write(&result->transform, *ret_refine, failure);

@@ -9,15 +9,17 @@
 #define WORKER_ALIGN_REFINE_H
 
 #include "worker/align/align.h"
+#include "worker/align/tile.h"
 #include "worker/align/transform.h"
 
 struct refine_result {
     char reason[256]; /* why there is no map at all; else "" */
     struct transform transform;
-    enum fit_model model; /* of transform.map when there is no grid */
-    int tile_px;          /* cell size at full resolution; 0: refinement did not get there */
-    bool fine;            /* fitted at full resolution; else a coarser level's map stands */
-    int votes, tiles;     /* the referee's, for the winner */
+    enum fit_model model;  /* of transform.map when there is no grid */
+    struct tile_look look; /* in which tiles said most at full resolution */
+    int tile_px;           /* cell size at full resolution; 0: refinement did not get there */
+    bool fine;             /* fitted at full resolution; else a coarser level's map stands */
+    int votes, tiles;      /* the referee's, for the winner */
     int runner_up_votes, runner_up_tiles; /* the best different hypothesis's */
     int mirrored_votes, mirrored_tiles;
     double search_score, search_runner_up; /* of the winner and of the best different one */

@@ -37,6 +37,11 @@ static int read_votes(const json_t *refine, struct refine_result *ret, struct fa
     return r;
 }
 
+static int read_look(const json_t *look, struct tile_look *ret, struct failure *failure) {
+    ret->bent = json_is_true(json_object_get(look, "bent"));
+    return json_read_number(look, "smooth_px", "refine", &ret->smooth_px, failure);
+}
+
 /* Whether a fit at full resolution was believed. The first level is the referee's, which uses all
  * cells, even where that is the full resolution already. */
 static bool is_fine(const json_t *levels) {
@@ -60,6 +65,8 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
         r = transform_read(checkpoint, "refine", &result.transform, failure);
     if (r == 0)
         r = read_count(checkpoint, "tile_px", &result.tile_px, failure);
+    if (r == 0)
+        r = read_look(json_object_get(checkpoint, "look"), &result.look, failure);
     if (r == 0)
         r = read_votes(checkpoint, &result, failure);
     if (r == 0)

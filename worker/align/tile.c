@@ -26,8 +26,9 @@ static const double SMOOTH_PX = 0.8; /* against noise, and against the sampler's
 static const double LEAST_COVERED = 0.8;
 static const double LEAST_DEVIATION = 1e-3; /* of the tone (0 to 1): less is flat */
 static const double CONVERGED_PX = 1e-3;
-static const double FARTHEST_STEP_PX = 1.5; /* Gauss-Newton may leave the peak by this much */
-static const double BAND_SHARE = 0.35;      /* of the sampling rate: the correlation's upper end */
+/* Gauss-Newton may leave the peak by this much, or so many times the blur. */
+static const double FARTHEST_STEP_PX = 1.5, FARTHEST_STEP_BLURS = 1.25;
+static const double BAND_SHARE = 0.35; /* of the sampling rate: the correlation's upper end */
 /* The blur makes neighbours alike: this many pixels carry one pixel's worth of evidence. */
 static const double PIXELS_PER_SAMPLE = 6;
 /* No tile is believed better than this (px), however sharp it looks. */
@@ -92,7 +93,11 @@ int tile_bench_open(const struct tile_pair *pair, struct tile_bench **ret,
 }
 
 static double smooth_of(const struct tile_request *request) {
-    return request->smooth_px > 0 ? request->smooth_px : SMOOTH_PX;
+    return request->look.smooth_px > 0 ? request->look.smooth_px : SMOOTH_PX;
+}
+
+static double farthest_step(const struct tile_request *request) {
+    return fmax(FARTHEST_STEP_PX, FARTHEST_STEP_BLURS * smooth_of(request));
 }
 
 /* The tile, blurred together with what is around it: no edge of its own. */
@@ -129,7 +134,7 @@ static int load_moving(struct tile_bench *bench, const struct tile_request *requ
     double magnification = sqrt(
         fabs(map_det(map, request->x + request->size / 2.0, request->y + request->size / 2.0)));
     double blur = magnification * smooth_of(request);
-    double margin = magnification * (request->reach_px + FARTHEST_STEP_PX) + 3 * blur;
+    double margin = magnification * (request->reach_px + farthest_step(request)) + 3 * blur;
     struct sample_window reach = sample_reach(map, &window, margin);
     struct pyramid_size size = pyramid_level_size(&bench->pair->pre->layout, request->level);
     int left = reach.x > 0 ? reach.x : 0, top = reach.y > 0 ? reach.y : 0;
@@ -361,7 +366,7 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
                    const struct map *map, const struct sample_block *block,
                    const struct correlation_peak *start, struct tile_shift *ret) {
     double dx = start->x, dy = start->y;
-    double farthest = request->stay ? request->reach_px : FARTHEST_STEP_PX;
+    double farthest = request->stay ? request->reach_px : farthest_step(request);
     struct normal_equations n = {0};
     struct tile_tone tone = {0};
     bool sound = true;
@@ -369,7 +374,7 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
         double step_x = 0, step_y = 0;
         if (sample_shifted(bench, request, map, block, dx, dy) < LEAST_COVERED)
             return;
-        n = gather(bench, request->size, request->bent, &tone);
+        n = gather(bench, request->size, request->look.bent, &tone);
         struct normal_equations all = request->stay ? expect_near(n, dx, dy) : n;
         sound = solve_shift(&all, &step_x, &step_y) &&
                 hypot(dx + step_x - start->x, dy + step_y - start->y) < farthest;

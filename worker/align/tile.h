@@ -31,6 +31,12 @@ MUST_USE int tile_bench_open(const struct tile_pair *pair, struct tile_bench **r
                              struct failure *failure);
 void tile_bench_close(struct tile_bench *bench); /* NULL is fine */
 
+/* How the two images are compared. */
+struct tile_look {
+    bool bent;        /* gamma and stain bend the tone; a parabola in place of a line undoes it */
+    double smooth_px; /* both images are blurred by it first, against noise; 0: a little */
+};
+
 struct tile_request {
     int level;
     int x, y, size; /* the tile in the post image's level */
@@ -39,8 +45,7 @@ struct tile_request {
     /* No search: Gauss-Newton from where the map puts the tile, within reach_px. For a map that is
      * right to a pixel or two: an edge alone then says what it can, as there is no peak to miss. */
     bool stay;
-    bool bent;        /* gamma and stain bend the tone; a parabola in place of a line undoes it */
-    double smooth_px; /* both images are blurred by it first, against noise; 0: a little */
+    struct tile_look look;
     const struct map *map; /* full resolution */
 };
 

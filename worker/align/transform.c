@@ -53,3 +53,13 @@ double transform_residual(const struct transform *transform, const struct fit_ma
     struct map_point p = transform_apply(transform, match->x, match->y);
     return hypot(match->u - p.x, match->v - p.y);
 }
+
+/* In units of the deviation along the direction that is known best. */
+double transform_known_residual(const struct transform *transform, const struct fit_match *match) {
+    struct map_point p = transform_apply(transform, match->x, match->y);
+    double x = match->u - p.x, y = match->v - p.y;
+    double mean = (match->info_xx + match->info_yy) / 2;
+    double most = mean + hypot((match->info_xx - match->info_yy) / 2, match->info_xy);
+    double misfit = x * x * match->info_xx + 2 * x * y * match->info_xy + y * y * match->info_yy;
+    return most > 0 ? sqrt(fmax(misfit, 0) / most) : hypot(x, y);
+}

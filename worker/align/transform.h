@@ -23,6 +23,8 @@ double transform_det(const struct transform *transform, double x, double y);
 struct map transform_local(const struct transform *transform, double x, double y, double side);
 /* Distance from where the transform takes the match's (x, y) to its (u, v), px. */
 double transform_residual(const struct transform *transform, const struct fit_match *match);
+/* The same as far as the match knows its place: of an edge the way across counts. */
+double transform_known_residual(const struct transform *transform, const struct fit_match *match);
 
 /* In JSON: the members "post_to_pre" and, when there is a grid, "grid", as in transform.json.
  * Writes into object. */

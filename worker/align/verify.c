@@ -3,6 +3,7 @@
 
 #include "worker/align/feature.h"
 #include "worker/align/referee.h"
+#include "worker/align/verify_whole.h"
 #include "worker/memory/tracked.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ struct verifier {
     struct tiles_crew *crew;
     struct verify_scene scene;
     struct verify_sample held_out, coarse;
+    struct verify_whole whole;
 };
 
 static void verifier_cleanup(struct verifier *verifier) {
@@ -40,6 +42,7 @@ static void verifier_cleanup(struct verifier *verifier) {
     tiles_crew_close(verifier->crew);
     verify_sample_free(&verifier->held_out);
     verify_sample_free(&verifier->coarse);
+    verify_whole_free(&verifier->whole);
 }
 
 static int open_tiles(struct verifier *verifier, struct tile_pair *pair, struct failure *failure) {
@@ -62,7 +65,8 @@ static int open_tiles(struct verifier *verifier, struct tile_pair *pair, struct 
                                             .post = &verifier->post,
                                             .texture = &verifier->texture,
                                             .crew = verifier->crew,
-                                            .transform = &verifier->refine.transform};
+                                            .transform = &verifier->refine.transform,
+                                            .look = verifier->refine.look};
     return r;
 }
 
@@ -112,7 +116,8 @@ static int judge_held_out(const struct verifier *verifier, struct verify_facts *
         asked[sample->grid.cells[i].sector]++;
         agreed[sample->grid.cells[i].sector] += answer == VERIFY_AGREES;
         if (sample->shifts[i].correlation > facts->null.confident_from)
-            residuals_px[n++] = sample->residuals_px[i];
+            residuals_px[n++] =
+                transform_known_residual(verifier->scene.transform, &sample->matches[i]);
     }
     facts->held_out = verify_sample_measured(sample);
     facts->agreeing = verify_sample_count(sample, VERIFY_AGREES);
@@ -165,10 +170,10 @@ static int find_second(const struct verifier *verifier, struct verify_facts *fac
 static size_t list_places(const struct verifier *verifier, struct map_point *ret) {
     const struct verify_sample *sample = &verifier->held_out;
     double right = verifier->post.layout.width - 1.0, bottom = verifier->post.layout.height - 1.0;
-    const struct map_point corners[VERIFY_ERROR_BAR_CORNERS] = {
+    const struct map_point corners[ERROR_BAR_CORNERS] = {
         {0, 0}, {right, 0}, {right, bottom}, {0, bottom}};
     size_t n = 0;
-    for (; n < VERIFY_ERROR_BAR_CORNERS; n++)
+    for (; n < ERROR_BAR_CORNERS; n++)
         ret[n] = transform_apply(verifier->scene.transform, corners[n].x, corners[n].y);
     for (size_t i = 0; i < sample->grid.count; i++)
         if (sample->answers[i] != VERIFY_UNMEASURED)
@@ -185,29 +190,43 @@ static struct fit_match correction_of(const struct verifier *verifier, struct fi
     return match;
 }
 
+/* Where the tiles lie, beside the held-out ones' places. Of a grid, which all tiles together would
+ * have to bend anew, the held-out half is asked. */
+static size_t list_matches(const struct verifier *verifier, const struct tile_shift *in_place,
+                           struct fit_match *ret) {
+    const struct verify_sample *sample = &verifier->held_out;
+    const struct verify_whole *whole = &verifier->whole;
+    size_t n = 0;
+    for (; n < whole->count; n++)
+        ret[n] = correction_of(verifier, whole->matches[n]);
+    for (size_t i = 0; i < sample->grid.count && whole->count == 0; i++)
+        if (in_place[i].measured && in_place[i].correlation > LEAST_CORRELATION)
+            ret[n++] =
+                correction_of(verifier, tiles_match(&sample->grid, &sample->grid.cells[i],
+                                                    &in_place[i], verifier->scene.transform));
+    return n;
+}
+
 static int find_error_bar(const struct verifier *verifier, const struct tile_shift *in_place,
                           struct verify_facts *facts, struct failure *failure) {
     const struct verify_sample *sample = &verifier->held_out;
     const struct transform *transform = verifier->scene.transform;
-    size_t most = sample->grid.count + VERIFY_ERROR_BAR_CORNERS, n = 0;
+    size_t most = sample->grid.count + verifier->whole.count + ERROR_BAR_CORNERS;
     CLEANUP_TRACKED struct fit_match *matches = tracked_alloc(most, sizeof(*matches), "matches");
     CLEANUP_TRACKED struct map_point *places = tracked_alloc(most, sizeof(*places), "matches");
     if (!matches || !places)
         return failure_set(failure, -ENOMEM, "no memory for %zu matches", most);
-    for (size_t i = 0; i < sample->grid.count; i++) {
-        if (!in_place[i].measured || in_place[i].correlation <= LEAST_CORRELATION)
-            continue;
-        matches[n++] = correction_of(
-            verifier, tiles_match(&sample->grid, &sample->grid.cells[i], &in_place[i], transform));
-    }
-    const struct verify_error_bar_sample drawn_from = {
-        .matches = matches,
-        .count = n,
-        .places = places,
-        .n_places = list_places(verifier, places),
-        .model = transform_has_grid(transform) ? FIT_AFFINE : verifier->refine.model,
-        .seed = verifier->context->params->seed};
-    return verify_error_bar_find(&drawn_from, &facts->error_bar, failure);
+    const struct error_bar_sample drawn_from = {.matches = matches,
+                                                .count = list_matches(verifier, in_place, matches),
+                                                .places = places,
+                                                .n_places = list_places(verifier, places),
+                                                .model = transform_has_grid(transform) ? FIT_AFFINE
+                                                         : verifier->whole.count > 0
+                                                             ? verifier->whole.map.model
+                                                             : verifier->refine.model,
+                                                .rounds = ERROR_BAR_ROUNDS,
+                                                .seed = verifier->context->params->seed};
+    return error_bar_find(&drawn_from, &facts->error_bar, failure);
 }
 
 static double overlap_of(const struct verifier *verifier) {
@@ -225,7 +244,7 @@ static double overlap_of(const struct verifier *verifier) {
 }
 
 /* The tiles where the map puts them, without a search. */
-static int look_inside(const struct verifier *verifier, struct verify_facts *facts,
+static int look_inside(struct verifier *verifier, struct verify_facts *facts,
                        struct failure *failure) {
     const struct verify_sample *sample = &verifier->held_out;
     CLEANUP_TRACKED struct tile_shift *in_place =
@@ -234,6 +253,9 @@ static int look_inside(const struct verifier *verifier, struct verify_facts *fac
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", sample->grid.count);
     int r = verify_content_measure(&verifier->scene, sample, (struct tiles_span){0.65, 0.7},
                                    in_place, &facts->content, failure);
+    if (r == 0 && verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
+        r = verify_whole_fit(&verifier->scene, verifier->refine.tile_px, verifier->refine.model,
+                             (struct tiles_span){0.65, 0.7}, &verifier->whole, failure);
     return r == 0 ? find_error_bar(verifier, in_place, facts, failure) : r;
 }
 
@@ -290,10 +312,16 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
     if (verifier->refine.reason[0])
         return 0;
     int r = look_closely(verifier, facts, failure);
-    return r == 0 ? look_from_afar(verifier, facts, failure) : r;
+    if (r == 0)
+        r = look_from_afar(verifier, facts, failure);
+    if (verifier->whole.count > 0) { /* judged: the better one takes its place */
+        verifier->refine.transform.map = verifier->whole.map.map;
+        verifier->refine.model = verifier->whole.map.model;
+    }
+    return r;
 }
 
-static json_t *describe_error_bar(const struct verify_error_bar *bar) {
+static json_t *describe_error_bar(const struct error_bar *bar) {
     return json_pack("{s:[f,f,f,f],s:f,s:f,s:i}", "corners", bar->corners_px[0], bar->corners_px[1],
                      bar->corners_px[2], bar->corners_px[3], "tissue", bar->tissue_px, "offset",
                      bar->offset_px, "tiles", bar->tiles);

@@ -11,7 +11,7 @@
  * Measured: where each odd cell lies, and whether an image shows anything there (verify_sample);
  * what chance looks like (verify_null); whether a planted shift is measured back (verify_planted);
  * how well the map is known at the corners and on the tissue, and whether unseen tiles put the
- * tissue elsewhere (verify_error_bar); whether those that contradict agree with one another
+ * tissue elsewhere (error_bar); whether those that contradict agree with one another
  * (verify_second); whether the images show the same things or the same outline only
  * (verify_content); repeats (verify_repeats); the camera's own pattern (verify_pattern); decoys
  * (verify_decoys). From these facts verify_decide, a pure function, makes the status and the
@@ -20,11 +20,11 @@
 #ifndef WORKER_ALIGN_VERIFY_H
 #define WORKER_ALIGN_VERIFY_H
 
+#include "worker/align/error_bar.h"
 #include "worker/align/refine.h"
 #include "worker/align/search.h"
 #include "worker/align/verify_content.h"
 #include "worker/align/verify_decoys.h"
-#include "worker/align/verify_error_bar.h"
 #include "worker/align/verify_null.h"
 #include "worker/align/verify_pattern.h"
 #include "worker/align/verify_planted.h"
@@ -46,7 +46,7 @@ struct verify_facts {
     struct verify_repeats repeats;
     struct verify_content content;
     struct verify_planted planted;
-    struct verify_error_bar error_bar;
+    struct error_bar error_bar;
     struct verify_second second;
     struct verify_pattern pattern;
     struct verify_decoys decoys;

@@ -333,7 +333,7 @@ static bool explain_shares(const struct verify_facts *facts, const struct params
 /* How well the map is known, and whether unseen tiles would move it. */
 static bool explain_error(const struct verify_facts *facts, const struct params *params,
                           char *reason) {
-    const struct verify_error_bar *bar = &facts->error_bar;
+    const struct error_bar *bar = &facts->error_bar;
     if (!facts->refine.fine) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the map was found on a reduced image only: at full resolution too few "

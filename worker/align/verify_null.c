@@ -37,6 +37,7 @@ static int measure(const struct verify_scene *scene, const struct tiles_grid *gr
                                             .y = cell->y,
                                             .size = grid->size,
                                             .reach_px = verify_sample_reach(grid),
+                                            .look = verify_sample_look(scene, grid),
                                             .map = &maps[i]};
     }
     return tiles_measure(scene->crew, requests, grid->count, progress, ret, failure);

@@ -107,6 +107,7 @@ static void plan(const struct verify_scene *scene, const struct verify_sample *s
                                                       .y = cell->y,
                                                       .size = grid->size,
                                                       .reach_px = verify_sample_reach(grid),
+                                                      .look = verify_sample_look(scene, grid),
                                                       .map = &planting->maps[k]};
     }
 }

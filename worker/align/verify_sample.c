@@ -34,6 +34,11 @@ int verify_sample_reach(const struct tiles_grid *grid) {
     return grid->level > 0 ? grid->size / 3 : grid->size / 4;
 }
 
+struct tile_look verify_sample_look(const struct verify_scene *scene,
+                                    const struct tiles_grid *grid) {
+    return grid->level > 0 ? (struct tile_look){0} : scene->look;
+}
+
 /* Below which a part of a tile is empty ground: in the fixed image, in the moving one. */
 struct ground {
     double fixed, moving;
@@ -107,7 +112,8 @@ int verify_sample_measure(const struct verify_scene *scene, const struct tiles_c
     ret->answers = tracked_alloc(count + 1, sizeof(*ret->answers), "answers");
     if (!ret->shifts || !ret->matches || !ret->residuals_px || !ret->answers)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", count);
-    struct tile_request how = {.reach_px = verify_sample_reach(&ret->grid)};
+    struct tile_request how = {.reach_px = verify_sample_reach(&ret->grid),
+                               .look = verify_sample_look(scene, &ret->grid)};
     r = tiles_measure_grid(scene->crew, &ret->grid, scene->transform, &how, progress, ret->shifts,
                            failure);
     struct ground ground;

@@ -16,6 +16,7 @@ struct verify_scene {
     const struct thumbnail *texture; /* the post image's tone */
     struct tiles_crew *crew;
     const struct transform *transform; /* the one that is judged */
+    struct tile_look look;             /* at full resolution */
 };
 
 enum verify_answer { VERIFY_UNMEASURED, VERIFY_AGREES, VERIFY_CONTRADICTS, VERIFY_SILENT };
@@ -40,5 +41,8 @@ int verify_sample_count(const struct verify_sample *sample, enum verify_answer a
 int verify_sample_measured(const struct verify_sample *sample);
 /* The farthest shift that is looked for, px of the level. */
 int verify_sample_reach(const struct tiles_grid *grid);
+/* The scene's at full resolution; reduced levels are blurred enough. */
+struct tile_look verify_sample_look(const struct verify_scene *scene,
+                                    const struct tiles_grid *grid);
 
 #endif

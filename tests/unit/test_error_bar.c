@@ -1,5 +1,5 @@
 /* The error bar against what is known of the noise, and against maps that are off. */
-#include "worker/align/verify_error_bar.h"
+#include "worker/align/error_bar.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@ static const double FRAME_PX = 1000;
 
 struct sample {
     struct fit_match matches[COUNT];
-    struct map_point places[COUNT + VERIFY_ERROR_BAR_CORNERS];
+    struct map_point places[COUNT + ERROR_BAR_CORNERS];
 };
 
 /* A fixed sequence, mean 0, deviation 1. */
@@ -34,24 +34,24 @@ static void make_sample(double dx, double dy, double noise_px, uint32_t seed, st
     memcpy(ret->places, corners, sizeof(corners));
     for (int i = 0; i < COUNT; i++) {
         double x = (i % SIDE + 0.5) * FRAME_PX / SIDE, y = (i / SIDE + 0.5) * FRAME_PX / SIDE;
-        ret->places[VERIFY_ERROR_BAR_CORNERS + i] = (struct map_point){x, y};
+        ret->places[ERROR_BAR_CORNERS + i] = (struct map_point){x, y};
         ret->matches[i] = (struct fit_match){
             x, y, x + dx + noise_px * next_normal(&seed), y + dy + noise_px * next_normal(&seed), 1,
             0, 1};
     }
 }
 
-static struct verify_error_bar find(const struct sample *sample, size_t count,
-                                    enum fit_model model) {
-    struct verify_error_bar_sample drawn_from = {.matches = sample->matches,
-                                                 .count = count,
-                                                 .places = sample->places,
-                                                 .n_places = COUNT + VERIFY_ERROR_BAR_CORNERS,
-                                                 .model = model,
-                                                 .seed = 1};
-    struct verify_error_bar bar;
+static struct error_bar find(const struct sample *sample, size_t count, enum fit_model model) {
+    struct error_bar_sample drawn_from = {.matches = sample->matches,
+                                          .count = count,
+                                          .places = sample->places,
+                                          .n_places = COUNT + ERROR_BAR_CORNERS,
+                                          .model = model,
+                                          .rounds = ERROR_BAR_ROUNDS,
+                                          .seed = 1};
+    struct error_bar bar;
     struct failure failure;
-    assert_int_equal(verify_error_bar_find(&drawn_from, &bar, &failure), 0);
+    assert_int_equal(error_bar_find(&drawn_from, &bar, &failure), 0);
     return bar;
 }
 
@@ -65,10 +65,10 @@ static void the_bar_is_as_long_as_the_noise_makes_it(void **state) {
     double sum = 0;
     for (uint32_t seed = 1; seed <= 8; seed++) {
         make_sample(0, 0, 0.5, seed, &sample);
-        struct verify_error_bar bar = find(&sample, COUNT, FIT_AFFINE);
+        struct error_bar bar = find(&sample, COUNT, FIT_AFFINE);
         assert_int_equal(bar.tiles, COUNT);
-        for (int i = 0; i < VERIFY_ERROR_BAR_CORNERS; i++)
-            sum += bar.corners_px[i] / (8 * VERIFY_ERROR_BAR_CORNERS);
+        for (int i = 0; i < ERROR_BAR_CORNERS; i++)
+            sum += bar.corners_px[i] / (8 * ERROR_BAR_CORNERS);
         assert_true(bar.tissue_px < 1.05 * fmax(fmax(bar.corners_px[0], bar.corners_px[1]),
                                                 fmax(bar.corners_px[2], bar.corners_px[3])));
     }
@@ -81,7 +81,7 @@ static void an_offset_of_the_map_is_seen(void **state) {
     (void)state;
     static struct sample sample;
     make_sample(1.2, -0.9, 0.2, 3, &sample);
-    struct verify_error_bar bar = find(&sample, COUNT, FIT_SIMILARITY);
+    struct error_bar bar = find(&sample, COUNT, FIT_SIMILARITY);
     assert_true(fabs(bar.offset_px - 1.5) < 0.1);
     assert_true(bar.tissue_px > 1.45 && bar.tissue_px < 1.7);
 }
@@ -100,8 +100,8 @@ static void the_same_sample_gives_the_same_bar(void **state) {
     (void)state;
     static struct sample sample;
     make_sample(0.1, 0, 0.5, 9, &sample);
-    struct verify_error_bar a = find(&sample, COUNT, FIT_AFFINE);
-    struct verify_error_bar b = find(&sample, COUNT, FIT_AFFINE);
+    struct error_bar a = find(&sample, COUNT, FIT_AFFINE);
+    struct error_bar b = find(&sample, COUNT, FIT_AFFINE);
     assert_true(a.tissue_px == b.tissue_px && a.corners_px[3] == b.corners_px[3]);
 }
 
