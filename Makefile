@@ -14,7 +14,7 @@ PKG_CONFIG ?= pkg-config
 PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libtiff-dev \
 	libdeflate-dev libzstd-dev libinih-dev libsystemd-dev \
 	libopencv-core-dev libopencv-imgproc-dev libopencv-features2d-dev libopencv-calib3d-dev \
-	libxxhash-dev libcminpack-dev
+	libxxhash-dev libcminpack-dev libseccomp-dev
 CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
 LINT_PACKAGES := $(PACKAGES) libcmocka-dev clang-format clang-tidy cppcheck mandoc
 SYSTEM_PACKAGES := $(PACKAGES) libtiff-tools python3 qemu-system-x86 qemu-utils mmdebstrap e2fsprogs
@@ -31,7 +31,8 @@ CXXFLAGS_ALL = -std=c++17 $(OPT) -g $(WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE)
 SUPERVISOR_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson zlib inih libsystemd) -lm
 OPENCV_INCLUDE := -isystem /usr/include/opencv4
 OPENCV_LIBS := -lopencv_calib3d -lopencv_features2d -lopencv_imgproc -lopencv_core
-WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack libdeflate libzstd) \
+WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack libdeflate libzstd \
+	libseccomp) \
 	$(OPENCV_LIBS) -lm -pthread
 
 TOOLS_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib) -lm -pthread

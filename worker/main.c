@@ -2,6 +2,7 @@
  * from outside, so whatever a hostile image does here ends here. */
 #include "common/protocol.h"
 #include "common/version.h"
+#include "worker/sandbox/sandbox.h"
 #include "worker/stage/pipeline.h"
 #include "worker/stage/progress.h"
 #include "worker/stage/report.h"
@@ -57,6 +58,13 @@ static void limit_malloc(void) {
     (void)mallopt(M_ARENA_MAX, 2);
 }
 
+static int enter_sandbox(const struct align_task *task, const struct report *report,
+                         struct failure *failure) {
+    const char *const inputs[] = {task->pre, task->post};
+    const struct landlock_paths paths = {inputs, ARRAY_LEN(inputs), task->out};
+    return sandbox_enter(&paths, report_descriptor(report), failure);
+}
+
 static int align(struct report *report) {
     struct failure failure = {0};
     struct align_task task = {0};
@@ -65,7 +73,9 @@ static int align(struct report *report) {
         return PROTOCOL_EXIT_USAGE;
     }
     progress_hold_signals();
-    int r = pipeline_run(&task, report, &failure);
+    int r = enter_sandbox(&task, report, &failure);
+    if (r == 0)
+        r = pipeline_run(&task, report, &failure);
     align_task_clear(&task);
     if (r == 0)
         return 0;

@@ -32,6 +32,8 @@ void report_close(struct report *report) {
     free(report);
 }
 
+int report_descriptor(const struct report *report) { return report->fd; }
+
 static int write_all(int fd, const char *bytes, size_t length) {
     while (length > 0) {
         ssize_t n = write(fd, bytes, length);

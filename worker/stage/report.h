@@ -11,6 +11,9 @@ struct report;
 struct report *report_open(void);
 void report_close(struct report *report); /* NULL is fine */
 
+/* Where the lines go. */
+int report_descriptor(const struct report *report);
+
 /* Takes line and sends it. -EPIPE and the like when nobody reads any more; a line too long for the
  * protocol is refused with -EMSGSIZE; a NULL line means out of memory: -ENOMEM. */
 int report_send(struct report *report, json_t *line);

@@ -6,6 +6,7 @@
 #include "worker/tiff/tiff_file.h"
 
 #include "common/whole_write.h"
+#include "worker/sandbox/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,11 @@ static int64_t mtime_ns_of(const struct stat *status) {
 
 int tiff_file_open_any(const char *path, struct tiff_file *ret, struct failure *failure) {
     CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && errno == EACCES && sandbox_refuses(path))
+        return failure_set(failure, -EACCES,
+                           "%s cannot be opened: the sandbox refuses it, as it is none of this "
+                           "task's files, or was replaced since the task began",
+                           path);
     if (fd < 0)
         return failure_set_errno(failure, -errno, "%s cannot be opened", path);
     struct stat status;
