@@ -6,6 +6,7 @@
 
 #include "common/names.h"
 #include "supervisor/process/proc_read.h"
+#include "supervisor/service/as_user.h"
 
 #include <errno.h>
 #include <string.h>
@@ -138,7 +139,7 @@ static void end_trace(const struct attempt *attempt) {
     CLEANUP_FREE char *path =
         names_format("%s/%s/memory.csv", attempt->line->launch.out, attempt->task->id);
     if (attempt->trace && path)
-        trace_write(attempt->trace, path, attempt->number);
+        trace_write(attempt->trace, path, attempt->number, attempt->line->launch.credentials);
 }
 
 /* ---- clocks ---- */
@@ -254,8 +255,11 @@ static void read_oom_kills(struct attempt_host *host, int64_t now_ms) {
 }
 
 /* As it stood when the attempt began: what a later run compares with. */
-static json_t *stat_inputs(const struct task *task) {
+static json_t *stat_inputs(const struct task *task, const struct credentials *credentials) {
+    CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
     json_t *inputs = json_array();
+    if (as_user_enter(credentials, &as_user, NULL) < 0)
+        return inputs; /* none known: it will run again */
     for (size_t i = 0; inputs && i < task->n_inputs; i++) {
         struct stat status;
         if (stat(task->inputs[i], &status) < 0)
@@ -301,7 +305,7 @@ struct attempt *attempt_start(struct attempt_host *host, const struct attempt_li
     attempt->number = number;
     attempt->fraction = -1;
     attempt->launch.log_fd = -1;
-    attempt->inputs_before = stat_inputs(task);
+    attempt->inputs_before = stat_inputs(task, line->launch.credentials);
     (void)clock_rfc3339(attempt->started);
     int64_t now_ms = clock_monotonic_ms();
     read_oom_kills(host, now_ms);

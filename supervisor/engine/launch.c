@@ -6,6 +6,7 @@
 #include "common/atomic_file.h"
 #include "common/clock.h"
 #include "common/protocol.h"
+#include "supervisor/service/as_user.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -64,13 +65,19 @@ static int no_memory(const struct task *task, struct failure *failure) {
     return failure_set_errno(failure, -ENOMEM, "cannot start %s", task->id);
 }
 
-static int make_environment(const struct launch_base *base, const struct task *task,
-                            struct launch *launch, struct failure *failure) {
-    size_t n_own = 0, used = 0;
+/* A user's tasks start with his, and nothing of ours. */
+static int make_environment(const struct launch_base *base, const struct credentials *credentials,
+                            const struct task *task, struct launch *launch,
+                            struct failure *failure) {
+    const char *const *start = credentials ? (const char *const *)credentials->environment
+                                           : (const char *const *)base->environment;
+    size_t n_start = 0, n_own = 0, used = 0;
+    while (start[n_start])
+        n_start++;
     while (task->env && task->env[n_own])
         n_own++;
     launch->variables = calloc(LAUNCH_ADDED + 1, sizeof(*launch->variables));
-    launch->envp = calloc(base->n_environment + n_own + LAUNCH_ADDED + 1, sizeof(*launch->envp));
+    launch->envp = calloc(n_start + n_own + LAUNCH_ADDED + 1, sizeof(*launch->envp));
     if (!launch->variables || !launch->envp ||
         asprintf(&launch->variables[0], PROTOCOL_TOKEN_VARIABLE "=%s", launch->token) < 0 ||
         asprintf(&launch->variables[1], "REGISTRAR_TASK=%s", task->id) < 0 ||
@@ -78,9 +85,9 @@ static int make_environment(const struct launch_base *base, const struct task *t
         return no_memory(task, failure);
     const char *const *ours = (const char *const *)launch->variables;
     const char *const *own = (const char *const *)task->env;
-    for (size_t i = 0; i < base->n_environment; i++)
-        if (!is_named(base->environment[i], ours) && !is_named(base->environment[i], own))
-            launch->envp[used++] = base->environment[i];
+    for (size_t i = 0; i < n_start; i++)
+        if (!is_named(start[i], ours) && !is_named(start[i], own))
+            launch->envp[used++] = start[i];
     for (size_t i = 0; i < n_own; i++)
         if (!is_named(own[i], ours)) /* the token is not theirs to change */
             launch->envp[used++] = own[i];
@@ -104,16 +111,36 @@ static int make_stdin(const struct launch_line *line, const struct task *task, i
     return launch->stdin_text ? 0 : no_memory(task, failure);
 }
 
+/* Anything may stand there that a program of the user's could put there: a link is not followed, a
+ * FIFO does not keep us waiting for its reader. */
 static int open_log(const struct task *task, int attempt, struct launch *launch,
                     struct failure *failure) {
-    launch->log_fd = open(launch->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (launch->log_fd < 0)
-        return failure_set_errno(failure, -errno, "cannot write %s", launch->log_path);
+    struct stat status;
+    launch->log_fd =
+        open(launch->log_path,
+             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666);
+    const int error = launch->log_fd < 0 ? errno : 0;
+    if (error == ELOOP || error == ENXIO ||
+        (error == 0 && fstat(launch->log_fd, &status) == 0 && !S_ISREG(status.st_mode)))
+        return failure_set(failure, -EINVAL, "cannot write %s: it is no plain file; remove it",
+                           launch->log_path);
+    if (error != 0)
+        return failure_set_errno(failure, -error, "cannot write %s", launch->log_path);
     char now[CLOCK_TEXT_BYTES];
     if (dprintf(launch->log_fd, "=== %s, attempt %d, %s ===\n", task->id, attempt,
                 clock_rfc3339(now)) < 0)
         return failure_set_errno(failure, -errno, "cannot write %s", launch->log_path);
     return 0;
+}
+
+/* OUT/<id> and the log in it are the user's, and made with his rights. */
+static int make_files(const struct launch_line *line, const struct task *task, int attempt,
+                      const char *folder, struct launch *launch, struct failure *failure) {
+    CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
+    int r = as_user_enter(line->credentials, &as_user, failure);
+    if (r == 0 && mkdir(folder, 0777) < 0) /* mostly only the last part is missing */
+        r = atomic_file_make_folders(folder, failure);
+    return r < 0 ? r : open_log(task, attempt, launch, failure);
 }
 
 int launch_prepare(struct launch_base *base, const struct launch_line *line,
@@ -126,16 +153,12 @@ int launch_prepare(struct launch_base *base, const struct launch_line *line,
     ret->log_path = launch_log_path(line->out, task->id);
     if (!ret->log_path)
         return no_memory(task, failure);
-    int r = 0;
-    if (mkdir(folder, 0777) < 0) /* mostly only the last part is missing */
-        r = atomic_file_make_folders(folder, failure);
-    if (r == 0)
-        r = open_log(task, attempt, ret, failure);
+    int r = make_files(line, task, attempt, folder, ret, failure);
     if (r < 0)
         return r;
     (void)snprintf(ret->token, sizeof(ret->token), "%s:%llx-%llx", base->ledger_id,
                    (unsigned long long)base->run_name, (unsigned long long)++base->counter);
-    r = make_environment(base, task, ret, failure);
+    r = make_environment(base, line->credentials, task, ret, failure);
     bool is_command = task->kind == TASK_COMMAND;
     if (r == 0 && !is_command)
         r = make_stdin(line, task, attempt, folder, ret, failure);
@@ -148,6 +171,7 @@ int launch_prepare(struct launch_base *base, const struct launch_line *line,
         .envp = ret->envp,
         .cwd = is_command ? task->cwd : NULL,
         .token = ret->token,
+        .credentials = line->credentials,
         .stdin_text = ret->stdin_text,
         .log_fd = ret->log_fd,
         .stdout_to_log = is_command,
@@ -178,9 +202,18 @@ int launch_forget_stages(const struct launch_line *line, const struct task *task
     CLEANUP_FREE char *path = NULL;
     if (asprintf(&path, "%s/%s/checkpoints", line->out, task->id) < 0)
         return no_memory(task, failure);
-    CLEANUP(close_folder) DIR *folder = opendir(path);
-    if (!folder)
+    CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
+    int r = as_user_enter(line->credentials, &as_user, failure);
+    if (r < 0)
+        return r;
+    /* a link in its place may lead to a folder whose files are not checkpoints */
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
         return errno == ENOENT ? 0 : failure_set_errno(failure, -errno, "cannot read %s", path);
+    CLEANUP(close_folder) DIR *folder = fdopendir(fd);
+    if (!folder)
+        return failure_set_errno(failure, -errno, "cannot read %s", path);
+    (void)STEAL_FD(fd); /* the folder has it now */
     const struct dirent *entry = NULL;
     while ((entry = readdir(folder))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)

@@ -222,9 +222,10 @@ void trace_look(const struct trace_task *task, struct trace_view *ret) {
         };
 }
 
-void trace_write(const struct trace_task *task, const char *path, int attempt) {
+void trace_write(const struct trace_task *task, const char *path, int attempt,
+                 const struct credentials *credentials) {
     if (task->series.n_samples >= TRACE_LEAST_SAMPLES)
-        trace_files_add(task->trace->files, &task->series, attempt, path);
+        trace_files_add(task->trace->files, &task->series, attempt, path, credentials);
 }
 
 void trace_tell_cost(const struct trace *trace, struct trace_cost *ret) {

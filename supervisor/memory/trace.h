@@ -15,6 +15,7 @@
 #define TRACE_ROOT "/proc"
 #define TRACE_SHARE 0.006
 
+struct credentials;
 struct trace;
 struct trace_task;
 
@@ -51,9 +52,11 @@ struct trace_view {
 void trace_look(const struct trace_task *task, struct trace_view *ret); /* task may be NULL */
 
 /* Writes the series to path (a CSV; registrar(1), Memory traces), behind what earlier attempts left
- * there, in another thread; a series of fewer than TRACE_LEAST_SAMPLES is not worth a file. */
+ * there, in another thread, with the rights of credentials (NULL: ours), of which it holds a
+ * reference; a series of fewer than TRACE_LEAST_SAMPLES is not worth a file. */
 enum { TRACE_LEAST_SAMPLES = 3 };
-void trace_write(const struct trace_task *task, const char *path, int attempt);
+void trace_write(const struct trace_task *task, const char *path, int attempt,
+                 const struct credentials *credentials);
 
 /* What the sampling has cost. */
 struct trace_cost {

@@ -3,6 +3,7 @@
 
 #include "common/atomic_file.h"
 #include "common/names.h"
+#include "supervisor/service/as_user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,8 @@ struct job {
     uv_work_t work;
     struct trace_files *files;
     struct job *next;
-    char *path, *lines; /* owned */
+    char *path, *lines;                    /* owned */
+    const struct credentials *credentials; /* a reference */
     struct failure failure;
 };
 
@@ -34,6 +36,7 @@ struct trace_files *trace_files_open(uv_loop_t *loop, trace_file_failed_cb faile
 static void free_job(struct job *job) {
     free(job->path);
     free(job->lines);
+    credentials_unref(job->credentials);
     free(job);
 }
 
@@ -41,7 +44,7 @@ static void free_job(struct job *job) {
 
 /* Too long a file gives a text without an end, which trace_file_join does not keep. NULL: none. */
 static char *read_old(const char *path) {
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     CLEANUP_FREE char *text = fd >= 0 ? malloc(TRACE_FILE_MOST_BYTES + 1) : NULL;
     size_t used = 0;
     while (text && used < TRACE_FILE_MOST_BYTES) {
@@ -68,6 +71,9 @@ char *trace_file_join(const char *old, const char *lines) {
 
 static void write_file(uv_work_t *work) {
     struct job *job = work->data;
+    CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
+    if (as_user_enter(job->credentials, &as_user, &job->failure) < 0)
+        return;
     CLEANUP_FREE char *old = read_old(job->path);
     CLEANUP_FREE char *text = trace_file_join(old, job->lines);
     if (!text)
@@ -100,7 +106,7 @@ static void start_first(struct trace_files *files) {
 }
 
 void trace_files_add(struct trace_files *files, const struct trace_series *series, int attempt,
-                     const char *path) {
+                     const char *path, const struct credentials *credentials) {
     struct failure failure = {0};
     size_t length = 0;
     struct job *job = calloc(1, sizeof(*job));
@@ -119,6 +125,7 @@ void trace_files_add(struct trace_files *files, const struct trace_series *serie
         return;
     }
     job->files = files;
+    job->credentials = credentials_ref(credentials);
     job->work.data = job;
     if (files->first) {
         files->last->next = job;

@@ -14,6 +14,7 @@
 
 enum { TRACE_FILE_MOST_BYTES = 256 * 1024 };
 
+struct credentials;
 struct trace_files;
 
 typedef void (*trace_file_failed_cb)(void *context, const struct failure *failure);
@@ -23,9 +24,10 @@ typedef void (*trace_file_failed_cb)(void *context, const struct failure *failur
 struct trace_files *trace_files_open(uv_loop_t *loop, trace_file_failed_cb failed, void *context);
 /* Files that wait are written all the same; frees itself after the last. NULL is fine. */
 void trace_files_close(struct trace_files *files);
-/* Takes a copy of everything. Out of memory: the file is not written, and failed is told. */
+/* Takes a copy of everything, and a reference to the credentials with whose rights the file is
+ * written (NULL: ours). Out of memory: the file is not written, and failed is told. */
 void trace_files_add(struct trace_files *files, const struct trace_series *series, int attempt,
-                     const char *path);
+                     const char *path, const struct credentials *credentials);
 
 /* What the file holds after old (NULL: nothing) and lines, which are without the heading. An old
  * text that is not such a table is not kept. Caller owns; NULL when out of memory. */

@@ -124,14 +124,19 @@ int credentials_lookup(uid_t uid, struct credentials **ret, struct failure *fail
     return r;
 }
 
-struct credentials *credentials_ref(struct credentials *credentials) {
+/* Nobody changes them; only how many hold them changes. */
+static unsigned *references(const struct credentials *credentials) {
+    return &((struct credentials *)credentials)->references;
+}
+
+const struct credentials *credentials_ref(const struct credentials *credentials) {
     if (credentials)
-        credentials->references++;
+        ++*references(credentials);
     return credentials;
 }
 
-void credentials_unref(struct credentials *credentials) {
-    if (!credentials || --credentials->references > 0)
+void credentials_unref(const struct credentials *credentials) {
+    if (!credentials || --*references(credentials) > 0)
         return;
     for (size_t i = 0; credentials->environment && credentials->environment[i]; i++)
         free(credentials->environment[i]);
@@ -140,5 +145,5 @@ void credentials_unref(struct credentials *credentials) {
     free(credentials->name);
     free(credentials->home);
     free(credentials->shell);
-    free(credentials);
+    free((struct credentials *)credentials);
 }

@@ -30,8 +30,10 @@ struct credentials {
  * one reference. May block: a user database can be a server. */
 MUST_USE int credentials_lookup(uid_t uid, struct credentials **ret, struct failure *failure);
 
-/* One more holder of them, and one less. From one thread only. NULL is fine. */
-struct credentials *credentials_ref(struct credentials *credentials);
-void credentials_unref(struct credentials *credentials);
+/* One more holder of what credentials_lookup gave, and one less. From one thread only. NULL is
+ * fine.
+ */
+const struct credentials *credentials_ref(const struct credentials *credentials);
+void credentials_unref(const struct credentials *credentials);
 
 #endif

@@ -31,7 +31,7 @@ struct hook {
     TAILQ_ENTRY(hook) link;
     struct hooks *hooks;
     char *event, *command, *batch, *out, *cwd, *log_path, *input; /* owned */
-    struct credentials *credentials;                              /* a reference */
+    const struct credentials *credentials;                        /* a reference */
     int64_t limit_ms, start_ms;
     char token[TOKEN_BYTES];
     struct child *child; /* NULL: it waits */

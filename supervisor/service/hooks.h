@@ -32,8 +32,8 @@ struct hooks_request {
     const char *cwd;
     const char *log_path; /* what it prints is appended there, with its own rights; NULL: our
                              stderr */
-    struct credentials *credentials; /* a reference is taken; NULL: ourselves */
-    char *input;                     /* takes, whatever comes of it */
+    const struct credentials *credentials; /* a reference is taken; NULL: ourselves */
+    char *input;                           /* takes, whatever comes of it */
     int64_t limit_ms;
 };
 

@@ -69,14 +69,14 @@ static void the_course_goes_to_a_file(void **state) {
     trace_look(task, &view);
     assert_int_equal(view.resident_bytes, 0);
     run_until(&fixture, 2);
-    trace_write(task, path, 1); /* too few to be worth a file */
+    trace_write(task, path, 1, NULL); /* too few to be worth a file */
     assert_int_equal(access(path, F_OK), -1);
     run_until(&fixture, 20);
     trace_look(task, &view);
     assert_true(view.resident_bytes > 100 * 1024);
     assert_true(view.least_bytes <= view.resident_bytes && view.most_bytes >= view.resident_bytes);
-    trace_write(task, path, 1);
-    trace_write(task, path, 2); /* one after the other */
+    trace_write(task, path, 1, NULL);
+    trace_write(task, path, 2, NULL); /* one after the other */
     trace_remove(task);
     close_fixture(&fixture);
     CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -94,12 +94,12 @@ static void a_file_that_cannot_be_written_is_told_once(void **state) {
     open_fixture(&fixture, "/proc", 1);
     struct trace_task *task = add(&fixture, getpid());
     run_until(&fixture, 5);
-    trace_write(task, "/nowhere/memory.csv", 1);
+    trace_write(task, "/nowhere/memory.csv", 1, NULL);
     while (fixture.told.code == 0)
         (void)uv_run(&fixture.loop, UV_RUN_ONCE);
     assert_in("/nowhere/memory.csv", fixture.told.text);
     fixture.told.code = 0;
-    trace_write(task, "/nowhere/else.csv", 1);
+    trace_write(task, "/nowhere/else.csv", 1, NULL);
     trace_remove(task);
     close_fixture(&fixture);
     assert_int_equal(fixture.told.code, 0);
