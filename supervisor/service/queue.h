@@ -173,9 +173,9 @@ void queue_submit_abort(struct queue_submit *submit); /* takes it; NULL is fine 
 
 /* ---- the engine's side ---- */
 
-/* The batches that have waiting tasks, not held back, next in line first: between users by fair
- * share, within a user by priority, then by order of submission. Fills at most `most` places and
- * returns how many there are. Ask anew after results, after operations and now and then: what
+/* The batches that have waiting or taken tasks, not held back, next in line first: between users by
+ * fair share, within a user by priority, then by order of submission. Fills at most `most` places
+ * and returns how many there are. Ask anew after results, after operations and now and then: what
  * counts against a user fades. */
 size_t queue_order(const struct queue *queue, int64_t now, struct queue_batch **ret, size_t most);
 

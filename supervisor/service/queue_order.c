@@ -66,7 +66,9 @@ static size_t make_line(const struct queue *queue, int64_t now, struct ranked **
     size_t n = 0;
     for (size_t i = 0; line && i < queue->count; i++) {
         struct queue_batch *batch = queue->batches[i];
-        if (batch->n_state[QUEUE_WAITING] == 0 || hold_of(queue, batch, quiet, now).is_held)
+        const uint32_t *n_state = batch->n_state; /* what is taken waits in the engine */
+        if (n_state[QUEUE_WAITING] + n_state[QUEUE_TAKEN] == 0 ||
+            hold_of(queue, batch, quiet, now).is_held)
             continue;
         const struct fair_share_rank rank = {
             .used = used_by(queue, batch->uid, now),

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { STARTS = 100 };
+
 struct bench {
     const char *folder;
     uv_loop_t loop;
@@ -18,6 +20,7 @@ struct bench {
     struct service *service;
     const char *awaited; /* the event that ends a turn of the test */
     int n_starts, n_ends, n_batches;
+    char order[STARTS]; /* of the first starts: the first letter of the batch's name */
     bool is_stopped;
     struct failure end;
 };
@@ -29,6 +32,8 @@ static struct rights_caller me(void) {
 static void on_event(void *context, const json_t *event) {
     struct bench *bench = context;
     const char *name = json_string_value(json_object_get(event, "event"));
+    if (strcmp(name, "start") == 0 && bench->n_starts < STARTS)
+        bench->order[bench->n_starts] = *json_string_value(json_object_get(event, "batch"));
     bench->n_starts += strcmp(name, "start") == 0;
     bench->n_ends += strcmp(name, "end") == 0;
     bench->n_batches += strcmp(name, "batch") == 0;
@@ -261,6 +266,26 @@ static void done_already(void **state) {
     stop_service(bench);
 }
 
+/* A batch that comes later and is worth more goes first, though the engine holds all of the other.
+ */
+static void takes_turns(void **state) {
+    struct bench *bench = *state;
+    open_service(bench);
+    service_start(bench->service);
+    (void)submit(bench, "a", 40, "exit 0", "");
+    await_start(bench);
+    const int n_before = bench->n_starts;
+    (void)submit(bench, "b", 4, "exit 0", ",\"priority\":5");
+    await_batches(bench, 2);
+    assert_int_equal(bench->n_starts, 44);
+    int last = 0;
+    for (int i = 0; i < 44; i++)
+        if (bench->order[i] == 'b')
+            last = i;
+    assert_in_range(last, n_before, n_before + 4);
+    stop_service(bench);
+}
+
 static void waits_for_its_time(void **state) {
     struct bench *bench = *state;
     open_service(bench);
@@ -325,6 +350,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(cancels, setup, teardown),
         cmocka_unit_test_setup_teardown(pauses, setup, teardown),
         cmocka_unit_test_setup_teardown(done_already, setup, teardown),
+        cmocka_unit_test_setup_teardown(takes_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(judges_what_cannot_fit, setup, teardown),
     };
