@@ -203,4 +203,4 @@ uninstall:
 clean:
 	rm -rf build build-asan demo
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/system -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -307,6 +307,7 @@ static int sum_up(struct run *run) {
     CLEANUP_FREE char *shortage = describe_shortage(&run->outcome.shortage);
     const struct summary summary = {
         .shortage = shortage,
+        .groups = run->outcome.groups,
         .tasks = results.items,
         .n_tasks = results.count,
         .wall_ms = run->outcome.wall_ms,

@@ -183,6 +183,8 @@ struct engine_totals {
 };
 void engine_tell_totals(const struct engine *engine, struct engine_totals *ret);
 const struct engine_shortage *engine_tell_shortage(const struct engine *engine);
+/* Which control groups hold here, or why none do, in words. */
+const char *engine_tell_groups(const struct engine *engine);
 /* The closing words of --memory-trace, once closed. Caller owns; NULL: not asked for. */
 char *engine_take_memory_words(struct engine *engine);
 

@@ -66,6 +66,8 @@ const struct engine_shortage *engine_tell_shortage(const struct engine *engine) 
     return &engine->shortage;
 }
 
+const char *engine_tell_groups(const struct engine *engine) { return engine->groups.level.text; }
+
 char *engine_take_memory_words(struct engine *engine) { return STEAL_PTR(engine->memory_words); }
 
 /* ---- why ---- */

@@ -282,6 +282,7 @@ static void take_results(struct foreground *run) {
         return;
     outcome->fault = *engine_fault(run->engine);
     outcome->shortage = *engine_tell_shortage(run->engine);
+    outcome->groups = strdup(engine_tell_groups(run->engine)); /* without memory: not told */
     outcome->memory_words = engine_take_memory_words(run->engine);
     engine_free(run->engine);
 }
@@ -316,5 +317,6 @@ void foreground_outcome_free(struct foreground_outcome *outcome) {
     }
     free(outcome->results);
     free(outcome->memory_words);
+    free(outcome->groups);
     *outcome = (struct foreground_outcome){0};
 }

@@ -29,6 +29,7 @@ struct foreground_outcome {
     size_t n_results;
     int64_t wall_ms;
     struct engine_shortage shortage;
+    char *groups;         /* engine_tell_groups; owned; NULL: it never came so far */
     bool interrupted;     /* tasks were left for the next run */
     bool ledger_lost;     /* the ledger could not be written any more; told on stderr */
     size_t unrecorded;    /* results that were not on disk when the user insisted on ending */

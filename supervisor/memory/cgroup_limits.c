@@ -22,19 +22,20 @@ static const struct dialect version_1 = {"memory.limit_in_bytes", NULL,
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-/* Page cache that nobody has used lately goes before anybody is killed for it; the active part may
- * be a neighbour's working set and is not counted on. */
-static uint64_t unreclaimable_usage(const struct dialect *dialect, const char *folder,
-                                    uint64_t *ret_active) {
-    uint64_t usage = 0, reclaimable = 0;
+/* Page cache that nobody has used lately goes before anybody is killed for it. Of the part in
+ * active use half can be had, though at a price, as in the kernel's own MemAvailable: or else a
+ * batch that reads large files would look short of memory. */
+static uint64_t unreclaimable_usage(const struct dialect *dialect, const char *folder) {
+    uint64_t usage = 0, reclaimable = 0, active = 0;
     char stat[KERNEL_FILE_BYTES];
     if (!kernel_file_read_u64(folder, dialect->usage, &usage))
         return 0;
     if (kernel_file_read(folder, "memory.stat", stat, sizeof(stat))) { /* none: 0 */
         (void)kernel_file_find_u64(stat, dialect->reclaimable, &reclaimable);
-        (void)kernel_file_find_u64(stat, dialect->active, ret_active);
+        (void)kernel_file_find_u64(stat, dialect->active, &active);
     }
-    return usage - least(usage, reclaimable);
+    const uint64_t used = usage - least(usage, reclaimable);
+    return used - least(used, active) / 2; /* the file may be nonsense */
 }
 
 static void consider_memory(const struct dialect *dialect, const char *folder, bool is_own,
@@ -50,15 +51,12 @@ static void consider_memory(const struct dialect *dialect, const char *folder, b
         kernel_file_read_u64(folder, "memory.use_hierarchy", &hierarchy) && hierarchy == 0)
         return;
     limit = least(limit, soft); /* above memory.high a task may be throttled for ever */
-    uint64_t active = 0;
-    const uint64_t used = unreclaimable_usage(dialect, folder, &active);
-    const uint64_t room = limit - least(limit, used);
+    const uint64_t room = limit - least(limit, unreclaimable_usage(dialect, folder));
     if (limits->has_memory_limit && room >= limits->memory_room_bytes)
         return;
     limits->has_memory_limit = true;
     limits->memory_limit_bytes = limit;
     limits->memory_room_bytes = room;
-    limits->memory_active_bytes = least(active, used); /* the file may be nonsense */
     (void)snprintf(limits->memory_path, sizeof(limits->memory_path), "%s", folder + root_length);
 }
 

@@ -14,9 +14,8 @@ enum { CGROUP_LIMITS_PATH_BYTES = 512 };
 
 struct cgroup_limits {
     bool has_memory_limit;
-    uint64_t memory_limit_bytes;  /* of the level with the least room */
-    uint64_t memory_room_bytes;   /* limit less what is in use and cannot be reclaimed */
-    uint64_t memory_active_bytes; /* in use there: page cache that was read lately */
+    uint64_t memory_limit_bytes; /* of the level with the least room */
+    uint64_t memory_room_bytes;  /* limit less what is in use and cannot be reclaimed */
     char memory_path[CGROUP_LIMITS_PATH_BYTES]; /* that level's folder below the root, for advice */
     double cores;                               /* the least CPU quota; 0: none */
 };

@@ -1,8 +1,5 @@
 /* See watch.h. The pressure file of our own control group tells of a limit above our tasks that is
- * met; the machine's tells of everybody's stalls. What a group that we are bound by has as page
- * cache in active use can be had too, though at a price: half of it counts, as in the kernel's own
- * MemAvailable, or else a batch that reads large files would look short of memory.
- */
+ * met; the machine's tells of everybody's stalls. */
 #include "supervisor/memory/watch.h"
 
 #include "common/cleanup.h"
@@ -126,9 +123,8 @@ bool watch_look(struct watch *watch, uint64_t little_bytes, struct watch_look *r
     };
     watch->group[0] = '\0';
     const struct cgroup_limits *group = &machine.cgroup;
-    const uint64_t room = group->memory_room_bytes + group->memory_active_bytes / 2;
-    if (group->has_memory_limit && room < available) {
-        ret->available_bytes = room;
+    if (group->has_memory_limit && group->memory_room_bytes < available) {
+        ret->available_bytes = group->memory_room_bytes;
         ret->total_bytes = group->memory_limit_bytes;
         memcpy(watch->group, group->memory_path, sizeof(watch->group));
     }

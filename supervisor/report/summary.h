@@ -15,6 +15,7 @@ struct summary {
     int64_t wall_ms; /* of this run */
     bool interrupted;
     const char *shortage; /* of memory, while tasks ran, in sentences; NULL: none */
+    const char *groups;   /* which control groups held the tasks, or why none did; NULL: unknown */
     const char *out;      /* the output folder as the user wrote it */
     const char *command;  /* this run's command line, quoted (command_line.h) */
 };

@@ -48,6 +48,13 @@ static int print_value(FILE *stream, json_t *value) {
     return owned && json_dumpf(owned, stream, SUMMARY_JSON_FLAGS) == 0 ? 0 : -ENOMEM;
 }
 
+/* How the tasks' memory was held, and what it ran short of. */
+static json_t *memory_to_json(const struct summary *summary) {
+    /* a folder's name may be no UTF-8: that member is left out then, as one that is not known */
+    return json_pack("{s:o*, s:o*}", "groups", json_string(summary->groups), "shortage",
+                     json_string(summary->shortage));
+}
+
 /* A line per task and never a tree of them all: ten thousand would be more than all else that the
  * supervisor holds. Errors of the stream are the caller's to find. */
 static int print(const struct summary *summary, FILE *stream) {
@@ -63,6 +70,10 @@ static int print(const struct summary *summary, FILE *stream) {
     (void)fputs(",\n \"wall_s\": ", stream);
     if (r == 0)
         r = print_value(stream, json_real((double)summary->wall_ms / 1e3));
+    if (r == 0 && (summary->groups || summary->shortage)) {
+        (void)fputs(",\n \"memory\": ", stream);
+        r = print_value(stream, memory_to_json(summary));
+    }
     (void)fputs("\n}\n", stream);
     return r;
 }

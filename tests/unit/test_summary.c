@@ -296,6 +296,7 @@ static void json_file(void **state) {
     assert_int_equal(summary_print_json(&summary, stream, &failure), 0);
     assert_int_equal(fclose(stream), 0);
     assert_non_null(strstr(printed, "\"wall_s\": 40.2\n"));
+    assert_null(strstr(printed, "memory\":")); /* nothing is known of it */
 
     CLEANUP_JSON json_t *read = json_load_file(path, 0, NULL);
     CLEANUP_JSON json_t *expected =
@@ -310,6 +311,13 @@ static void json_file(void **state) {
     assert_non_null(expected);
     assert_true(json_equal(read, expected));
     free(printed);
+
+    summary.groups = "cgroup v1: each task has a memory group of its own";
+    summary.shortage = "bad bytes \xff"; /* left out */
+    assert_int_equal(summary_write(&summary, path, &failure), 0);
+    CLEANUP_JSON json_t *more = json_load_file(path, 0, NULL);
+    CLEANUP_JSON json_t *memory = json_pack("{s:s}", "groups", summary.groups);
+    assert_true(json_equal(json_object_get(more, "memory"), memory));
 
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
