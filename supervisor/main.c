@@ -21,6 +21,7 @@ struct command {
 static const struct command commands[] = {
     {"ledger", command_ledger}, {"run", command_run},         {"plan", command_plan},
     {"model", command_model},   {"explain", command_explain}, {"daemon", command_daemon},
+    {"doctor", command_doctor},
 };
 
 static int refuse_command(const char *typed) {

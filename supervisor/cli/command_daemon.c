@@ -1,6 +1,7 @@
 /* registrar daemon: the service. What it does is supervisor/service's; here its words are read. */
 #include "common/names.h"
 #include "supervisor/cli/commands.h"
+#include "supervisor/report/command_line.h"
 #include "supervisor/service/daemon.h"
 #include "supervisor/service/places.h"
 
@@ -113,7 +114,18 @@ static int exit_status(int code) {
     }
 }
 
+/* Before the parser reorders the words. Caller owns; NULL: out of memory. */
+static char *quote_command(int argc, char **argv) {
+    CLEANUP_FREE char **words = calloc((size_t)argc + 2, sizeof(*words));
+    if (!words)
+        return NULL;
+    words[0] = (char *)"registrar";
+    memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
+    return command_line_quote(argc + 1, words);
+}
+
 int command_daemon(int argc, char **argv) {
+    CLEANUP_FREE char *command = quote_command(argc, argv);
     CLEANUP(free_arguments) struct arguments arguments = {0};
     const struct option_words words = {
         .row = command_daemon_row, .set = set_option, .word = refuse_word, .context = &arguments};
@@ -130,6 +142,7 @@ int command_daemon(int argc, char **argv) {
         .socket = arguments.socket,
         .config = arguments.config,
         .must_have_config = (given & UINT32_C(1) << OPTION_CONFIG) != 0,
+        .command = command ? command : "registrar daemon",
         .is_system = is_system,
     };
     if (arguments.show_config)

@@ -13,6 +13,7 @@
 #include "supervisor/report/command_line.h"
 #include "supervisor/report/summary.h"
 #include "supervisor/report/terminal.h"
+#include "supervisor/service/hooks.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -297,6 +298,45 @@ static char *describe_shortage(const struct engine_shortage *shortage) {
     return text;
 }
 
+/* The summary as text. Caller owns; NULL: out of memory, or unprintable. */
+static char *summary_text(const struct summary *summary) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return NULL;
+    const int r = summary_print_json(summary, stream, NULL);
+    if (fclose(stream) != 0 || r < 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* --on-finish: how it ended is told and noted, and is no verdict. */
+static void run_on_finish(struct run *run, const struct summary *summary) {
+    const struct hooks_request request = {
+        .event = HOOKS_ON_FINISH,
+        .command = run->options.on_finish,
+        .batch = "",
+        .out = run->options.out,
+        .cwd = run->options.out,
+        .input = summary_text(summary),
+        .limit_ms = HOOKS_DEFAULT_LIMIT_MS,
+    };
+    struct failure failure = {0};
+    int r = request.input ? hooks_run_alone(&request, &failure)
+                          : failure_set_errno(&failure, -ENOMEM, HOOKS_ON_FINISH);
+    if (r < 0)
+        (void)fprintf(stderr, "registrar: %s\n", failure.text);
+    CLEANUP_JSON json_t *note =
+        json_pack("{s:s}", "text", r < 0 ? failure.text : HOOKS_ON_FINISH " ended well");
+    uint64_t seq;
+    if (!note || ledger_store_append(run->store, "note", note, &seq, &failure) < 0 ||
+        ledger_store_sync(run->store, &failure) < 0)
+        (void)fprintf(stderr, "registrar: how it ended could not be noted: %s\n", failure.text);
+}
+
 static int sum_up(struct run *run) {
     CLEANUP(results_free) struct results results = {0};
     if (!run->command || gather_results(run, &results) < 0) {
@@ -322,6 +362,8 @@ static int sum_up(struct run *run) {
     if (run->outcome.memory_words)
         (void)fputs(run->outcome.memory_words, stderr);
     int status = exit_status(run, &results);
+    if (run->options.on_finish && (status == EXIT_ALL_OK || status == EXIT_SOME_FAILED))
+        run_on_finish(run, &summary);
     return untold && status == EXIT_ALL_OK ? EXIT_INTERNAL : status;
 }
 

@@ -32,11 +32,13 @@ int command_drain(int argc, char **argv);
 int command_priority(int argc, char **argv);
 int command_logs(int argc, char **argv);
 int command_daemon(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 
 /* The options of ledger; NULL past the end. */
 const struct option_row *command_ledger_row(size_t n);
 const struct option_row *command_model_row(size_t n);
 const struct option_row *command_explain_row(size_t n);
 const struct option_row *command_daemon_row(size_t n);
+const struct option_row *command_doctor_row(size_t n);
 
 #endif

@@ -145,6 +145,20 @@ static const struct help_page pages[] = {
             "  5   another daemon is there already, or the ledger is damaged\n"
             "  70  a fault of registrar itself\n",
     },
+    {
+        .command = "doctor",
+        .meaning = "check this machine, and say what to change",
+        .usage = "  registrar doctor [OPTION]...\n",
+        .text =
+            "Looks at what the service and run depend on: control groups and their delegation,\n"
+            "memory pressure, the sandbox, the journal, the disk, swap and the clock. Nothing\n"
+            "is changed.\n",
+        .row = command_doctor_row,
+        .more = "Exit status:\n"
+                "  0   everything is as it should be\n"
+                "  1   there is something to change\n"
+                "  2   wrong usage\n",
+    },
 };
 
 const struct help_page *help_page(size_t n) { return n < ARRAY_LEN(pages) ? &pages[n] : NULL; }

@@ -1,31 +1,42 @@
-/* See daemon.h. */
+/* See daemon.h. What the service does is service.c's, what clients ask requests.c's; here they are
+ * opened, told of signals and settings, and closed in order. */
 #include "supervisor/service/daemon.h"
 
-#include "common/clock.h"
-#include "supervisor/service/journal.h"
+#include "common/names.h"
 #include "supervisor/service/listen_socket.h"
 #include "supervisor/service/notify.h"
+#include "supervisor/service/requests.h"
+#include "supervisor/service/service.h"
 #include "supervisor/service/state_dir.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <uv.h>
 
-enum { DAEMON_UMASK = 022, DAEMON_SIGNALS = 3 };
+enum {
+    DAEMON_UMASK = 022,
+    DAEMON_SIGNALS = 3,
+    EXTEND_MS = 10 * 60 * 1000, /* more than any replay takes, and any worker's way to an end */
+};
 
 struct daemon {
     const struct daemon_request *request;
-    uv_loop_t *loop; /* borrows */
+    uv_loop_t loop;
     struct journal journal;
     struct conf conf;
     struct notify *notify;
     struct listen_socket socket;
     int state_fd; /* holds the lock */
+    struct service *service;
+    struct requests *requests;
     uv_signal_t signals[DAEMON_SIGNALS];
     int n_signals;
-    int stops; /* how often we were told to */
+    uv_check_t after_events; /* keeps the status sentence right */
+    bool has_check;
+    int level; /* how often we were told to stop */
+    struct failure *failure;
+    int result;
 };
 
 int daemon_read_conf(const struct daemon_request *request, struct conf *ret,
@@ -38,20 +49,39 @@ int daemon_read_conf(const struct daemon_request *request, struct conf *ret,
     return r;
 }
 
-/* ---- signals ---- */
+/* ---- the end ---- */
 
-static void close_signals(struct daemon *daemon) {
+static void close_handles(struct daemon *daemon) {
     for (int i = 0; i < daemon->n_signals; i++)
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
     daemon->n_signals = 0;
+    if (daemon->has_check)
+        uv_close((uv_handle_t *)&daemon->after_events, NULL);
+    daemon->has_check = false;
+    requests_close(daemon->requests);
+    if (daemon->service)
+        service_close(daemon->service);
+    notify_close(daemon->notify);
+    daemon->notify = NULL;
 }
 
-static void stop(struct daemon *daemon) {
-    if (daemon->stops++ > 0)
-        return;
-    notify_stopping(daemon->notify);
-    close_signals(daemon);
+static void on_stopped(void *context, const struct failure *failure) {
+    struct daemon *daemon = context;
+    if (failure->code < 0)
+        daemon->result = failure_set(daemon->failure, failure->code, "%s", failure->text);
+    close_handles(daemon);
 }
+
+static void stop(struct daemon *daemon, const char *who) {
+    if (daemon->level++ == 0) {
+        notify_stopping(daemon->notify);
+        notify_extend(daemon->notify, EXTEND_MS);
+        requests_stop(daemon->requests);
+    }
+    service_stop(daemon->service, daemon->level > 1 ? 2 : 1, who);
+}
+
+/* ---- signals ---- */
 
 static void reread(struct daemon *daemon) {
     struct failure failure = {0};
@@ -60,8 +90,11 @@ static void reread(struct daemon *daemon) {
     if (daemon_read_conf(daemon->request, &conf, &failure) < 0) {
         journal_say(&daemon->journal, LOG_ERR, "%s; the settings stay as they were", failure.text);
     } else {
-        conf_free(&daemon->conf);
+        struct conf before = daemon->conf;
         daemon->conf = conf;
+        service_reconfigure(daemon->service, &daemon->conf);
+        requests_set_admin_group(daemon->requests, daemon->conf.admin_group);
+        conf_free(&before);
         journal_say(&daemon->journal, LOG_NOTICE, "the configuration was read again");
     }
     notify_ready(daemon->notify);
@@ -72,14 +105,14 @@ static void on_signal(uv_signal_t *handle, int number) {
     if (number == SIGHUP)
         reread(daemon);
     else
-        stop(daemon);
+        stop(daemon, number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
 static int open_signals(struct daemon *daemon, struct failure *failure) {
     static const int numbers[DAEMON_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     for (int i = 0; i < DAEMON_SIGNALS; i++) {
         uv_signal_t *handle = &daemon->signals[i];
-        int r = uv_signal_init(daemon->loop, handle);
+        int r = uv_signal_init(&daemon->loop, handle);
         if (r == 0) {
             handle->data = daemon;
             daemon->n_signals++;
@@ -91,7 +124,30 @@ static int open_signals(struct daemon *daemon, struct failure *failure) {
     return 0;
 }
 
-/* ---- life ---- */
+/* ---- what the service manager hears ---- */
+
+static bool makes_progress(void *context) {
+    const struct daemon *daemon = context;
+    return service_makes_progress(daemon->service);
+}
+
+/* Only when something has happened anyway: an idle daemon sleeps. */
+static void on_events(uv_check_t *check) {
+    const struct daemon *daemon = check->data;
+    char text[SERVICE_SENTENCE_BYTES];
+    notify_status(daemon->notify, "%s", service_sentence(daemon->service, text));
+}
+
+static void open_status(struct daemon *daemon) {
+    (void)uv_check_init(&daemon->loop, &daemon->after_events); /* neither can fail */
+    daemon->after_events.data = daemon;
+    daemon->has_check = true;
+    (void)uv_check_start(&daemon->after_events, on_events);
+    uv_unref((uv_handle_t *)&daemon->after_events);
+    on_events(&daemon->after_events);
+}
+
+/* ---- the beginning ---- */
 
 static int prepare(struct daemon *daemon, struct failure *failure) {
     const struct daemon_request *request = daemon->request;
@@ -109,36 +165,73 @@ static int prepare(struct daemon *daemon, struct failure *failure) {
     return r;
 }
 
+static int open_service(struct daemon *daemon, struct failure *failure) {
+    const struct service_settings settings = {
+        .loop = &daemon->loop,
+        .state_dir = daemon->request->state_dir,
+        .conf = &daemon->conf,
+        .journal = &daemon->journal,
+        .command = daemon->request->command,
+        .stopped = on_stopped,
+        .context = daemon,
+    };
+    int r = notify_open(&daemon->loop, makes_progress, daemon, &daemon->notify, failure);
+    if (r < 0)
+        return r;
+    notify_extend(daemon->notify, EXTEND_MS);
+    notify_status(daemon->notify, "The ledger is read.");
+    return service_open(&settings, &daemon->service, failure);
+}
+
+static int open_requests(struct daemon *daemon, struct failure *failure) {
+    CLEANUP_FREE char *ledger = names_format("%s/ledger.jsonl", daemon->request->state_dir);
+    const struct requests_settings settings = {
+        .loop = &daemon->loop,
+        .service = daemon->service,
+        .listen_fd = daemon->socket.fd,
+        .ledger_path = ledger,
+        .admin_group = daemon->conf.admin_group,
+    };
+    if (!ledger)
+        return failure_set_errno(failure, -ENOMEM, "cannot listen to clients");
+    return requests_open(&settings, &daemon->requests, failure);
+}
+
 static int serve(struct daemon *daemon, struct failure *failure) {
-    int r = notify_open(daemon->loop, NULL, NULL, &daemon->notify, failure);
+    int r = open_service(daemon, failure);
+    if (r == 0)
+        r = open_requests(daemon, failure);
     if (r == 0)
         r = open_signals(daemon, failure);
-    if (r == 0) {
+    if (r < 0) {
+        close_handles(daemon);
+    } else {
+        service_start(daemon->service);
+        open_status(daemon);
         notify_ready(daemon->notify);
         journal_say(&daemon->journal, LOG_NOTICE, "ready: the state is in %s",
                     daemon->request->state_dir);
-        (void)uv_run(daemon->loop, UV_RUN_DEFAULT);
-        journal_say(&daemon->journal, LOG_NOTICE, "stopped");
     }
-    close_signals(daemon);
-    notify_close(daemon->notify);
-    (void)uv_run(daemon->loop, UV_RUN_DEFAULT); /* lets go of the handles */
-    return r;
+    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT); /* until on_stopped has closed all */
+    requests_free(daemon->requests);
+    service_free(daemon->service);
+    if (r == 0 && daemon->result == 0)
+        journal_say(&daemon->journal, LOG_NOTICE, "stopped");
+    return r < 0 ? r : daemon->result;
 }
 
 int daemon_run(const struct daemon_request *request, struct failure *failure) {
-    uv_loop_t loop;
     struct daemon daemon = {
-        .request = request, .loop = &loop, .socket = LISTEN_SOCKET_NONE, .state_fd = -1};
+        .request = request, .socket = LISTEN_SOCKET_NONE, .state_fd = -1, .failure = failure};
     (void)umask(DAEMON_UMASK);
     journal_open(&daemon.journal);
-    int r = uv_loop_init(&loop);
+    int r = uv_loop_init(&daemon.loop);
     if (r < 0)
         return failure_set_errno(failure, r, "cannot start");
     r = prepare(&daemon, failure);
     if (r == 0)
         r = serve(&daemon, failure);
-    (void)uv_loop_close(&loop); /* nothing is left open in it */
+    (void)uv_loop_close(&daemon.loop); /* nothing is left open in it */
     listen_socket_close(&daemon.socket);
     conf_free(&daemon.conf);
     if (daemon.state_fd >= 0)

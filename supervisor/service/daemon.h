@@ -16,6 +16,7 @@ struct daemon_request {
     const char *socket;
     const char *config;    /* NULL: none */
     bool must_have_config; /* else one that is not there is none */
+    const char *command;   /* the command line, quoted, for the ledger */
     bool is_system;        /* serves all users of this machine */
 };
 

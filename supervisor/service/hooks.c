@@ -319,10 +319,9 @@ bool hooks_idle(const struct hooks *hooks) {
 }
 
 void hooks_stop(struct hooks *hooks) {
-    struct hook *hook = NULL;
     hooks->is_stopping = true;
-    TAILQ_FOREACH(hook, &hooks->running, link)
-    child_kill(hook->child);
+    for (struct hook *hook = TAILQ_FIRST(&hooks->running); hook; hook = TAILQ_NEXT(hook, link))
+        child_kill(hook->child);
     start_pump(hooks);
 }
 

@@ -8,8 +8,8 @@ MAN = ROOT / "man"
 PAGES = {"registrar.1": "registrar", "registrar-worker.1": "registrar-worker",
          "registrar-ledger.5": None, "registrar-manifest.5": None, "registrar.conf.5": None,
          "registrar-daemon.8": None}
-COMMANDS = ("run", "plan", "ledger", "explain", "model", "daemon")
-DAEMON = ("daemon",)  # those whose options stand in registrar-daemon(8)
+COMMANDS = ("run", "plan", "ledger", "explain", "model", "daemon", "doctor")
+DAEMON = ("daemon", "doctor")  # those whose options stand in registrar-daemon(8)
 
 
 def help_of(*arguments):
