@@ -246,7 +246,8 @@ static void help_tells_the_defaults(void **state) {
     for (size_t i = 0; (row = options_row(i)); i++) {
         assert_non_null(row->meaning);
         assert_non_null(row->group);
-        if (!row->fallback || strchr(row->fallback, ' ') || strcmp(row->fallback, "all") == 0)
+        if (!row->fallback || strchr(row->fallback, ' ') || strcmp(row->fallback, "all") == 0 ||
+            !option_words_belongs(row, "run"))
             continue;
         CLEANUP(options_free) struct options given = {0};
         CLEANUP_FREE char *words =
