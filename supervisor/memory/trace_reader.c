@@ -160,7 +160,7 @@ int trace_reader_read(struct trace_reader *reader, bool is_thorough, struct trac
     int code = -ESRCH;
     if (is_thorough)
         look_around(reader);
-    else if (!reader->processes)
+    else if (reader->count == 0) /* not found at the first look, or no descriptor was left */
         add(reader, reader->leader);
     for (size_t i = 0; i < reader->count;) {
         struct pages pages = {0};

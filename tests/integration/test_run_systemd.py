@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # timeout: 120
 """registrar run under systemd: the ways that plan advises lead to control groups, and no other does.
-Needs systemd as pid 1, cgroup v2 and root; make check-system has them."""
+Needs systemd as pid 1, cgroup v2 and root, and for the user's own manager somebody in
+REGISTRAR_TEST_USER; make check-system has them."""
 import os
+import pwd
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
@@ -16,6 +18,11 @@ FAKE = str(FAKE_WORKER)
 WAYS = [
     ("scope", SCOPE + DELEGATED, "v2", "cgroup v2: each task has a memory group of its own"),
     ("service", SERVICE + DELEGATED, "v2", "cgroup v2: each task has a memory group of its own"),
+    ("user's scope", ["--user", *SCOPE, *DELEGATED], "v2",
+     "cgroup v2: each task has a memory group of its own"),
+    ("user's bare scope", ["--user", *SCOPE], "none",
+     "belongs to systemd and was not delegated; start it by "
+     "`systemd-run --user --scope -p Delegate=yes registrar ...`"),
     ("bare scope", SCOPE, "none", "belongs to systemd and was not delegated; start it by "
                                   "`systemd-run --scope -p Delegate=yes registrar ...`"),
     ("bare service", SERVICE, "none", "is not ours to divide; start it by `systemd-run --user "
@@ -23,10 +30,20 @@ WAYS = [
 ]
 
 
+def as_user():
+    """What stands before a command of REGISTRAR_TEST_USER, whose own manager runs then."""
+    name = os.environ.get("REGISTRAR_TEST_USER") or skip("REGISTRAR_TEST_USER is not set")
+    uid = pwd.getpwnam(name).pw_uid
+    subprocess.run(["systemctl", "start", f"user@{uid}.service"], check=True)
+    return ["runuser", "-u", name, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{uid}"]
+
+
 def run_in_unit(options, *arguments):
     """registrar alone in a unit of its own."""
-    return subprocess.run(["systemd-run", "--quiet", *options, REGISTRAR, *map(str, arguments)],
-                          capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    before = as_user() if "--user" in options else []
+    return subprocess.run(
+        [*before, "systemd-run", "--quiet", *options, REGISTRAR, *map(str, arguments)],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
 
 
 for name, options, level, sentence in WAYS:
