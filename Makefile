@@ -92,9 +92,9 @@ $(BUILD)/tools/%: $(BUILD)/tests/tools/%.c.o $(BUILD)/libtools.a $(BUILD)/libcom
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(TOOLS_LIBS)
 
-# This one looks through the worker's eyes.
-$(BUILD)/tools/read_image: $(BUILD)/tests/tools/read_image.c.o $(BUILD)/libworker.a \
-		$(BUILD)/libcommon.a
+# These look through the worker's eyes.
+$(BUILD)/tools/read_image $(BUILD)/tools/captured_worker: $(BUILD)/tools/%: \
+		$(BUILD)/tests/tools/%.c.o $(BUILD)/libworker.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CXX) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(WORKER_LIBS)
 

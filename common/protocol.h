@@ -23,6 +23,8 @@
  *    "peak":{"bytes":n,"stage":"warp","buffers":[{"label":"...","bytes":n}, ...]}}
  *   {"event":"error","cause":"input|environment","reason":"one sentence"}
  *        input: the same files and parameters will fail again; environment: another try may work
+ *   {"event":"blocked","call":"connect","number":42}
+ *        its sandbox stopped this system call, and it is about to die of SIGSYS
  * and exits 0 after a result, PROTOCOL_EXIT_ERROR after an error, PROTOCOL_EXIT_STOPPED when
  * SIGTERM stopped it at a checkpoint, PROTOCOL_EXIT_USAGE for a task it cannot read.
  *
@@ -37,7 +39,7 @@
  * registrar-worker hash takes the same and reports:
  *   {"event":"begin","index":0}
  *   {"event":"file","index":0,"size":n,"mtime_ns":n,"hash":"32 hex"}     or "error" as above
- * The hash is XXH3-128 of the file's bytes.
+ * The hash is XXH3-128 of the file's bytes. Both may report "blocked", as align does.
  *
  * A command task gets no stdin. It may report progress and memory lines in the same way: its
  * environment has REGISTRAR_REPORT_FD=3, REGISTRAR_TASK (the id) and PROTOCOL_TOKEN_VARIABLE.
@@ -57,6 +59,7 @@ enum {
     PROTOCOL_LINE_BYTES = 64 * 1024,
     PROTOCOL_MEMORY_BUFFERS = 8,
     PROTOCOL_NAME_BYTES = 64, /* of a stage or a label */
+    PROTOCOL_CALL_BYTES = 32, /* of a system call's name */
     PROTOCOL_EXIT_ERROR = 1,
     PROTOCOL_EXIT_USAGE = 2,
     PROTOCOL_EXIT_STOPPED = 75, /* EX_TEMPFAIL of sysexits.h */

@@ -5,6 +5,7 @@
 #include "supervisor/engine/attempt.h"
 
 #include "common/names.h"
+#include "common/protocol.h"
 #include "supervisor/process/proc_read.h"
 #include "supervisor/service/as_user.h"
 
@@ -42,9 +43,11 @@ struct attempt {
 
     char stage[ATTEMPT_STAGE_BYTES];
     double fraction;
-    uint64_t most_bytes;    /* of all its processes, seen in its control group */
-    uint64_t told_bytes;    /* of memory, at the peak that it told of */
-    json_t *peak;           /* what stood there then; NULL: it told nothing */
+    uint64_t most_bytes;                   /* of all its processes, seen in its control group */
+    uint64_t told_bytes;                   /* of memory, at the peak that it told of */
+    json_t *peak;                          /* what stood there then; NULL: it told nothing */
+    char blocked[PROTOCOL_CALL_BYTES + 1]; /* the system call that its sandbox stopped; "" */
+    int blocked_number;
     json_t *result, *error; /* the records, kept for their strings */
     json_t *inputs_before;  /* path, size, mtime_ns as it started */
     uint64_t oom_kills_before;
@@ -90,6 +93,10 @@ static void on_report(void *context, const struct report *report) {
     case REPORT_ERROR:
         json_decref(attempt->error);
         attempt->error = json_incref(report->record);
+        break;
+    case REPORT_BLOCKED:
+        (void)snprintf(attempt->blocked, sizeof(attempt->blocked), "%s", report->call);
+        attempt->blocked_number = report->number;
         break;
     default:
         break;
@@ -457,6 +464,8 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
         .breach = attempt->child ? child_breach(attempt->child) : NULL,
         .stage = attempt->stage,
         .left_behind = attempt->end.left_behind,
+        .blocked = attempt->blocked,
+        .blocked_number = attempt->blocked_number,
         .cgroup = cgroup_facts(&attempt->end.cgroup),
         .cgroup_error = attempt->end.cgroup_error,
         .peak_rss_bytes = ret->peak_rss_bytes,

@@ -6,6 +6,7 @@
 #include "common/names.h"
 #include "common/protocol.h"
 #include "common/units.h"
+#include "supervisor/engine/verdict_blocked.h"
 #include "supervisor/engine/verdict_evidence.h"
 #include "supervisor/engine/verdict_memory.h"
 
@@ -160,6 +161,14 @@ static void judge_signal(const struct verdict_facts *facts, struct verdict_judge
     (void)verdict_evidence_signal(facts->status, name);
     const char *in = told(facts->stage) ? " in stage " : "";
     const char *stage = told(facts->stage) ? facts->stage : "";
+    if (verdict_blocked_is_so(facts)) {
+        ret->verdict = VERDICT_CRASHED;
+        say(ret,
+            "crashed with %s%s%s: the sandbox stopped the system call %s, by which a program would "
+            "%s; that is no part of the work, so do not trust the images",
+            name, in, stage, facts->blocked, verdict_blocked_meaning(facts->blocked));
+        return;
+    }
     if (is_crash(facts->status)) {
         ret->verdict = VERDICT_CRASHED;
         say(ret, "crashed with %s%s%s%s%s", name, in, stage,

@@ -19,6 +19,8 @@
  *   - Breaking the protocol, a result with a nonzero exit, exit 0 without a result, and a program
  *     that cannot be started are "failed" with cause "environment": another try may go better.
  *   - A command's report lines count as progress only; its exit status decides alone.
+ *   - A worker that its sandbox stopped is "crashed" with SIGSYS, and the call is named; what the
+ *     worker says of it counts only together with that signal.
  *   - A task of which the kernel killed a process for want of memory, and whose leader then exits
  *     with a status that is not 0, died of that too (cgroup v1 kills one process, not the group). A
  *     leader that exits 0 had made up for it, and is ok.
@@ -95,6 +97,8 @@ struct verdict_facts {
     const char *breach;                     /* of the protocol: what it sent */
     const char *stage;                      /* the last that was reported */
     const char *left_behind;                /* processes that could not be ended */
+    const char *blocked;                    /* the system call that its sandbox stopped */
+    int blocked_number;
 
     struct verdict_cgroup cgroup;
     const char *cgroup_error; /* why it had none although it should have */

@@ -2,6 +2,7 @@
  * evidence and the judgement stands. */
 #include "supervisor/engine/verdict_evidence.h"
 
+#include "supervisor/engine/verdict_blocked.h"
 #include "supervisor/engine/verdict_memory.h"
 
 #include <signal.h>
@@ -56,6 +57,12 @@ static void put_exit(json_t *evidence, const struct verdict_facts *facts) {
     }
 }
 
+static void put_blocked(json_t *evidence, const struct verdict_facts *facts) {
+    if (verdict_blocked_is_so(facts))
+        put(evidence, "blocked",
+            json_pack("{s:s, s:i}", "call", facts->blocked, "number", facts->blocked_number));
+}
+
 static void put_memory(json_t *evidence, const struct verdict_facts *facts) {
     char why[256];
     bool likely = verdict_memory_is_likely(facts, why, sizeof(why));
@@ -103,6 +110,7 @@ json_t *verdict_evidence_make(const struct verdict_facts *facts, enum verdict ve
         return evidence;
     }
     put_exit(evidence, facts);
+    put_blocked(evidence, facts);
     put_text(evidence, "stopped_for", stop_names[facts->stop]);
     if (facts->stop == VERDICT_STOP_TIMEOUT || facts->stop == VERDICT_STOP_STALL)
         put(evidence, "limit_s", json_real((double)facts->limit_ms / 1000));

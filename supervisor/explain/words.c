@@ -140,6 +140,9 @@ char *words_exit(const json_t *end) {
         (void)snprintf(how, sizeof(how), "ended by %s%s", signal,
                        json_is_true(json_object_get(evidence, "core_dumped")) ? ", core dumped"
                                                                               : "");
+    const char *call = story_text(json_object_get(evidence, "blocked"), "call");
+    if (*call)
+        return names_format("%s: its sandbox stopped the system call %s", how, call);
     return names_format("%s%s%s%s%s", how, *sent ? "; registrar had sent " : "", sent,
                         *left ? "; could not be ended and may still run: " : "", left);
 }

@@ -79,10 +79,20 @@ static bool read_file_line(struct probe_round *round, const json_t *line) {
     return round->mode == PROBE_ROUND_HEADERS ? read_header(line, result) : read_hash(line, result);
 }
 
+static bool read_blocked(struct probe_round *round, const json_t *line) {
+    const char *call = json_string_value(json_object_get(line, "call"));
+    if (!call || strlen(call) > PROTOCOL_CALL_BYTES)
+        return false;
+    (void)snprintf(round->blocked, sizeof(round->blocked), "%s", call);
+    return true;
+}
+
 static bool read_line(struct probe_round *round, const char *text, size_t length) {
     CLEANUP_JSON json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     const char *event = json_string_value(json_object_get(line, "event"));
     uint64_t index = 0;
+    if (event && strcmp(event, "blocked") == 0)
+        return read_blocked(round, line);
     if (!event || round->n_done >= round->count ||
         !read_u64(line, "index", round->count - 1, &index) || index != round->n_done)
         return false;
@@ -234,6 +244,10 @@ static char *describe_end(const struct probe_round *round, const struct spawn_ex
         return names_format("the worker gave up (exit status %d) when it read %s; the file may be "
                             "damaged",
                             end->status, path);
+    if (end->status == SIGSYS && round->blocked[0])
+        return names_format("the sandbox stopped the worker (system call %s) when it read %s; the "
+                            "file may be hostile: do not open it elsewhere",
+                            round->blocked, path);
     return names_format("the worker died (SIG%s) when it read %s; the file may be damaged",
                         sigabbrev_np(end->status) ? sigabbrev_np(end->status) : "?", path);
 }

@@ -6,6 +6,7 @@
 #ifndef SUPERVISOR_MEMORY_PROBE_ROUND_H
 #define SUPERVISOR_MEMORY_PROBE_ROUND_H
 
+#include "common/protocol.h"
 #include "supervisor/memory/probe.h"
 #include "supervisor/process/spawn.h"
 
@@ -23,10 +24,11 @@ struct probe_round {
     int64_t timeout_ms;           /* per file: for the sentence alone */
     bool late;                    /* the caller has waited long enough */
     /* the round's own */
-    size_t n_asked; /* files that the worker was given */
-    size_t n_done;  /* files answered; the next answer is for this index */
-    bool begun;     /* the worker has begun file n_done */
-    bool nonsense;  /* it said something that is not in the protocol */
+    size_t n_asked;                        /* files that the worker was given */
+    size_t n_done;                         /* files answered; the next answer is for this index */
+    bool begun;                            /* the worker has begun file n_done */
+    char blocked[PROTOCOL_CALL_BYTES + 1]; /* the system call that its sandbox stopped; "" */
+    bool nonsense;                         /* it said something that is not in the protocol */
     struct spawned child;
     int report_fd;
     char *buffer; /* of what it said; owned while the round runs */

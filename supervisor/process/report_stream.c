@@ -124,11 +124,20 @@ static bool are_files(json_t *files, const char *name_key) {
     return !files || json_is_array(files);
 }
 
+static bool parse_blocked(const json_t *record, struct report *ret) {
+    const json_t *number = json_object_get(record, "number");
+    const size_t length = strlen(ret->call);
+    ret->number = (int)json_integer_value(number);
+    return length > 0 && length <= PROTOCOL_CALL_BYTES &&
+           json_integer_value(number) == ret->number &&
+           strspn(ret->call, "abcdefghijklmnopqrstuvwxyz_0123456789") == length;
+}
+
 static bool parse_report(json_t *record, struct report *ret) {
     static const char *const events[REPORT_COUNT] = {
         [REPORT_PROGRESS] = "progress", [REPORT_STAGE_END] = "stage_end",
         [REPORT_MEMORY] = "memory",     [REPORT_RESULT] = "result",
-        [REPORT_ERROR] = "error",
+        [REPORT_ERROR] = "error",       [REPORT_BLOCKED] = "blocked",
     };
     static const char *const statuses[] = {"aligned", "doubtful", "failed", NULL};
     static const char *const causes[] = {"input", "environment", NULL};
@@ -142,6 +151,7 @@ static bool parse_report(json_t *record, struct report *ret) {
         .status = string_member(record, "status"),
         .cause = string_member(record, "cause"),
         .reason = string_member(record, "reason"),
+        .call = string_member(record, "call"),
         .record = record,
     };
     if (strlen(ret->stage) > PROTOCOL_NAME_BYTES)
@@ -159,6 +169,8 @@ static bool parse_report(json_t *record, struct report *ret) {
                are_files(json_object_get(record, "outputs"), "name");
     case REPORT_ERROR:
         return one_of(ret->cause, causes);
+    case REPORT_BLOCKED:
+        return parse_blocked(record, ret);
     default:
         return false;
     }

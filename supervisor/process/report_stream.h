@@ -18,6 +18,7 @@ enum report_kind {
     REPORT_MEMORY,
     REPORT_RESULT,
     REPORT_ERROR,
+    REPORT_BLOCKED,
     REPORT_COUNT
 };
 
@@ -32,6 +33,8 @@ struct report {
     const char *status;    /* result: "aligned", "doubtful", "failed" */
     const char *cause;     /* error: "input", "environment" */
     const char *reason;    /* result, error */
+    const char *call;      /* blocked: the system call's name */
+    int number;            /* blocked: the system call's */
     json_t *record;        /* the whole line; borrowed, incref to keep */
 };
 

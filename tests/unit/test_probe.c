@@ -18,6 +18,8 @@ static const char script[] =
     "  case $file in\n"
     "  /crash) kill -SEGV $$;;\n"
     "  /exit) exit 3;;\n"
+    "  /blocked) echo '{\"event\":\"blocked\",\"call\":\"socket\",\"number\":41}' >&3; kill -SYS "
+    "$$;;\n"
     "  /hang) exec sleep 600;;\n"
     "  /chatter) while :; do echo '{\"event\":\"begin\",\"index\":'$i'}'; done >&3;;\n"
     "  /garbage) echo 'segment \"fault' >&3;;\n"
@@ -45,9 +47,9 @@ static char *make_worker(const char *folder, const char *text) {
 }
 
 static void one_bad_file_costs_itself(void **state) {
-    static const char *const paths[] = {"/a",       "/crash", "/b",    "/hang", "/refused",
-                                        "/garbage", "/liar",  "/huge", "/zero", "/long",
-                                        "/chatter", "/exit",  "/c"};
+    static const char *const paths[] = {"/a",       "/crash", "/b",       "/hang", "/refused",
+                                        "/garbage", "/liar",  "/huge",    "/zero", "/long",
+                                        "/chatter", "/exit",  "/blocked", "/c"};
     static const char *const errors[] = {
         NULL,
         "the worker died (SIGSEGV) when it read /crash; the file may be damaged",
@@ -61,6 +63,7 @@ static void one_bad_file_costs_itself(void **state) {
         "the worker made no sense when it read /long",
         "the worker made no sense when it read /chatter",
         "the worker gave up (exit status 3) when it read /exit",
+        "the sandbox stopped the worker (system call socket) when it read /blocked",
         NULL};
     CLEANUP_FREE char *worker = make_worker(*state, script);
     struct probe_result results[ARRAY_LEN(paths)];

@@ -27,6 +27,8 @@ static void hear(void *context, const struct report *report) {
     heard->peak_bytes = report->peak_bytes;
     (void)snprintf(heard->text, sizeof(heard->text), "%s%s%s/%s", report->stage, report->status,
                    report->cause, report->reason);
+    if (report->kind == REPORT_BLOCKED)
+        (void)snprintf(heard->text, sizeof(heard->text), "%s %d", report->call, report->number);
 }
 
 static const char script[] =
@@ -87,6 +89,17 @@ static void memory(void **state) {
     report_stream_close(stream);
 }
 
+static void blocked(void **state) {
+    (void)state;
+    struct heard heard = {0};
+    struct report_stream *stream = report_stream_open(hear, &heard);
+    const char line[] = "{\"event\":\"blocked\",\"call\":\"accept4\",\"number\":288}\n";
+    assert_int_equal(report_stream_feed(stream, line, strlen(line)), 0);
+    assert_int_equal(heard.kind, REPORT_BLOCKED);
+    assert_string_equal(heard.text, "accept4 288");
+    report_stream_close(stream);
+}
+
 static void breaches(void **state) {
     (void)state;
     static const struct {
@@ -122,6 +135,10 @@ static void breaches(void **state) {
          "[{\"name\":\"a\",\"size\":1,\"mtime_ns\":2,\"more\":[]}]}\n",
          0, "breaks the protocol"},
         {"{\"event\":\"error\",\"cause\":\"magic\"}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"blocked\",\"call\":\"\",\"number\":1}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"blocked\",\"call\":\"rm -rf\",\"number\":1}\n", 0, "breaks the protocol"},
+        {"{\"event\":\"blocked\",\"call\":\"bpf\",\"number\":99999999999}\n", 0,
+         "breaks the protocol"},
         {"{\"event\":\"result\",\"event\":\"error\"}\n", 0, "not a JSON object"},
         {"{\"event\":\"prog", 0, "ended in half a line: '{\"event\":\"prog'"},
     };
@@ -178,6 +195,7 @@ int main(void) {
         cmocka_unit_test(any_pieces_give_the_same),
         cmocka_unit_test(fractions),
         cmocka_unit_test(memory),
+        cmocka_unit_test(blocked),
         cmocka_unit_test(breaches),
         cmocka_unit_test(a_gigabyte),
         cmocka_unit_test(the_longest_line),

@@ -316,6 +316,28 @@ static const struct row rows[] = {
      "killed a process of it at its memory limit of 1.0 GiB",
      "\"stopped_for\": \"stall\""},
     /* crashed */
+    {{SIGNALLED(SIGSYS), .stage = "warp", .blocked = "connect", .blocked_number = 42},
+     VERDICT_CRASHED,
+     "",
+     "crashed with SIGSYS in stage warp: the sandbox stopped the system call connect, by which a "
+     "program would reach the network; that is no part of the work, so do not trust the images",
+     "\"blocked\": {\"call\": \"connect\", \"number\": 42}"},
+    {{SIGNALLED(SIGSYS), .blocked = "bpf"},
+     VERDICT_CRASHED,
+     "",
+     "crashed with SIGSYS: the sandbox stopped the system call bpf, by which a program would do "
+     "what only a taken-over program wants; that is no part of the work, so do not trust the "
+     "images",
+     ""},
+    /* the worker's word counts with the signal only, and a command has no sandbox */
+    {{SIGNALLED(SIGSYS)}, VERDICT_CRASHED, "", "crashed with SIGSYS", ""},
+    {{SIGNALLED(SIGSEGV), .blocked = "connect"}, VERDICT_CRASHED, "", "crashed with SIGSEGV", ""},
+    {{SIGNALLED(SIGSYS), .is_command = true, .blocked = "connect"},
+     VERDICT_CRASHED,
+     "",
+     "crashed with SIGSYS",
+     ""},
+    {{EXITED(0), .result = VERDICT_RESULT_ALIGNED, .blocked = "connect"}, VERDICT_OK, "", "", ""},
     {{SIGNALLED(SIGSEGV), .stage = "survey"},
      VERDICT_CRASHED,
      "",
