@@ -126,7 +126,7 @@ int command_model(int argc, char **argv) {
     if (r == 0)
         r = model_open(&model, &failure);
     if (r == 0)
-        r = ledger_store_read(arguments.path, model_replay, model, &failure);
+        r = ledger_store_search(arguments.path, model_wants, model_replay, model, &failure);
     if (r == 0) {
         (void)model_refresh(model);
         r = check_kind(&arguments, model, &failure);

@@ -178,6 +178,12 @@ static int64_t ms_of(const json_t *record, const char *key) {
     return seconds > 0 && seconds < 1e12 ? (int64_t)(seconds * 1000) : 0;
 }
 
+bool model_wants(void *context, const char *line, size_t length) {
+    static const char event[] = "\"event\":\"attempt_end\"";
+    (void)context; /* of all kinds */
+    return memmem(line, length, event, sizeof(event) - 1) != NULL;
+}
+
 int model_replay(void *context, const json_t *record, struct failure *failure) {
     struct model *model = context;
     const char *event = json_string_value(json_object_get(record, "event"));

@@ -40,6 +40,9 @@ MUST_USE int model_observe(struct model *model, const struct model_observation *
  * ledger_store_replay_cb; context is the struct model). */
 int model_replay(void *context, const json_t *record, struct failure *failure);
 
+/* Whether a line of a ledger may be what model_replay learns from (a ledger_store_wants_cb). */
+bool model_wants(void *context, const char *line, size_t length);
+
 /* Fits what has news. True when a prediction changed by more than a little: all that wait are to be
  * forecast again. */
 bool model_refresh(struct model *model);
