@@ -6,6 +6,7 @@
 #include "supervisor/memory/probe.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <zlib.h>
@@ -157,6 +158,10 @@ static int take_task_end(struct resume *resume, const json_t *record) {
     entry->inputs = inputs;
     entry->outputs = outputs;
     entry->end = STEAL_PTR(pruned);
+    /* a compacted ledger has not all of them any more */
+    const json_int_t attempts = json_integer_value(json_object_get(record, "attempts"));
+    if (attempts > entry->attempts && attempts <= INT_MAX)
+        entry->attempts = (int)attempts;
     return 0;
 }
 

@@ -118,6 +118,32 @@ int ledger_line_encode(struct ledger_line_buffer *buffer, const struct ledger_li
     return 0;
 }
 
+int ledger_line_recode(struct ledger_line_buffer *buffer, const json_t *record, uint64_t seq,
+                       uint64_t synced, struct failure *failure) {
+    CLEANUP_JSON json_t *copy = json_copy((json_t *)record); /* shallow: it is only read */
+    if (!copy || json_object_set_new(copy, "seq", json_integer((json_int_t)seq)) < 0 ||
+        json_object_set_new(copy, "synced", json_integer((json_int_t)synced)) < 0)
+        return failure_set_errno(failure, -ENOMEM, "cannot write a record anew");
+    (void)json_object_del(copy, "crc"); /* every record has one */
+    CLEANUP_FREE char *text =
+        json_dumps(copy, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
+    if (!text)
+        return failure_set_errno(failure, -ENOMEM, "cannot write a record anew");
+    const size_t covered = strlen(text) - 1; /* the brace comes behind the checksum */
+    if (covered + TRAILER_BYTES + 1 > LEDGER_LINE_MAX_BYTES)
+        return failure_set(failure, -EMSGSIZE, "a record exceeds the limit of %d bytes",
+                           LEDGER_LINE_MAX_BYTES);
+    int r = make_room(buffer, covered + TRAILER_BYTES + 2);
+    if (r < 0)
+        return failure_set_errno(failure, r, "cannot write a record anew");
+    char *line = buffer->bytes + buffer->length;
+    memcpy(line, text, covered);
+    (void)snprintf(line + covered, TRAILER_BYTES + 2, ",\"crc\":\"%08lx\"}\n",
+                   crc32(0, (const Bytef *)line, (uInt)covered));
+    buffer->length += covered + TRAILER_BYTES + 1;
+    return 0;
+}
+
 /* "2026-11-21T20:00:00.123Z": digits where digits belong. */
 static bool is_time(const char *text) {
     static const char shape[] = "dddd-dd-ddTdd:dd:dd.dddZ";

@@ -44,6 +44,10 @@ MUST_USE int ledger_line_encode(struct ledger_line_buffer *buffer,
                                 const struct ledger_line_header *header, const json_t *fields,
                                 struct failure *failure);
 
+/* Appends a record that was decoded, with other numbers but its own time, boot and members. */
+MUST_USE int ledger_line_recode(struct ledger_line_buffer *buffer, const json_t *record,
+                                uint64_t seq, uint64_t synced, struct failure *failure);
+
 struct ledger_line {
     uint64_t seq, synced;
     json_t *record; /* owned by the caller */

@@ -6,6 +6,7 @@
 
 #include "common/names.h"
 #include "supervisor/engine/leftovers.h"
+#include "supervisor/service/queue_options.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -37,7 +38,9 @@ static int fill_from_record(struct queue_batch *batch, const json_t *record,
     batch->gid = (gid_t)number_of(record, "gid");
     batch->order = (uint64_t)number_of(record, "order");
     batch->submitted_ms = leftovers_record_ms(record);
-    return batch->name && batch->user && batch->out && batch->command ? 0 : out_of_memory(failure);
+    if (!batch->name || !batch->user || !batch->out || !batch->command)
+        return out_of_memory(failure);
+    return queue_options_read(NULL, batch->out, &batch->options, failure);
 }
 
 /* A ledger that somebody else wrote must not name files elsewhere. */
@@ -76,8 +79,18 @@ static bool which_tasks(const struct queue_batch *batch, const json_t *record, u
     return !id || queue_find_task(batch, id, ret) == 0;
 }
 
+/* What attempts had used that a compacted ledger does not have any more. */
+static void take_share(struct queue *queue, const json_t *record) {
+    struct queue_user *user = queue_user_of(queue, (uid_t)number_of(record, "uid"));
+    if (user) /* else it is only a little less fair */
+        fair_share_add(&user->share, json_number_value(json_object_get(record, "byte_seconds")),
+                       number_of(record, "at_ms"), queue->half_life_ms);
+}
+
 static void take_all(struct queue *queue, const json_t *record) {
     const char *state = text_of(record, "state");
+    if (strcmp(state, "share") == 0)
+        take_share(queue, record);
     const bool pause = strcmp(state, "pause") == 0;
     if (!pause && strcmp(state, "resume") != 0)
         return; /* a run's, or of a later version */

@@ -1,0 +1,253 @@
+/* A ledger made smaller: the queue that comes of it must be the same, what counts must be there,
+ * and what is damaged, torn or in use must stay as it is. */
+#include "supervisor/ledger/ledger_compact.h"
+
+#include "supervisor/ledger/ledger_keep.h"
+#include "tests/unit/queue_fixture.h"
+
+static const char *const three[] = {"a", "b", "c", NULL};
+
+static struct ledger_compact_result compact(struct queue_fixture *fixture) {
+    struct ledger_compact_result result = {0};
+    struct failure failure = {0};
+    if (ledger_compact_file(fixture->ledger.path, 0, &result, &failure) < 0)
+        fail_msg("%s", failure.text);
+    return result;
+}
+
+/* Everything that can be asked of the queue, as text. Caller owns. */
+static char *describe(const struct queue_fixture *fixture) {
+    char *text = strdup("");
+    const struct queue *queue = fixture->queue;
+    for (size_t i = 0; i < queue_count(queue); i++) {
+        const struct queue_batch *batch = queue_at(queue, i);
+        CLEANUP_FREE char *before = text;
+        text = names_format("%s%s %s prio %d paused %d by %s closed %d ended %lld damage %d\n",
+                            before, batch->name, batch->user, batch->priority, batch->is_paused,
+                            batch->paused_by ? batch->paused_by : "-", batch->is_closed,
+                            (long long)batch->ended_ms, batch->damage != NULL);
+        for (uint32_t k = 0; k < batch->n_tasks; k++) {
+            const struct queue_task_view view = queue_look(batch, k);
+            CLEANUP_FREE char *sofar = text;
+            CLEANUP_FREE char *reason = queue_reason(queue, batch, k);
+            text = names_format("%s  %u: %d %s %d %lld %llu \"%s\"\n", sofar, k, (int)view.state,
+                                view.state == QUEUE_ENDED ? verdict_name(view.verdict) : "",
+                                view.attempts, (long long)view.wall_ms,
+                                (unsigned long long)view.peak_rss_bytes, reason);
+        }
+    }
+    CLEANUP_FREE char *batches = text;
+    return names_format("%s%s", batches, queue_paused_by(queue) ? queue_paused_by(queue) : "");
+}
+
+/* Runs, failures, retries, cancels, a pause, a forgotten batch, one whose name comes again. */
+static void make_history(struct queue_fixture *fixture) {
+    struct queue_change change;
+    struct queue_batch *first = queue_fixture_submit(fixture, &anna, "/first", three, "");
+    struct queue_batch *second = queue_fixture_submit(fixture, &bert, "/second", three, "");
+    struct queue_batch *gone = queue_fixture_submit(fixture, &anna, "/gone", three, "");
+    for (int i = 0; i < 3; i++) {
+        (void)queue_fixture_run_next(fixture, gone, "ok");
+        (void)queue_fixture_run_next(fixture, first, i == 1 ? "failed" : "ok");
+    }
+    assert_int_equal(queue_end_batch(fixture->queue, gone, NOW, NULL, NULL, NULL), 0);
+    assert_int_equal(queue_end_batch(fixture->queue, first, NOW, NULL, NULL, NULL), 0);
+    for (int i = 0; i < 20; i++) { /* again and again */
+        assert_int_equal(queue_retry(fixture->queue, &anna, first, "b", NULL, NULL, &change, NULL),
+                         0);
+        (void)queue_fixture_run_next(fixture, first, i == 19 ? "timeout" : "crashed");
+        assert_int_equal(
+            queue_pause(fixture->queue, &bert, second, i % 2 == 0, NULL, NULL, &change, NULL), 0);
+    }
+    (void)queue_fixture_run_next(fixture, second, "doubtful");
+    assert_int_equal(
+        queue_cancel(fixture->queue, &bert, second, "b", NOW, NULL, NULL, &change, NULL), 0);
+    queue_change_free(&change);
+    assert_int_equal(queue_prioritise(fixture->queue, &bert, second, -7, NULL, NULL, &change, NULL),
+                     0);
+    assert_int_equal(queue_forget(fixture->queue, INT64_MAX, 1), 1); /* gone: the others are open */
+    queue_fixture_settle(fixture);
+    (void)queue_fixture_submit(fixture, &bert, "/gone", three, "");
+    assert_int_equal(queue_pause(fixture->queue, &chief, NULL, true, NULL, NULL, &change, NULL), 0);
+    queue_fixture_reopen(fixture);
+}
+
+static void queue_stays_the_same(void **state) {
+    struct queue_fixture *fixture = *state;
+    make_history(fixture);
+    CLEANUP_FREE char *before = describe(fixture);
+    assert_non_null(strstr(before, "gone bert"));
+    assert_non_null(strstr(before, "\"it said no\""));
+    for (int i = 0; i < 2; i++) {
+        queue_fixture_close(fixture);
+        const struct ledger_compact_result result = compact(fixture);
+        if (i == 0)
+            assert_true(result.is_done && result.bytes_after < result.bytes_before * 2 / 3);
+        queue_fixture_open(fixture);
+        CLEANUP_FREE char *after = describe(fixture);
+        assert_string_equal(after, before);
+        struct queue_batch *line[4];
+        struct queue_change change;
+        assert_int_equal(
+            queue_pause(fixture->queue, &chief, NULL, false, NULL, NULL, &change, NULL), 0);
+        assert_int_equal(queue_order(fixture->queue, NOW, line, 4), 2);
+        assert_int_equal(queue_pause(fixture->queue, &chief, NULL, true, NULL, NULL, &change, NULL),
+                         0);
+        queue_fixture_settle(fixture);
+    }
+}
+
+static void use_is_not_forgotten(void **state) {
+    static const char *const one[] = {"t", NULL};
+    struct queue_fixture *fixture = *state;
+    struct queue_batch *batch = queue_fixture_submit(fixture, &anna, "/a", one, ""), *line[2];
+    /* more attempts of the kind than are kept as samples, all hers */
+    for (int i = 0; i < LEDGER_KEEP_SAMPLES + 20; i++)
+        ledger_commit_append(fixture->commit, "attempt_end",
+                             json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:I, s:f}", "batch", "a",
+                                       "user", "anna", "task", "t", "attempt", 1, "verdict", "ok",
+                                       "kind", "c", "reserved_bytes",
+                                       i < 20 ? (json_int_t)1 << 40 : (json_int_t)1, "wall_s", 2.0),
+                             NULL, NULL, NULL);
+    ledger_commit_append(fixture->commit, "task_end",
+                         json_pack("{s:s, s:s, s:s, s:i}", "batch", "a", "task", "t", "verdict",
+                                   "ok", "attempts", 1),
+                         NULL, NULL, NULL);
+    struct queue_change change;
+    assert_non_null(batch);
+    queue_fixture_reopen(fixture);
+    batch = queue_find(fixture->queue, "a");
+    assert_int_equal(queue_retry(fixture->queue, &anna, batch, "t", NULL, NULL, &change, NULL), 0);
+    struct queue_batch *his = queue_fixture_submit(fixture, &bert, "/b", one, "");
+    queue_charge(fixture->queue, his, 1 << 20, 1000, NOW);
+    queue_fixture_settle(fixture);
+    ledger_commit_append(fixture->commit, "attempt_end",
+                         json_pack("{s:s, s:s, s:i, s:s, s:s, s:I, s:f}", "batch", "b", "task", "t",
+                                   "attempt", 1, "verdict", "crashed", "kind", "d",
+                                   "reserved_bytes", (json_int_t)1 << 30, "wall_s", 2.0),
+                         NULL, NULL, NULL);
+    for (int i = 0; i < 3; i++) {
+        queue_fixture_reopen(fixture);
+        assert_int_equal(queue_order(fixture->queue, NOW, line, 2), 2);
+        assert_string_equal(line[0]->user, "bert");
+        queue_fixture_close(fixture);
+        (void)compact(fixture); /* even twice */
+        queue_fixture_open(fixture);
+    }
+}
+
+static int count_events(void *context, const json_t *record, struct failure *failure) {
+    (void)failure;
+    json_t *counts = context;
+    const char *event = json_string_value(json_object_get(record, "event"));
+    const char *task = json_string_value(json_object_get(record, "task"));
+    CLEANUP_FREE char *key = names_format("%s %s", event, task ? task : "");
+    const json_int_t n = json_integer_value(json_object_get(counts, key));
+    return json_object_set_new(counts, key, json_integer(n + 1));
+}
+
+static json_int_t count_of(const json_t *counts, const char *key) {
+    return json_integer_value(json_object_get(counts, key));
+}
+
+/* A run's ledger, without batches. */
+static void a_runs_ledger_keeps_what_counts(void **state) {
+    struct queue_fixture *fixture = *state;
+    const char *path = fixture->ledger.path;
+    for (int run = 0; run < 5; run++) {
+        ledger_commit_append(fixture->commit, "batch",
+                             json_pack("{s:s, s:s}", "state", "start", "id", "b"), NULL, NULL,
+                             NULL);
+        for (int i = 0; i < 2; i++) {
+            const char *id = i ? "bad" : "good";
+            ledger_commit_append(fixture->commit, "attempt_start",
+                                 json_pack("{s:s, s:i}", "task", id, "attempt", run + 1), NULL,
+                                 NULL, NULL);
+            ledger_commit_append(fixture->commit, "attempt_end",
+                                 json_pack("{s:s, s:i, s:s, s:s}", "task", id, "attempt", run + 1,
+                                           "verdict", i ? "timeout" : "ok", "kind", "k"),
+                                 NULL, NULL, NULL);
+            ledger_commit_append(fixture->commit, "task_end",
+                                 json_pack("{s:s, s:s, s:i}", "task", id, "verdict",
+                                           i ? "timeout" : "ok", "attempts", run + 1),
+                                 NULL, NULL, NULL);
+        }
+        ledger_commit_append(fixture->commit, "batch",
+                             json_pack("{s:s, s:s}", "state", "end", "id", "b"), NULL, NULL, NULL);
+    }
+    ledger_commit_append(fixture->commit, "attempt_start",
+                         json_pack("{s:s, s:i}", "task", "good", "attempt", 6), NULL, NULL, NULL);
+    ledger_commit_append(fixture->commit, "from-the-future", json_pack("{s:i}", "x", 1), NULL, NULL,
+                         NULL);
+    queue_fixture_close(fixture);
+    const struct ledger_compact_result result = compact(fixture);
+    assert_true(result.is_done);
+    CLEANUP_JSON json_t *counts = json_object();
+    struct failure failure = {0};
+    if (ledger_store_read(path, count_events, counts, &failure) < 0)
+        fail_msg("%s", failure.text);
+    assert_int_equal(count_of(counts, "task_end good"), 1);
+    assert_int_equal(count_of(counts, "task_end bad"), 1);
+    assert_int_equal(count_of(counts, "attempt_start bad"), 5);
+    assert_int_equal(count_of(counts, "attempt_start good"), 1); /* the one without an end */
+    assert_int_equal(count_of(counts, "attempt_end bad"), 5);
+    assert_int_equal(count_of(counts, "attempt_end good"), 5); /* for the model */
+    assert_int_equal(count_of(counts, "batch "), 2);
+    assert_int_equal(count_of(counts, "from-the-future "), 1);
+    assert_int_equal(count_of(counts, "note "), 2); /* the ledger's first, and what was done */
+    uint64_t n = 0;
+    struct ledger_store *store = ledger_fixture_open(path, result.records_after);
+    assert_int_equal(ledger_store_written(store), result.records_after);
+    ledger_fixture_append(store, result.records_after + 1);
+    ledger_store_close(store);
+    assert_int_equal(ledger_store_read(path, ledger_fixture_count, &n, &failure), 0);
+    queue_fixture_open(fixture);
+}
+
+static void what_must_not_be_touched_is_not(void **state) {
+    struct queue_fixture *fixture = *state;
+    struct ledger_compact_result result;
+    struct failure failure = {0};
+    const char *path = fixture->ledger.path;
+    make_history(fixture);
+    queue_fixture_settle(fixture);
+    assert_int_equal(ledger_compact_file(path, 0, &result, &failure), -EWOULDBLOCK);
+    queue_fixture_close(fixture);
+    size_t length = 0;
+    CLEANUP_FREE char *whole = ledger_fixture_read(path, &length);
+    /* little to gain, or small: left alone */
+    assert_int_equal(ledger_compact_file(path, 0.99, &result, &failure), 0);
+    assert_false(result.is_done);
+    assert_int_equal(ledger_compact_large(path, length, &result, &failure), 0);
+    assert_false(result.is_done);
+    assert_int_equal(ledger_compact_large("/nowhere/ledger", 0, &result, &failure), 0);
+    /* torn, then damaged */
+    ledger_fixture_write(path, whole, length - 5);
+    assert_int_equal(ledger_compact_file(path, 0, &result, &failure), -EUCLEAN);
+    ASSERT_MENTIONS(failure, "ends in a torn record");
+    assert_int_equal(ledger_compact_large(path, 0, &result, &failure), 0);
+    whole[length / 2] ^= 1;
+    ledger_fixture_write(path, whole, length);
+    assert_int_equal(ledger_compact_file(path, 0, &result, &failure), -EBADMSG);
+    ASSERT_MENTIONS(failure, "damaged in the middle");
+    size_t after_length = 0;
+    CLEANUP_FREE char *after = ledger_fixture_read(path, &after_length);
+    assert_int_equal(after_length, length);
+    assert_memory_equal(after, whole, length);
+    whole[length / 2] ^= 1;
+    ledger_fixture_write(path, whole, length);
+    queue_fixture_open(fixture);
+}
+
+int main(void) {
+    (void)setenv("TZ", "UTC", 1);
+#define COMPACT_TEST(name)                                                                         \
+    cmocka_unit_test_setup_teardown(name, queue_fixture_setup, queue_fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        COMPACT_TEST(queue_stays_the_same),
+        COMPACT_TEST(use_is_not_forgotten),
+        COMPACT_TEST(a_runs_ledger_keeps_what_counts),
+        COMPACT_TEST(what_must_not_be_touched_is_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
