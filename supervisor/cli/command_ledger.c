@@ -1,8 +1,11 @@
-/* registrar ledger show|verify|csv: reads the ledger of a run, while that run goes on too. */
+/* registrar ledger show|verify|csv: reads the ledger of a run, while that run goes on too; compact
+ * makes it smaller when nobody uses it. */
+#include "common/units.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/complaint.h"
 #include "supervisor/cli/ledger_argument.h"
 #include "supervisor/cli/option_words.h"
+#include "supervisor/ledger/ledger_compact.h"
 #include "supervisor/ledger/ledger_csv.h"
 #include "supervisor/ledger/ledger_lock.h"
 #include "supervisor/ledger/ledger_replay.h"
@@ -26,7 +29,7 @@ enum { OPTION_OUT, OPTION_TASK, OPTION_ALL, OPTION_JSON, OPTION_WIDE };
 
 static const struct option_row rows[] = {
     [OPTION_OUT] = {"out", "OUT", NULL, "the ledger of the run that wrote to OUT", GROUP, 'o',
-                    "show, verify, csv"},
+                    "show, verify, csv, compact"},
     [OPTION_TASK] = {"task", "ID", NULL, "only the records of this task", GROUP, 0, "show, csv"},
     [OPTION_ALL] = {"all", NULL, NULL, "every record, starts and ends of tasks too", GROUP, 0,
                     "show"},
@@ -173,10 +176,33 @@ static int verify(struct arguments *arguments) {
     return status;
 }
 
+static int compact(struct arguments *arguments) {
+    struct ledger_compact_result done;
+    struct failure failure = {0};
+    char before[UNITS_TEXT_BYTES], after[UNITS_TEXT_BYTES];
+    const int r = ledger_compact_file(arguments->path, 0, &done, &failure);
+    if (r == -EWOULDBLOCK || r == -EUCLEAN) {
+        (void)fprintf(stderr, "registrar: %s\n", failure.text);
+        return EXIT_LEDGER;
+    }
+    if (r < 0)
+        return complain(r, &failure);
+    if (!done.is_done)
+        (void)printf("%s: all of its %llu records still count; nothing was changed\n",
+                     arguments->path, (unsigned long long)done.records_before);
+    else
+        (void)printf("%s: %llu of %llu records still count, %s in place of %s\n", arguments->path,
+                     (unsigned long long)done.records_after,
+                     (unsigned long long)done.records_before,
+                     units_format_size(done.bytes_after, after),
+                     units_format_size(done.bytes_before, before));
+    return EXIT_ALL_OK;
+}
+
 static const struct {
     const char *name;
     int (*run)(struct arguments *arguments);
-} actions[] = {{"show", show}, {"verify", verify}, {"csv", csv}};
+} actions[] = {{"show", show}, {"verify", verify}, {"csv", csv}, {"compact", compact}};
 
 /* The action's place in the list goes to *ret_action. */
 static int parse(int argc, char **argv, struct arguments *arguments, size_t *ret_action,
@@ -189,13 +215,13 @@ static int parse(int argc, char **argv, struct arguments *arguments, size_t *ret
         return r;
     if (!arguments->action)
         return failure_set(failure, -EINVAL,
-                           "say what to do: registrar ledger show, verify or csv");
+                           "say what to do: registrar ledger show, verify, csv or compact");
     size_t i = 0;
     while (i < ARRAY_LEN(actions) && strcmp(actions[i].name, arguments->action) != 0)
         i++;
     if (i == ARRAY_LEN(actions))
         return failure_set(failure, -EINVAL,
-                           "registrar ledger can show, verify or csv, not \"%.100s\"",
+                           "registrar ledger can show, verify, csv or compact, not \"%.100s\"",
                            arguments->action);
     r = option_words_check(&words, given, "ledger ", arguments->action, failure);
     if (r == 0)

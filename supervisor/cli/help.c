@@ -75,11 +75,12 @@ static const struct help_page pages[] = {
     {
         .command = "ledger",
         .meaning = "read the record of everything that was done",
-        .usage = "  registrar ledger show|verify|csv -o OUT [OPTION]...\n"
-                 "  registrar ledger show|verify|csv FILE [OPTION]...\n",
+        .usage = "  registrar ledger show|verify|csv|compact -o OUT [OPTION]...\n"
+                 "  registrar ledger show|verify|csv|compact FILE [OPTION]...\n",
         .text = "  show     what was done, for people: a row per attempt, times in your time zone\n"
                 "  verify   check every record's checksum and number; name the damaged line\n"
                 "  csv      memory per attempt: task_key,min_memory_mb,max_memory_mb\n"
+                "  compact  leave out what does not count any more: attempts of what is done\n"
                 "\n"
                 "-o OUT takes OUT/ledger.jsonl, the record of the run that wrote to OUT. Reading\n"
                 "disturbs no run that is going on. registrar-ledger(5) describes the file.\n",
@@ -87,7 +88,7 @@ static const struct help_page pages[] = {
         .more = "Exit status:\n"
                 "  0   fine; a torn tail, which the next run sets aside, is fine too\n"
                 "  2   wrong usage, or no such file\n"
-                "  5   the ledger is damaged, or the file is no ledger\n",
+                "  5   the ledger is damaged, or the file is no ledger; compact: or it is in use\n",
     },
     {
         .command = "explain",

@@ -3,6 +3,7 @@
 #include "supervisor/service/service.h"
 
 #include "supervisor/engine/leftovers.h"
+#include "supervisor/ledger/ledger_compact.h"
 #include "supervisor/memory/probe.h"
 #include "supervisor/service/service_state.h"
 
@@ -53,6 +54,23 @@ static void on_ledger_state(void *context, bool full, bool fatal, const char *te
     engine_ledger_state(service->engine, full, fatal, text);
 }
 
+/* Nothing runs yet. What keeps it from being compacted keeps nobody from the work. */
+static void compact_ledger(const struct service *service, const char *path) {
+    struct ledger_compact_result done;
+    struct failure failure = {0};
+    if (ledger_compact_large(path, service->settings.conf->ledger_bytes, &done, &failure) < 0)
+        journal_say(service->settings.journal, LOG_WARNING, "the ledger is not compacted: %s",
+                    failure.text);
+    else if (done.is_done)
+        journal_say(service->settings.journal, LOG_INFO,
+                    "the ledger is compacted: %llu records in place of %llu, %llu MiB in place of "
+                    "%llu",
+                    (unsigned long long)done.records_after,
+                    (unsigned long long)done.records_before,
+                    (unsigned long long)done.bytes_after >> 20,
+                    (unsigned long long)done.bytes_before >> 20);
+}
+
 static int open_ledger(struct service *service, struct failure *failure) {
     const char *folder = service->settings.state_dir;
     CLEANUP_FREE char *path = NULL;
@@ -63,6 +81,7 @@ static int open_ledger(struct service *service, struct failure *failure) {
         path = NULL;
         return failure_set_errno(failure, -ENOMEM, "cannot open the ledger");
     }
+    compact_ledger(service, path);
     int r = ledger_store_open(path, replay, service, &service->store, &recovery, failure);
     if (r == 0)
         r = leftovers_settle(service->store, queue_open_attempts(service->queue), service->group,

@@ -218,13 +218,36 @@ def _(t):
     expect(members - heading, {"v", "event", "task", "synced", "crc"}, "what has no column")
 
 
+@test("compact leaves out what is done with; a resume finds all it needs")
+def _(t):
+    manifest = t.manifest({"id": "c/true", "command": ["true"]}, {"id": "c/no", "command": ["false"]})
+    for _ in range(3):
+        t.run("run", "--manifest", manifest, "-o", t.out, "--redo")
+    before = (t.out / "ledger.jsonl").stat().st_size
+    ran = t.run("ledger", "compact", "-o", t.out)
+    expect(ran.returncode, 0, "exit status")
+    expect_in("records still count", ran.stdout, "stdout")
+    assert (t.out / "ledger.jsonl").stat().st_size < before, "it is not smaller"
+    ends = [r["task"] for r in t.ledger() if r["event"] == "task_end"]
+    expect(sorted(ends), ["c/no", "c/true"], "the ends that are kept")
+    expect(t.run("ledger", "verify", "-o", t.out).returncode, 0, "exit status of verify")
+    ran = t.run("run", "--manifest", manifest, "-o", t.out)
+    expect(ran.returncode, 1, "exit status of the resume")
+    starts = [r for r in t.ledger() if r["event"] == "attempt_start"][-1]
+    expect((starts["task"], starts["attempt"]), ("c/no", 4), "the one that runs again")
+    with open(t.out / "ledger.jsonl", "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ran = t.run("ledger", "compact", "-o", t.out)
+    expect(ran.returncode, 5, "exit status while it is in use")
+
+
 @test("wrong usage is explained")
 def _(t):
     path = write(t, lines())
     for arguments, said in (
-            ([], "show, verify or csv"),
+            ([], "show, verify, csv or compact"),
             (["show"], "-o OUT for the run"),
-            (["count", path], 'registrar ledger can show, verify or csv, not "count"'),
+            (["count", path], 'registrar ledger can show, verify, csv or compact, not "count"'),
             (["show", "-o", t.out, path], "not both"),
             (["show", path, path], "one ledger at a time"),
             (["show", "--frob", path], "unknown option --frob; registrar ledger --help lists all"),
