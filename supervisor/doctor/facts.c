@@ -1,24 +1,21 @@
 /* See facts.h. Files are read below a root, so that tests can show other machines; what the kernel
- * is asked by system calls (Landlock, the clock) is this one's.
+ * is asked by system calls (the sandbox, the clock) is this one's.
  */
 #include "supervisor/doctor/facts.h"
 
+#include "common/kernel_support.h"
 #include "supervisor/ledger/ledger_lock.h"
 #include "supervisor/memory/kernel_file.h"
 #include "supervisor/memory/probe.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/timex.h>
 #include <time.h>
-
-enum { LANDLOCK_ASK_VERSION = 1 << 0 /* LANDLOCK_CREATE_RULESET_VERSION */ };
 
 /* root and path as one. */
 static const char *below(const struct facts_place *place, const char *path, char ret[PATH_MAX]) {
@@ -63,13 +60,9 @@ static void read_groups(const struct facts_place *place, struct facts *ret) {
 static void read_kernel(const struct facts_place *place, struct facts *ret) {
     char text[KERNEL_FILE_BYTES];
     ret->has_pressure = read_text(place, "/proc/pressure", "memory", text);
-    ret->has_seccomp = read_text(place, "/proc/sys/kernel/seccomp", "actions_avail", text) &&
-                       has_word(text, "kill_process");
-    const long version =
-        syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_ASK_VERSION);
-    ret->landlock = version < 0 ? -errno : (int)version;
-    const struct timex ask = {.modes = 0};
-    struct timex clock = ask;
+    ret->landlock = kernel_support_landlock();
+    ret->has_seccomp = kernel_support_seccomp();
+    struct timex clock = {.modes = 0}; /* only asks */
     ret->is_synchronised = adjtimex(&clock) >= 0 && !(clock.status & STA_UNSYNC);
     ret->now_s = time(NULL);
     struct rlimit files;

@@ -6,7 +6,6 @@
 #include "common/tmpfs.h"
 #include "common/units.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -78,14 +77,10 @@ static void pressure(const struct facts *facts, struct findings *all) {
 static void sandbox(const struct facts *facts, struct findings *all) {
     if (facts->landlock > 0)
         ok(all, "landlock", "version %d", facts->landlock);
-    else if (facts->landlock == -EOPNOTSUPP)
-        warn(all, "landlock", "add landlock to lsm= on the kernel's command line and reboot",
-             "the kernel has it, and it is switched off; workers can open every file of their "
-             "user");
     else
-        warn(all, "landlock", "use Linux 5.13 or later, with CONFIG_SECURITY_LANDLOCK",
-             "the kernel has none (%s); workers can open every file of their user",
-             strerror(facts->landlock < 0 ? -facts->landlock : ENOSYS));
+        warn(all, "landlock",
+             "use Linux 5.13 or later, with landlock in lsm= on the kernel's command line",
+             "the kernel offers none; workers can open every file of their user");
     if (facts->has_seccomp)
         ok(all, "seccomp", "filters can be set");
     else

@@ -8,6 +8,7 @@
 #include "common/names.h"
 #include "common/units.h"
 #include "supervisor/cli/nearest.h"
+#include "supervisor/service/window.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -84,6 +85,13 @@ static int set_text(const struct key *key, void *slot, const char *text) {
     return 0;
 }
 
+static int set_hours(const struct key *key, void *slot, const char *text) {
+    struct window_list unused;
+    if (strcmp(text, "none") != 0 && window_parse(text, &unused, NULL) < 0)
+        return -EINVAL;
+    return set_text(key, slot, text);
+}
+
 /* ---- the table ---- */
 
 #define SLOT(member) offsetof(struct conf, member)
@@ -123,7 +131,7 @@ static const struct key keys[] = {
      0,
      "a size of at least 192M, like 300M or 1G"},
     {{"quiet-hours", "HOURS", "none", "when no task is started, or only within a share of memory"},
-     set_text,
+     set_hours,
      SLOT(quiet_hours),
      0,
      0,

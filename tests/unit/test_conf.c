@@ -79,6 +79,8 @@ static void bad_lines_are_named(void **state) {
         {"reserve = -1G\n", ":1: reserve: \"-1G\" is not allowed"},
         {"worker-memory = 100M\n", ":1: worker-memory: \"100M\" is not allowed; give a size of at"},
         {"timeout = soon\n", ":1: timeout: \"soon\" is not allowed; give a duration above 0"},
+        {"quiet-hours = by day\n",
+         ":1: quiet-hours: \"by day\" is not allowed; give none, or hours"},
         {"half-life = 1s\n", ":1: half-life: \"1s\" is not allowed"},
         {"sandbox = perhaps\n", ":1: sandbox: \"perhaps\" is not allowed; give yes or no"},
         {"retries = 1\nretries = 2\n", ":2: retries stands in line 1 already; leave one out"},
