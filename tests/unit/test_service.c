@@ -134,11 +134,10 @@ static json_int_t count_of(const json_t *object, const char *verdict) {
 }
 
 /* The service has nothing that would wake it. */
-static void expect_idle(const struct bench *bench) {
-    while (uv_run((uv_loop_t *)&bench->loop, UV_RUN_NOWAIT) != 0 &&
-           uv_backend_timeout(&bench->loop) >= 0)
-        (void)usleep(1000); /* its last handles are on their way */
-    assert_int_equal(uv_backend_timeout(&bench->loop), -1);
+static void expect_idle(struct bench *bench) {
+    (void)uv_run(&bench->loop, UV_RUN_NOWAIT);
+    while (uv_backend_timeout(&bench->loop) >= 0)
+        (void)uv_run(&bench->loop, UV_RUN_ONCE); /* its last handles are on their way */
 }
 
 static void runs_a_batch(void **state) {
