@@ -19,9 +19,12 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"ledger", command_ledger}, {"run", command_run},         {"plan", command_plan},
-    {"model", command_model},   {"explain", command_explain}, {"daemon", command_daemon},
-    {"doctor", command_doctor},
+    {"ledger", command_ledger},     {"run", command_run},         {"plan", command_plan},
+    {"model", command_model},       {"explain", command_explain}, {"daemon", command_daemon},
+    {"doctor", command_doctor},     {"submit", command_submit},   {"status", command_status},
+    {"watch", command_watch},       {"cancel", command_cancel},   {"retry", command_retry},
+    {"pause", command_pause},       {"resume", command_resume},   {"drain", command_drain},
+    {"priority", command_priority}, {"logs", command_logs},
 };
 
 static int refuse_command(const char *typed) {

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/params.h"
 #include "supervisor/cli/commands.h"
+#include "supervisor/cli/help_client.h"
 #include "supervisor/cli/options.h"
 #include "supervisor/report/text.h"
 
@@ -162,12 +163,15 @@ static const struct help_page pages[] = {
     },
 };
 
-const struct help_page *help_page(size_t n) { return n < ARRAY_LEN(pages) ? &pages[n] : NULL; }
+const struct help_page *help_page(size_t n) {
+    return n < ARRAY_LEN(pages) ? &pages[n] : help_client_page(n - ARRAY_LEN(pages));
+}
 
 const struct help_page *help_find(const char *command) {
-    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-        if (strcmp(pages[i].command, command) == 0)
-            return &pages[i];
+    const struct help_page *page = NULL;
+    for (size_t i = 0; (page = help_page(i)); i++)
+        if (strcmp(page->command, command) == 0)
+            return page;
     return NULL;
 }
 
@@ -208,13 +212,13 @@ static void print_options(FILE *stream, const struct help_page *page) {
     const char *group = "";
     const struct option_row *row = NULL;
     for (size_t i = 0; (row = page->row(i)); i++) {
-        if (page->is_batch && !option_words_belongs(row, page->command))
+        if ((page->is_batch || page->is_shared) && !option_words_belongs(row, page->command))
             continue;
         if (strcmp(group, row->group) != 0)
             (void)fprintf(stream, "%s%s:\n", i ? "\n" : "", row->group);
         group = row->group;
         char lead[64] = "";
-        if (!page->is_batch && strcmp(row->commands, page->command) != 0)
+        if (!page->is_batch && !page->is_shared && strcmp(row->commands, page->command) != 0)
             (void)snprintf(lead, sizeof(lead), "%s: ", row->commands);
         print_option(stream, row, lead);
     }
@@ -258,8 +262,9 @@ void help_print_overview(FILE *stream) {
                 "\n"
                 "Commands:\n",
                 stream);
-    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-        (void)fprintf(stream, "  %-10s%s\n", pages[i].command, pages[i].meaning);
+    const struct help_page *page = NULL;
+    for (size_t i = 0; (page = help_page(i)); i++)
+        (void)fprintf(stream, "  %-10s%s\n", page->command, page->meaning);
     (void)fputs("\n"
                 "registrar COMMAND --help tells all about one command.\n"
                 "registrar --version prints the version.\n",

@@ -14,7 +14,8 @@ struct help_page {
     const char *usage;       /* lines */
     const char *text;        /* paragraphs */
     option_words_row_cb row; /* its options */
-    bool is_batch;           /* run and plan: sizes and alignment parameters belong to it */
+    bool is_batch;           /* run, plan, submit: sizes and alignment parameters belong to it */
+    bool is_shared;          /* its options are a table of several commands */
     const char *more;        /* sections behind the options, as they are printed */
 };
 

@@ -108,6 +108,7 @@ int connection_open(const char *given, struct connection **ret, struct failure *
     if (!connection)
         return failure_set(failure, -ENOMEM, "out of memory");
     connection->fd = -1;
+    connection->status = EXIT_USAGE;
     connection->path = address_choose(given);
     connection->in = malloc(FIRST_BYTES);
     connection->out = malloc(OUT_BYTES);
