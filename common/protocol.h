@@ -6,7 +6,7 @@
  *
  * registrar-worker align, on stdin:
  *   {"v":1,"task":"S/D","attempt":1,"pre":"/abs","post":"/abs","out":"/abs/OUT/S/D",
- *    "params":{...},"threads":2,"memory_bytes":536870912}
+ *    "params":{...},"threads":2,"memory_bytes":536870912,"sandbox":true}
  * reports:
  *   {"event":"progress","stage":"survey","fraction":0.25,"memory_bytes":n}
  *        fraction is of the whole task, 0 to 1, never falling; memory_bytes is the tracked total

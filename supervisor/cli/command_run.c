@@ -1,6 +1,7 @@
 /* registrar run: finds the tasks, opens the ledger, settles what an earlier run left, leaves out
  * what is done, looks at memory and disk, runs the rest, and sums up. */
 #include "common/atomic_file.h"
+#include "common/kernel_support.h"
 #include "common/units.h"
 #include "supervisor/batch/discover.h"
 #include "supervisor/batch/manifest.h"
@@ -34,6 +35,7 @@ struct run {
     bool *finished, *wanted; /* per task */
     size_t n_wanted;
     char *worker;
+    bool needs_worker; /* a pair is among the tasks */
     int64_t last_record_ms;
     struct failure failure;
 };
@@ -67,10 +69,9 @@ static int find_tasks(struct run *run) {
                                   : discover_tasks(&run->options, &run->tasks, &run->failure);
     if (r < 0)
         return fail(run, EXIT_USAGE);
-    bool needs_worker = false;
     for (size_t i = 0; i < run->tasks.count; i++)
-        needs_worker |= run->tasks.items[i].kind == TASK_ALIGN;
-    if (probe_find_worker(&run->worker, &run->failure) < 0 && needs_worker)
+        run->needs_worker |= run->tasks.items[i].kind == TASK_ALIGN;
+    if (probe_find_worker(&run->worker, &run->failure) < 0 && run->needs_worker)
         return fail(run, complaint_worker_status());
     run->finished = calloc(run->tasks.count + 1, sizeof(bool));
     run->wanted = calloc(run->tasks.count + 1, sizeof(bool));
@@ -146,6 +147,9 @@ static int check_preflight(struct run *run) {
     bool refused = preflight_level(&run->preflight) == PREFLIGHT_REFUSED && !options->force;
     if (!options->quiet || refused)
         preflight_print(&run->preflight, &run->tasks, options, stderr);
+    const char *missing = run->needs_worker ? kernel_support_missing() : NULL;
+    if (missing && !options->quiet)
+        (void)fprintf(stderr, "registrar: %s\n", missing);
     if (refused && options->json) {
         CLEANUP_JSON json_t *plan = preflight_to_json(&run->preflight, &run->tasks);
         preflight_describe_refusal(&run->preflight, &run->failure);

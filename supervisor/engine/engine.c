@@ -166,6 +166,10 @@ void engine_set_limits(struct engine *engine, const struct engine_limits *limits
     engine->is_stale = true;
 }
 
+void engine_set_confined(struct engine *engine, bool is_confined) {
+    engine->host.launch.is_unconfined = !is_confined;
+}
+
 static void on_trace_failed(void *context, const struct failure *failure) {
     engine_tell(context, NULL, "no memory trace: %s", failure->text);
 }
@@ -177,6 +181,7 @@ static int open_parts(struct engine *engine, struct failure *failure) {
     host->launch = (struct launch_base){
         .worker = settings->worker,
         .ledger_id = ledger_store_id(settings->store),
+        .is_unconfined = settings->is_unconfined,
     };
     engine_set_limits(engine, &settings->limits);
     int r = engine->fault.code < 0 ? -ENOMEM : launch_base_init(&host->launch);

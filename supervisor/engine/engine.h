@@ -76,6 +76,7 @@ struct engine_settings {
     const char *worker;           /* NULL: there is none, and only commands run */
     struct engine_limits limits;
     int64_t sample_interval_ms;
+    bool is_unconfined;  /* workers do without their sandbox */
     size_t memory_trace; /* --memory-trace: of so many tasks; 0: not asked for */
 };
 
@@ -92,6 +93,8 @@ void engine_free(struct engine *engine); /* NULL is fine. Ends what tasks left b
 /* Starts what may start. */
 void engine_go_on(struct engine *engine);
 void engine_set_limits(struct engine *engine, const struct engine_limits *limits);
+/* Whether workers that are started from now on have their sandbox. */
+void engine_set_confined(struct engine *engine, bool is_confined);
 /* What the ledger said of itself (ledger_commit_state_cb). While it is full nothing starts; when it
  * is lost all is stopped. */
 void engine_ledger_state(struct engine *engine, bool full, bool fatal, const char *text);

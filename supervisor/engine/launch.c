@@ -96,13 +96,14 @@ static int make_environment(const struct launch_base *base, const struct credent
     return 0;
 }
 
-static int make_stdin(const struct launch_line *line, const struct task *task, int attempt,
-                      const char *folder, struct launch *launch, struct failure *failure) {
-    CLEANUP_JSON json_t *request =
-        json_pack("{s:i, s:s, s:i, s:s, s:s, s:s, s:O, s:i, s:I}", "v", PROTOCOL_VERSION, "task",
-                  task->id, "attempt", attempt, "pre", task->inputs[0], "post", task->inputs[1],
-                  "out", folder, "params", task->params, "threads", line->threads, "memory_bytes",
-                  (json_int_t)line->worker_memory_bytes);
+static int make_stdin(const struct launch_base *base, const struct launch_line *line,
+                      const struct task *task, int attempt, const char *folder,
+                      struct launch *launch, struct failure *failure) {
+    CLEANUP_JSON json_t *request = json_pack(
+        "{s:i, s:s, s:i, s:s, s:s, s:s, s:O, s:i, s:I, s:b}", "v", PROTOCOL_VERSION, "task",
+        task->id, "attempt", attempt, "pre", task->inputs[0], "post", task->inputs[1], "out",
+        folder, "params", task->params, "threads", line->threads, "memory_bytes",
+        (json_int_t)line->worker_memory_bytes, "sandbox", !base->is_unconfined);
     if (!request) /* names come from the file system and may be no UTF-8, which JSON cannot hold */
         return failure_set(failure, -EILSEQ,
                            "cannot hand over %s: a name is not valid UTF-8; rename the file",
@@ -161,7 +162,7 @@ int launch_prepare(struct launch_base *base, const struct launch_line *line,
     r = make_environment(base, line->credentials, task, ret, failure);
     bool is_command = task->kind == TASK_COMMAND;
     if (r == 0 && !is_command)
-        r = make_stdin(line, task, attempt, folder, ret, failure);
+        r = make_stdin(base, line, task, attempt, folder, ret, failure);
     if (r < 0)
         return r;
     ret->worker_argv[0] = base->worker;

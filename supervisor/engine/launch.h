@@ -15,6 +15,7 @@ struct credentials;
 struct launch_base {
     const char *worker; /* path of registrar-worker; NULL: there is none */
     const char *ledger_id;
+    bool is_unconfined;       /* the worker is told to do without its sandbox */
     const char **environment; /* ours, less what children must not see. Owned; entries are not */
     size_t n_environment;
     uint64_t counter; /* of attempts in this run: makes their names */

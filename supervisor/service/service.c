@@ -2,6 +2,7 @@
  * says, what ran when a daemon died is ended as lost, and only then is anything new written. */
 #include "supervisor/service/service.h"
 
+#include "common/kernel_support.h"
 #include "supervisor/engine/leftovers.h"
 #include "supervisor/ledger/ledger_compact.h"
 #include "supervisor/memory/probe.h"
@@ -175,7 +176,9 @@ static int open_engine(struct service *service, struct failure *failure) {
         .worker = service->worker,
         .limits = service->limits,
         .sample_interval_ms = service->settings.conf->sample_interval_ms,
+        .is_unconfined = !service->settings.conf->sandbox,
     };
+    const char *missing = settings.is_unconfined ? NULL : kernel_support_missing();
     const struct engine_handlers handlers = {
         .context = service,
         .result = service_task_result,
@@ -185,6 +188,8 @@ static int open_engine(struct service *service, struct failure *failure) {
         .quiet = on_quiet,
         .event = service_tell_text,
     };
+    if (missing)
+        journal_say(service->settings.journal, LOG_WARNING, "%s", missing);
     return engine_open(&settings, &handlers, &service->engine, failure);
 }
 
@@ -248,6 +253,7 @@ void service_reconfigure(struct service *service, const struct conf *conf) {
     service->settings.conf = conf;
     if (read_settings(service, &failure) < 0)
         journal_say(service->settings.journal, LOG_ERR, "%s", failure.text);
+    engine_set_confined(service->engine, conf->sandbox);
     service->machine_ms = 0;
     service->is_dirty = service->is_moved = true;
     engine_go_on(service->engine);

@@ -1,4 +1,6 @@
 /* A child with a user's rights: real programs tell what they run as. timeout: 60 */
+#include "common/protocol.h"
+#include "supervisor/process/orphans.h"
 #include "supervisor/process/spawn.h"
 
 #include "tests/unit/folder_fixture.h"
@@ -162,6 +164,35 @@ static void it_dies_with_its_parent(void **state) {
     (void)close(ends[0]);
 }
 
+/* What a killed supervisor left of another user's task is found by its token, which only we may
+ * read, and ended. */
+static void its_leftovers_are_ended(void **state) {
+    (void)state;
+    int ends[2];
+    char text[16] = "";
+    struct spawned child;
+    struct spawn_exit end;
+    user_fixture_need();
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    const char *argv[] = {"sh", "-c", "setsid sh -c 'echo $$; exec sleep 600' &", NULL};
+    const char *envp[] = {PROTOCOL_TOKEN_VARIABLE "=test-become-user:1", "PATH=/usr/bin:/bin",
+                          NULL};
+    const struct spawn_request request = {.argv = argv,
+                                          .envp = envp,
+                                          .credentials = user_fixture(),
+                                          .stdin_fd = -1,
+                                          .stdout_fd = ends[1],
+                                          .stderr_fd = -1,
+                                          .report_fd = -1};
+    assert_int_equal(spawn_start(&request, &child, NULL), 0);
+    (void)close(ends[1]);
+    assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+    wait_for_end(child.pidfd, &end);
+    assert_int_equal(orphans_end_leftovers("test-become-user", NULL, 0, 5000), 1);
+    assert_int_equal(read(ends[0], text, sizeof(text)), 0); /* the last holder is gone */
+    (void)close(ends[0]);
+}
+
 /* In a process of its own: without privilege nothing is executed. */
 static void without_privilege_it_does_not_start(void **state) {
     (void)state;
@@ -188,6 +219,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(paths_are_the_users, folder_setup, folder_teardown),
         cmocka_unit_test(it_can_be_killed),
         cmocka_unit_test(it_dies_with_its_parent),
+        cmocka_unit_test(its_leftovers_are_ended),
         cmocka_unit_test(without_privilege_it_does_not_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

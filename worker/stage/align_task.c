@@ -46,9 +46,11 @@ static int read_params(struct align_task *task, struct failure *failure) {
 
 static int read_members(struct align_task *task, struct failure *failure) {
     static const char *const keys[] = {"v",   "task",   "attempt", "pre",          "post",
-                                       "out", "params", "threads", "memory_bytes", NULL};
+                                       "out", "params", "threads", "memory_bytes", "sandbox",
+                                       NULL};
     const json_t *document = task->document;
     int64_t version = PROTOCOL_VERSION, attempt = 1, threads = 1, memory = DEFAULT_MEMORY_BYTES;
+    const json_t *sandbox = json_object_get(document, "sandbox");
     task->name = "";
     int r = json_read_known_keys(document, keys, where, failure);
     if (r == 0)
@@ -69,8 +71,11 @@ static int read_members(struct align_task *task, struct failure *failure) {
                                    failure);
     if (r == 0)
         r = json_read_optional_int(document, "memory_bytes", where, 1, INT64_MAX, &memory, failure);
+    if (r == 0 && sandbox && !json_is_boolean(sandbox))
+        r = failure_set(failure, -EINVAL, "\"sandbox\" of %s is neither true nor false", where);
     if (r == 0)
         r = read_params(task, failure);
+    task->is_unconfined = json_is_false(sandbox);
     task->attempt = (int)attempt;
     task->threads = (int)threads;
     task->memory_bytes = (uint64_t)memory;

@@ -16,6 +16,7 @@ struct align_task {
     struct params params;
     int threads;
     uint64_t memory_bytes; /* cap on RSS */
+    bool is_unconfined;    /* does without the sandbox */
 };
 
 /* Reads a task from the stream. Parameters that are not given stand at their defaults, threads at
