@@ -17,7 +17,7 @@
 enum {
     DAEMON_UMASK = 022,
     DAEMON_SIGNALS = 3,
-    EXTEND_MS = 10 * 60 * 1000, /* more than any replay takes, and any worker's way to an end */
+    REPLAY_MS = 10 * 60 * 1000, /* more than any takes */
 };
 
 struct daemon {
@@ -75,7 +75,6 @@ static void on_stopped(void *context, const struct failure *failure) {
 static void stop(struct daemon *daemon, const char *who) {
     if (daemon->level++ == 0) {
         notify_stopping(daemon->notify);
-        notify_extend(daemon->notify, EXTEND_MS);
         requests_stop(daemon->requests);
     }
     service_stop(daemon->service, daemon->level > 1 ? 2 : 1, who);
@@ -178,7 +177,7 @@ static int open_service(struct daemon *daemon, struct failure *failure) {
     int r = notify_open(&daemon->loop, makes_progress, daemon, &daemon->notify, failure);
     if (r < 0)
         return r;
-    notify_extend(daemon->notify, EXTEND_MS);
+    notify_extend(daemon->notify, REPLAY_MS);
     notify_status(daemon->notify, "The ledger is read.");
     return service_open(&settings, &daemon->service, failure);
 }
