@@ -201,7 +201,8 @@ static int show_end(struct submit *submit) {
         r = status_view_show(&view, connection, false, &submit->failure);
     if (r < 0)
         return fail(submit, connection_status(connection));
-    return status_view_failed(json_array_get(view.batches, 0)) > 0 ? EXIT_SOME_FAILED : EXIT_ALL_OK;
+    return status_view_problems(json_array_get(view.batches, 0)) > 0 ? EXIT_SOME_FAILED
+                                                                     : EXIT_ALL_OK;
 }
 
 static int wait_for_end(struct submit *submit) {

@@ -10,7 +10,7 @@
 int command_watch(int argc, char **argv) {
     struct client_words words;
     struct failure failure = {0};
-    char done[32];
+    char sum[STATUS_VIEW_BYTES];
     CLEANUP_CONNECTION struct connection *connection = NULL;
     if (client_words_parse(argc, argv, 0, 1, "", &words, &failure) < 0)
         return client_call_fail(complaint_wants_json(argc, argv), NULL, &failure);
@@ -28,7 +28,6 @@ int command_watch(int argc, char **argv) {
     if (r < 0)
         return client_call_fail(words.json, connection, &failure);
     if (last && !words.json)
-        (void)printf("%s has ended: %s done, %lld failed\n", watch.batch,
-                     status_view_done(last, done), status_view_failed(last));
+        (void)printf("%s: %s\n", watch.batch, status_view_sum(last, sum));
     return EXIT_ALL_OK;
 }

@@ -2,6 +2,7 @@
  * and need no memory. */
 #include "supervisor/client/status_view.h"
 
+#include "common/names.h"
 #include "common/units.h"
 #include "supervisor/engine/verdict.h"
 #include "supervisor/report/table.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TIME_BYTES = 64 };
+enum { TIME_BYTES = 64, PAGE_COLUMNS = 80 };
 
 static const struct table_column batch_columns[] = {
     {.title = "BATCH", .shrinks = true, .cut = TEXT_CUT_MIDDLE},
@@ -73,13 +74,29 @@ static long long count_ended(const json_t *batch) {
            number_of(counts, "running");
 }
 
-const char *status_view_done(const json_t *batch, char text[32]) {
-    (void)snprintf(text, 32, "%lld/%lld", count_ended(batch), number_of(batch, "n_tasks"));
-    return text;
+long long status_view_problems(const json_t *batch) {
+    return count_ended(batch) - number_of(json_object_get(batch, "counts"), "ok");
 }
 
-long long status_view_failed(const json_t *batch) {
-    return count_ended(batch) - number_of(json_object_get(batch, "counts"), "ok");
+static long long count_cancelled(const json_t *batch) {
+    return number_of(json_object_get(batch, "counts"), "cancelled");
+}
+
+static long long count_failed(const json_t *batch) {
+    return status_view_problems(batch) - count_cancelled(batch);
+}
+
+const char *status_view_sum(const json_t *batch, char text[STATUS_VIEW_BYTES]) {
+    const long long failed = count_failed(batch), cancelled = count_cancelled(batch);
+    const long long n = number_of(batch, "n_tasks");
+    int used = snprintf(text, STATUS_VIEW_BYTES, "%lld of %lld task%s done", count_ended(batch), n,
+                        n == 1 ? "" : "s");
+    if (failed > 0)
+        used += snprintf(text + used, (size_t)(STATUS_VIEW_BYTES - used), ", %lld failed", failed);
+    if (cancelled > 0)
+        (void)snprintf(text + used, (size_t)(STATUS_VIEW_BYTES - used), ", %lld cancelled",
+                       cancelled);
+    return text;
 }
 
 /* When it ends or ended, or why it waits. */
@@ -91,8 +108,9 @@ static const char *next_of(const json_t *batch, char text[FAILURE_TEXT_BYTES]) {
     if (*damage)
         return damage;
     if (strcmp(state, "done") == 0)
-        (void)snprintf(text, FAILURE_TEXT_BYTES, "ended %s",
-                       local_time_of(text_of(batch, "ended"), when));
+        (void)snprintf(text, FAILURE_TEXT_BYTES, "ended %s%s",
+                       local_time_of(text_of(batch, "ended"), when),
+                       count_cancelled(batch) > 0 ? ", cancelled" : "");
     else if (strcmp(state, "running") == 0 && remaining_s > 0)
         (void)snprintf(text, FAILURE_TEXT_BYTES, "ends about %s",
                        local_time(time(NULL) + (time_t)remaining_s, when));
@@ -112,13 +130,13 @@ static enum text_style style_of_state(const char *state) {
 /* ---- for people ---- */
 
 static void add_batch(struct table *table, const json_t *batch) {
-    char text[32], next[FAILURE_TEXT_BYTES];
-    const long long failed = status_view_failed(batch);
+    char next[FAILURE_TEXT_BYTES];
+    const long long failed = count_failed(batch);
     table_cell(table, "%s", text_of(batch, "name"));
     table_cell(table, "%s", text_of(batch, "user"));
     table_cell(table, "%s", text_of(batch, "state"));
     table_style(table, style_of_state(text_of(batch, "state")));
-    table_cell(table, "%s", status_view_done(batch, text));
+    table_cell(table, "%lld/%lld", count_ended(batch), number_of(batch, "n_tasks"));
     if (failed > 0)
         table_cell(table, "%lld", failed);
     else
@@ -155,18 +173,14 @@ static void add_task(const struct status_view *view, const json_t *task) {
 }
 
 static void print_batch_heading(const struct status_view *view, const json_t *batch) {
-    char done[32], next[FAILURE_TEXT_BYTES];
-    const long long failed = status_view_failed(batch);
+    char sum[STATUS_VIEW_BYTES], next[FAILURE_TEXT_BYTES];
     const char *then = next_of(batch, next);
-    (void)fprintf(view->stream, "%s of %s: %s, %s done", text_of(batch, "name"),
-                  text_of(batch, "user"), text_of(batch, "state"), status_view_done(batch, done));
-    if (failed > 0)
-        (void)fprintf(view->stream, ", %lld failed", failed);
-    if (*then) {
-        (void)fputs("; ", view->stream);
-        (void)text_print(view->stream, then, TEXT_UNLIMITED, TEXT_CUT_END);
-    }
-    (void)fputs("\nresults: ", view->stream);
+    const size_t width = view->width < PAGE_COLUMNS ? view->width : PAGE_COLUMNS;
+    CLEANUP_FREE char *heading =
+        names_format("%s of %s, %s: %s%s%s", text_of(batch, "name"), text_of(batch, "user"),
+                     text_of(batch, "state"), status_view_sum(batch, sum), *then ? "; " : "", then);
+    text_wrap(view->stream, heading ? heading : "", 0, width);
+    (void)fputs("Results: ", view->stream);
     (void)text_print(view->stream, text_of(batch, "out"), TEXT_UNLIMITED, TEXT_CUT_END);
     (void)fputs("\n\n", view->stream);
 }
@@ -198,7 +212,7 @@ static int print_all(struct status_view *view) {
     (void)fprintf(view->stream, "\n%s\n", text_of(view->service, "sentence"));
     const char *notice = text_of(view->service, "notice");
     if (*notice)
-        text_wrap(view->stream, notice, 0, view->width < 80 ? view->width : 80);
+        text_wrap(view->stream, notice, 0, view->width < PAGE_COLUMNS ? view->width : PAGE_COLUMNS);
     return r;
 }
 

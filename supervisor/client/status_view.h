@@ -26,8 +26,10 @@ MUST_USE int status_view_show(struct status_view *view, struct connection *conne
                               struct failure *failure);
 void status_view_free(struct status_view *view);
 
-/* "12/40" of a batch; how many of it ended other than ok. */
-const char *status_view_done(const json_t *batch, char text[32]);
-long long status_view_failed(const json_t *batch);
+/* "12 of 40 tasks done, 2 failed, 1 cancelled" of a batch. Returns text. */
+enum { STATUS_VIEW_BYTES = 160 };
+const char *status_view_sum(const json_t *batch, char text[STATUS_VIEW_BYTES]);
+/* How many of it ended other than ok. */
+long long status_view_problems(const json_t *batch);
 
 #endif

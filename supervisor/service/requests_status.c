@@ -144,11 +144,12 @@ static json_t *running_to_json(const struct answer *answer, const struct queue_b
     const struct service_view *view = find_view(answer, batch, number);
     if (!view)
         return NULL;
-    return json_pack("{s:s*, s:f*, s:I, s:I, s:f}", "stage", view->engine.stage, "fraction",
-                     view->engine.fraction >= 0 ? view->engine.fraction : 0.0, "memory_bytes",
-                     (json_int_t)view->engine.memory_bytes, "reserved_bytes",
-                     (json_int_t)view->engine.reserved_bytes, "elapsed_s",
-                     (double)view->engine.elapsed_ms / 1e3);
+    const struct engine_view *engine = &view->engine;
+    return json_pack("{s:s*, s:o*, s:I, s:I, s:f, s:i}", "stage", engine->stage, "fraction",
+                     engine->fraction >= 0 ? json_real(engine->fraction) : NULL, "memory_bytes",
+                     (json_int_t)engine->memory_bytes, "reserved_bytes",
+                     (json_int_t)engine->reserved_bytes, "elapsed_s",
+                     (double)engine->elapsed_ms / 1e3, "attempts", engine->attempt);
 }
 
 /* Caller owns; NULL when out of memory. */
