@@ -1,5 +1,7 @@
 /* See notify.h. Nothing here ever fails for the caller: a service manager that does not listen is
- * none of a task's business, and one that waits in vain for WATCHDOG=1 says so itself.
+ * none of a task's business, and one that waits in vain for WATCHDOG=1 says so itself. Nor does
+ * anything wait for it, as sd_notify would while the manager's queue is full: what does not go is
+ * lost, but a status, which is tried again, and READY=1, which sd_notify delivers.
  */
 #include "supervisor/service/notify.h"
 
@@ -8,7 +10,10 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 enum { STATUS_PAUSE_MS = 1000, STATUS_BYTES = 512 };
@@ -53,9 +58,29 @@ int notify_open(uv_loop_t *loop, notify_progress_cb progress, void *context, str
     return 0;
 }
 
+/* sd_notify(3) describes the protocol: a datagram to $NOTIFY_SOCKET, a path or, with '@', a name.
+ * False when it did not go and may another time. */
+__attribute__((format(printf, 1, 2))) static bool send_text(const char *format, ...) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!path || !strchr("/@", *path) || strlen(path) >= sizeof(address.sun_path))
+        return true;
+    char text[STATUS_BYTES + 64];
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    (void)stpcpy(address.sun_path, path);
+    if (*path == '@')
+        address.sun_path[0] = '\0';
+    const size_t bytes = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+    CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd >= 0 && sendto(fd, text, (size_t)length, MSG_NOSIGNAL,
+                             (const struct sockaddr *)&address, (socklen_t)bytes) >= 0;
+}
+
 static void send_status(struct notify *notify) {
-    notify->is_told = true;
-    (void)sd_notifyf(0, "STATUS=%s", notify->text); /* see above: nobody's fault */
+    notify->is_told = send_text("STATUS=%s", notify->text);
 }
 
 void notify_close(struct notify *notify) {
@@ -70,7 +95,7 @@ void notify_close(struct notify *notify) {
 static void on_watchdog(uv_timer_t *timer) {
     struct notify *notify = timer->data;
     if (!notify->progress || notify->progress(notify->context))
-        (void)sd_notify(0, "WATCHDOG=1");
+        (void)send_text("WATCHDOG=1");
 }
 
 void notify_ready(struct notify *notify) {
@@ -83,12 +108,12 @@ void notify_ready(struct notify *notify) {
 
 void notify_reloading(struct notify *notify) {
     (void)notify;
-    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_monotonic_ns() / 1000);
+    (void)send_text("RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_monotonic_ns() / 1000);
 }
 
 void notify_stopping(struct notify *notify) {
     (void)notify;
-    (void)sd_notify(0, "STOPPING=1");
+    (void)send_text("STOPPING=1");
 }
 
 /* The pause after one that was sent is over. */
@@ -122,5 +147,5 @@ void notify_status(struct notify *notify, const char *format, ...) {
 
 void notify_extend(struct notify *notify, int64_t ms) {
     (void)notify;
-    (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRId64, ms * 1000);
+    (void)send_text("EXTEND_TIMEOUT_USEC=%" PRId64, ms * 1000);
 }

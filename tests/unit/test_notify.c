@@ -118,6 +118,19 @@ static void of_many_statuses_the_last_arrives(void **state) {
     assert_string_equal(next(manager, text), "STATUS=the last word");
 }
 
+/* sd_notify would wait for ever. */
+static void a_manager_that_does_not_listen_holds_nothing_up(void **state) {
+    struct manager *manager = *state;
+    char text[MESSAGE_BYTES];
+    start(manager);
+    for (int i = 0; i < 5000; i++)
+        notify_extend(manager->notify, i);
+    notify_status(manager->notify, "told when there is room again");
+    while (strncmp(heard(manager, text), "EXTEND", strlen("EXTEND")) == 0)
+        ;
+    assert_string_equal(*text ? text : next(manager, text), "STATUS=told when there is room again");
+}
+
 static void the_watchdog_hears_nothing_without_progress(void **state) {
     struct manager *manager = *state;
     char text[MESSAGE_BYTES];
@@ -157,6 +170,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(states, setup, teardown),
         cmocka_unit_test_setup_teardown(a_status_is_one_line_and_told_once, setup, teardown),
         cmocka_unit_test_setup_teardown(of_many_statuses_the_last_arrives, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_manager_that_does_not_listen_holds_nothing_up, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_watchdog_hears_nothing_without_progress, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(no_watchdog_unless_asked_for, setup, teardown),
