@@ -19,6 +19,9 @@
 
 enum { BUFFER_BYTES = 256 << 10 };
 
+/* So many of the records have to be gone before the service rewrites its ledger. */
+#define WORTH_IT 0.25
+
 struct copying {
     const struct ledger_keep *keep;
     const char *path; /* of the new file */
@@ -172,6 +175,6 @@ int ledger_compact_large(const char *path, uint64_t larger_than_bytes,
     *ret = (struct ledger_compact_result){0};
     if (stat(path, &status) < 0 || (uint64_t)status.st_size <= larger_than_bytes)
         return 0; /* the opening tells what is wrong with it */
-    int r = ledger_compact_file(path, 0.5, ret, &reason);
+    int r = ledger_compact_file(path, WORTH_IT, ret, &reason);
     return r == 0 || r == -EUCLEAN ? 0 : failure_set(failure, r, "%s", reason.text);
 }

@@ -25,9 +25,9 @@ struct ledger_compact_result {
 MUST_USE int ledger_compact_file(const char *path, double least_gain,
                                  struct ledger_compact_result *ret, struct failure *failure);
 
-/* The service's, before it opens its ledger: one that is larger than that and at least half of
- * which is gone is compacted. A torn tail is left to the opening, and nothing is done. No ledger is
- * no error. */
+/* The service's, before it opens its ledger: one that is larger than that and a quarter of
+ * whose records do not count any more is compacted. A torn tail is left to the opening, and nothing
+ * is done. No ledger is no error. */
 MUST_USE int ledger_compact_large(const char *path, uint64_t larger_than_bytes,
                                   struct ledger_compact_result *ret, struct failure *failure);
 

@@ -117,6 +117,9 @@ static void take_change(struct queue *queue, struct queue_batch *batch, const js
         batch->priority = (int)number_of(record, "priority");
     else if (strcmp(state, "end") == 0) {
         batch->ended_ms = number_of(record, "ended_ms");
+        /* the attempts that said so may be compacted away */
+        if (number_of(record, "first_start_ms") > 0)
+            batch->first_start_ms = number_of(record, "first_start_ms");
         batch->is_closed = batch->ended_ms > 0;
     } else if (strcmp(state, "forget") == 0)
         queue_drop_batch(queue, batch);

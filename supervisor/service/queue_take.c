@@ -206,10 +206,11 @@ int queue_end_batch(struct queue *queue, struct queue_batch *batch, int64_t now,
                                       json_integer(batch->n_verdict[i])); /* for people only */
     const int64_t began = batch->first_start_ms ? batch->first_start_ms : batch->submitted_ms;
     int r = queue_record(queue,
-                         json_pack("{s:s, s:s, s:s, s:f, s:O*, s:I}", "state", "end", "batch",
+                         json_pack("{s:s, s:s, s:s, s:f, s:O*, s:I, s:I}", "state", "end", "batch",
                                    batch->name, "user", batch->user, "wall_s",
                                    (double)(now - began) / 1000, "counts", counts, "ended_ms",
-                                   (json_int_t)batch->ended_ms),
+                                   (json_int_t)batch->ended_ms, "first_start_ms",
+                                   (json_int_t)batch->first_start_ms),
                          done, context, &batch->seq, failure);
     if (r == 0)
         batch->is_closed = true;
