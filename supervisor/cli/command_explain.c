@@ -2,6 +2,7 @@
 #include "common/names.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/complaint.h"
+#include "supervisor/cli/explain_service.h"
 #include "supervisor/cli/ledger_argument.h"
 #include "supervisor/cli/option_words.h"
 #include "supervisor/engine/launch.h"
@@ -18,18 +19,24 @@ enum { PAGE_COLUMNS = 80 };
 
 struct arguments {
     const char *task, *out, *file;      /* borrowed; NULL: not given */
+    const char *socket, *batch;         /* likewise */
     char path[LEDGER_ARGUMENT_BYTES];   /* of the ledger's file */
     char folder[LEDGER_ARGUMENT_BYTES]; /* that it stands in */
     bool json;
 };
 
-enum { OPTION_OUT, OPTION_JSON };
+enum { OPTION_OUT, OPTION_BATCH, OPTION_SOCKET, OPTION_JSON };
 
 #define GROUP "Options"
 
 static const struct option_row rows[] = {
     [OPTION_OUT] = {"out", "OUT", NULL, "the ledger of the run that wrote to OUT", GROUP, 'o',
                     "explain"},
+    [OPTION_BATCH] = {"batch", "NAME", "the newest that has such a task", "the task's batch", GROUP,
+                      'b', "explain"},
+    [OPTION_SOCKET] = {"socket", "PATH", NULL,
+                       "where the service is; else REGISTRAR_SOCKET, the system's, yours", GROUP, 0,
+                       "explain"},
     [OPTION_JSON] = {"json", NULL, NULL, "as JSON", GROUP, 0, "explain"},
 };
 
@@ -41,6 +48,10 @@ static int set_option(void *context, size_t n, const char *value, struct failure
     struct arguments *arguments = context;
     if (n == OPTION_OUT)
         arguments->out = value;
+    else if (n == OPTION_BATCH)
+        arguments->batch = value;
+    else if (n == OPTION_SOCKET)
+        arguments->socket = value;
     else
         arguments->json = true;
     (void)failure; /* any value will do */
@@ -59,13 +70,12 @@ static int set_word(void *context, const char *word, struct failure *failure) {
 
 static int set_path(struct arguments *arguments, struct failure *failure) {
     if (!arguments->task)
-        return failure_set(failure, -EINVAL, "say which task: registrar explain TASK -o OUT");
-    CLEANUP_FREE char *missing =
-        names_format("say which ledger: registrar explain %.200s -o OUT for the run that wrote to "
-                     "OUT, or a ledger file in place of -o OUT",
-                     arguments->task);
-    int r = ledger_argument_path(arguments->out, arguments->file, missing ? missing : "",
-                                 arguments->path, failure);
+        return failure_set(failure, -EINVAL,
+                           "say which task: registrar explain TASK, or registrar explain TASK "
+                           "-o OUT for the run that wrote to OUT");
+    if (!arguments->out && !arguments->file)
+        return 0; /* the service's */
+    int r = ledger_argument_path(arguments->out, arguments->file, "", arguments->path, failure);
     if (r < 0)
         return r;
     (void)snprintf(arguments->folder, sizeof(arguments->folder), "%s", arguments->path);
@@ -174,11 +184,83 @@ static int read_story(const struct arguments *arguments, struct story *story,
     return ledger_store_read(arguments->path, story_record, story, failure);
 }
 
+/* ---- the service's ---- */
+
+/* Nothing was begun yet: there is no story but why. */
+static int tell_waiting(const struct arguments *arguments, const struct explain_service *explain) {
+    const char *batch = explain_service_text(explain, "batch");
+    const char *why = explain_service_text(explain, "why");
+    const char *verdict = explain_service_text(explain, "verdict");
+    if (arguments->json)
+        return json_dumpf(explain->task, stdout, JSON_INDENT(2)) < 0 || putchar('\n') == EOF
+                   ? -ENOMEM
+                   : 0;
+    (void)printf("%s of %s, %s: no attempt was made%s%s\n", arguments->task, batch, verdict,
+                 *why ? "; " : "", why); /* main checks stdout at the end */
+    return 0;
+}
+
+static int tell_of_service(const struct arguments *arguments, struct explain_service *explain,
+                           struct failure *failure) {
+    CLEANUP(next_free) struct next next = {0};
+    const char *log_path = explain_service_text(explain, "path");
+    const struct next_facts facts = {
+        .state = story_state(&explain->story, true),
+        .out = explain_service_text(explain, "out"),
+        .cwd = "",
+    };
+    const bool redraws = terminal_can_redraw(STDOUT_FILENO);
+    int r = facts.state == STORY_UNKNOWN ? tell_waiting(arguments, explain)
+                                         : next_make(&explain->story, &facts, &next);
+    if (facts.state == STORY_UNKNOWN || r < 0)
+        return r < 0 ? failure_set_errno(failure, r, "cannot explain the task") : 0;
+    if (!next.command)
+        next.command = STEAL_PTR(explain->command);
+    const struct explain_print what = {
+        .story = &explain->story,
+        .state = facts.state,
+        .next = &next,
+        .log_path = access(log_path, F_OK) == 0 ? log_path : NULL,
+        .width = redraws ? terminal_size(STDOUT_FILENO).columns : PAGE_COLUMNS,
+        .colour = terminal_has_colour(STDOUT_FILENO),
+    };
+    r = print(&what, arguments->json);
+    return r < 0 ? failure_set_errno(failure, r, "cannot explain the task") : 0;
+}
+
+static bool is_absent(int code) {
+    return code == -ENOENT || code == -ENOTDIR || code == -ECONNREFUSED;
+}
+
+/* Returns the exit status. */
+static int ask_service(const struct arguments *arguments) {
+    CLEANUP_CONNECTION struct connection *connection = NULL;
+    CLEANUP(explain_service_free) struct explain_service explain = {0};
+    struct failure failure = {0}, reason;
+    int r = connection_open(arguments->socket, &connection, &reason);
+    if (is_absent(r))
+        (void)failure_set(
+            &failure, -EINVAL,
+            "say which ledger: registrar explain %.200s -o OUT for the run that wrote "
+            "to OUT, or a ledger file in place of -o OUT; and %s",
+            arguments->task, reason.text);
+    else if (r < 0)
+        failure = reason;
+    else
+        r = explain_service_read(connection, arguments->batch, arguments->task, &explain, &failure);
+    if (r == 0)
+        r = tell_of_service(arguments, &explain, &failure);
+    return r < 0 ? complaint_tell(arguments->json, connection_status(connection), &failure)
+                 : EXIT_ALL_OK;
+}
+
 int command_explain(int argc, char **argv) {
     struct arguments arguments = {0};
     struct failure failure = {0};
     CLEANUP(story_clear) struct story story = {0};
     int r = parse(argc, argv, &arguments, &failure);
+    if (r == 0 && !arguments.path[0])
+        return ask_service(&arguments);
     if (r == 0) {
         /* asked first: a run that ends meanwhile has written its end */
         const pid_t holder = find_holder(arguments.path);

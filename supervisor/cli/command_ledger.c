@@ -5,6 +5,7 @@
 #include "supervisor/cli/complaint.h"
 #include "supervisor/cli/ledger_argument.h"
 #include "supervisor/cli/option_words.h"
+#include "supervisor/client/ledger_feed.h"
 #include "supervisor/ledger/ledger_compact.h"
 #include "supervisor/ledger/ledger_csv.h"
 #include "supervisor/ledger/ledger_lock.h"
@@ -19,11 +20,12 @@
 struct arguments {
     const char *action;
     const char *out, *file, *task;    /* borrowed; NULL: not given */
-    char path[LEDGER_ARGUMENT_BYTES]; /* of the ledger's file */
+    const char *socket;               /* likewise */
+    char path[LEDGER_ARGUMENT_BYTES]; /* of the ledger's file; "": the service's */
     bool json, all, wide;
 };
 
-enum { OPTION_OUT, OPTION_TASK, OPTION_ALL, OPTION_JSON, OPTION_WIDE };
+enum { OPTION_OUT, OPTION_TASK, OPTION_ALL, OPTION_JSON, OPTION_WIDE, OPTION_SOCKET };
 
 #define GROUP "Options"
 
@@ -37,6 +39,9 @@ static const struct option_row rows[] = {
                      "show"},
     [OPTION_WIDE] = {"wide", NULL, NULL, "a line for each attempt, with all that is recorded of it",
                      GROUP, 0, "csv"},
+    [OPTION_SOCKET] = {"socket", "PATH", NULL,
+                       "where the service is; else REGISTRAR_SOCKET, the system's, yours", GROUP, 0,
+                       "show, csv"},
 };
 
 const struct option_row *command_ledger_row(size_t n) {
@@ -53,6 +58,8 @@ static int set_option(void *context, size_t n, const char *value, struct failure
         arguments->all = true;
     else if (n == OPTION_JSON)
         arguments->json = true;
+    else if (n == OPTION_SOCKET)
+        arguments->socket = value;
     else
         arguments->wide = true;
     (void)failure; /* any value will do */
@@ -71,7 +78,12 @@ static int set_word(void *context, const char *word, struct failure *failure) {
     return 0;
 }
 
+/* Without a ledger it is the service's, as far as that shows it. */
 static int set_path(struct arguments *arguments, struct failure *failure) {
+    const bool may_ask =
+        strcmp(arguments->action, "show") == 0 || strcmp(arguments->action, "csv") == 0;
+    if (may_ask && !arguments->out && !arguments->file)
+        return 0;
     return ledger_argument_path(
         arguments->out, arguments->file,
         "say which ledger: -o OUT for the run that wrote to OUT, or a ledger file", arguments->path,
@@ -85,11 +97,30 @@ static int complain(int r, const struct failure *failure) {
     return r == -ENOMEM || r == -EIO ? EXIT_INTERNAL : EXIT_USAGE;
 }
 
+static int read_service(const struct arguments *arguments, ledger_store_replay_cb replay,
+                        void *context) {
+    CLEANUP_CONNECTION struct connection *connection = NULL;
+    struct failure failure = {0}, reason;
+    int r = connection_open(arguments->socket, &connection, &reason);
+    if (r < 0)
+        return complain(failure_set(&failure, -EINVAL,
+                                    "say which ledger: -o OUT for the run that wrote to OUT, or a "
+                                    "ledger file; and %s",
+                                    reason.text),
+                        &failure);
+    r = ledger_feed_read(connection, NULL, NULL, replay, context, NULL, &failure);
+    if (r < 0)
+        (void)fprintf(stderr, "registrar: %s\n", failure.text);
+    return r < 0 ? connection_status(connection) : EXIT_ALL_OK;
+}
+
 /* Reads the whole ledger; a tail that is no record is told on stderr. Returns the exit status. */
 static int read_ledger(const struct arguments *arguments, ledger_store_replay_cb replay,
                        void *context, struct ledger_replay *ret) {
     struct failure failure = {0};
     CLEANUP_CLOSE int fd = -1;
+    if (!arguments->path[0])
+        return read_service(arguments, replay, context);
     int r = ledger_lock_open_to_read(arguments->path, &fd, &failure);
     if (r == 0)
         r = ledger_replay_file(fd, arguments->path, NULL, replay, context, ret, &failure);
@@ -146,7 +177,8 @@ static int show(struct arguments *arguments) {
     if (r < 0)
         return complain(failure_set_errno(&failure, r, "cannot show the ledger"), &failure);
     if (r > 0 && arguments->task && status == EXIT_ALL_OK)
-        (void)fprintf(stderr, "registrar: %s: nothing about the task %s\n", arguments->path,
+        (void)fprintf(stderr, "registrar: %s: nothing about the task %s\n",
+                      arguments->path[0] ? arguments->path : "the service's ledger",
                       arguments->task);
     return status;
 }

@@ -83,8 +83,9 @@ static const struct help_page pages[] = {
                 "  csv      memory per attempt: task_key,min_memory_mb,max_memory_mb\n"
                 "  compact  leave out what does not count any more: attempts of what is done\n"
                 "\n"
-                "-o OUT takes OUT/ledger.jsonl, the record of the run that wrote to OUT. Reading\n"
-                "disturbs no run that is going on. registrar-ledger(5) describes the file.\n",
+                "-o OUT takes OUT/ledger.jsonl, the record of the run that wrote to OUT; without\n"
+                "it, show and csv ask the service. Reading disturbs no run that is going on.\n"
+                "registrar-ledger(5) describes the file.\n",
         .row = command_ledger_row,
         .more = "Exit status:\n"
                 "  0   fine; a torn tail, which the next run sets aside, is fine too\n"
@@ -94,12 +95,14 @@ static const struct help_page pages[] = {
     {
         .command = "explain",
         .meaning = "the story of one task, and what to do next",
-        .usage = "  registrar explain TASK -o OUT [OPTION]...\n"
+        .usage = "  registrar explain TASK [OPTION]...\n"
+                 "  registrar explain TASK -o OUT [OPTION]...\n"
                  "  registrar explain TASK FILE [OPTION]...\n",
         .text =
             "Of each attempt: what was predicted, reserved and measured, which counters of the\n"
             "kernel moved, and what stood in memory at its peak; then what happens next, or\n"
-            "what to type. FILE is a ledger. Reading disturbs no run that is going on.\n",
+            "what to type. FILE is a ledger; without one the service is asked. Reading\n"
+            "disturbs no run that is going on.\n",
         .row = command_explain_row,
         .more = "Example:\n"
                 "  registrar explain CD070/DAPI -o /data/aligned\n"

@@ -27,12 +27,16 @@ int requests_logs(const struct requests_call *call, struct failure *failure) {
     const char *id = json_string_value(json_object_get(call->members, "task"));
     const struct queue_task_view view = queue_look(batch, number);
     CLEANUP_FREE char *path = launch_log_path(batch->out, id);
-    peer_send(call->peer, json_pack("{s:b, s:s, s:s, s:s, s:s, s:i}", "ok", 1, "batch", batch->name,
-                                    "out", batch->out, "path", path ? path : "", "verdict",
-                                    view.state == QUEUE_ENDED     ? verdict_name(view.verdict)
-                                    : view.state == QUEUE_RUNNING ? "running"
-                                                                  : "waiting",
-                                    "attempts", view.attempts));
+    char why[SERVICE_WHY_BYTES] = "";
+    if (view.state == QUEUE_WAITING || view.state == QUEUE_TAKEN)
+        (void)service_why(call->requests->service, batch, id, why);
+    peer_send(call->peer,
+              json_pack("{s:b, s:s, s:s, s:s, s:s, s:i, s:s}", "ok", 1, "batch", batch->name, "out",
+                        batch->out, "path", path ? path : "", "verdict",
+                        view.state == QUEUE_ENDED     ? verdict_name(view.verdict)
+                        : view.state == QUEUE_RUNNING ? "running"
+                                                      : "waiting",
+                        "attempts", view.attempts, "why", why));
     return 0;
 }
 

@@ -73,6 +73,14 @@ def _(t):
     expect_in("2 of 2 tasks done, 1 failed", table)
     assert max(map(len, done(t, "status").splitlines())) <= 80, done(t, "status")
     expect_in("said", done(t, "logs", "good"))
+    story = done(t, "explain", "bad")
+    expect_in("status 3", story)
+    expect_in("registrar retry NIGHT bad", story)
+    expect(json.loads(done(t, "explain", "good", "--json", "--batch", "NIGHT"))["id"], "good",
+           "the story's task")
+    expect_in("bad", done(t, "ledger", "show"))
+    rows = done(t, "ledger", "csv").splitlines()
+    expect(sorted(row.split(",")[0] for row in rows[1:]), ["bad", "good"], "rows of csv")
     summary = t.summary()
     expect(summary["counts"], told["counts"], "summary.json")
 
@@ -140,6 +148,7 @@ def _(t):
     expect(told["B"]["priority"], -3, "priority")
     assert "not_before" in told["B"], told["B"]
     assert told["B"]["why"], told["B"]
+    expect_in("no attempt was made", done(t, "explain", "b"))
     done(t, "resume")
     done(t, "resume", "A")
     done(t, "watch", "A")
