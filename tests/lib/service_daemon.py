@@ -30,7 +30,9 @@ class Daemon:
         return said
 
     def ready(self):
+        """From then on nobody listens: a manager that did and never read would stop the daemon."""
         self.heard("READY=1")
+        self.manager.close()
         return self
 
     def ask(self, request, *lines):
