@@ -100,17 +100,17 @@ static void the_richest_parts_of_both_are_asked(void **state) {
     struct verify_content content;
     struct failure failure;
     make_tiles(seen(1, 1, 0.9F), seen(0.2F, 0.2F, 0), shifts);
-    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
     assert_int_equal(content.parts, 40);
     assert_float_equal(content.correlation, 0.9, 1e-4);
     /* an object of one image is rich in that image alone */
     make_tiles(seen(1, 1, 0.9F), seen(0.2F, 0.2F, 0), shifts);
     for (int i = 0; i < N_TILES; i++)
         shifts[i].detail[0] = seen(9, 0.2F, 0);
-    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
     assert_float_equal(content.correlation, 0.9, 1e-4);
     make_tiles(seen(1, 0, 0), seen(0, 1, 0), shifts);
-    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
     assert_int_equal(content.parts, 0);
 }
 
@@ -120,12 +120,24 @@ static void what_is_clear_must_be_explained(void **state) {
     struct verify_content content;
     struct failure failure;
     make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), shifts);
-    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
     assert_int_equal(content.clear, N_TILES * TILE_PARTS / 2);
     assert_float_equal(content.unexplained, 1, 0.05); /* 10 sqrt(1 - 0.99^2) of sqrt(1 + 0.99^2) */
     make_tiles(seen(10, 10, 0.8F), seen(1, 1, 0), shifts);
-    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
     assert_true(content.unexplained > 4);
+}
+
+static void grains_are_asked_sharp_and_outlines_blurred(void **state) {
+    (void)state;
+    struct tile_shift sharp[N_TILES], blurred[N_TILES];
+    struct verify_content content;
+    struct failure failure;
+    make_tiles(seen(10, 10, 0.5F), seen(1, 1, 0), sharp);
+    make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), blurred);
+    assert_int_equal(verify_content_judge(sharp, blurred, N_TILES, &content, &failure), 0);
+    assert_float_equal(content.correlation, 0.5, 1e-4);
+    assert_float_equal(content.unexplained, 1, 0.05);
 }
 
 static void tiles_that_were_not_measured_say_nothing(void **state) {
@@ -136,9 +148,9 @@ static void tiles_that_were_not_measured_say_nothing(void **state) {
     make_tiles(seen(1, 1, 0.9F), seen(1, 1, 0.9F), shifts);
     for (int i = 1; i < N_TILES; i++)
         shifts[i].measured = false;
-    assert_int_equal(verify_content_judge(shifts, N_TILES, &content, &failure), 0);
+    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
     assert_int_equal(content.parts, TILE_PARTS);
-    assert_int_equal(verify_content_judge(shifts, 0, &content, &failure), 0);
+    assert_int_equal(verify_content_judge(shifts, shifts, 0, &content, &failure), 0);
     assert_int_equal(content.parts, 0);
 }
 
@@ -148,6 +160,7 @@ int main(void) {
         cmocka_unit_test(an_outline_does_not_count),
         cmocka_unit_test(the_richest_parts_of_both_are_asked),
         cmocka_unit_test(what_is_clear_must_be_explained),
+        cmocka_unit_test(grains_are_asked_sharp_and_outlines_blurred),
         cmocka_unit_test(tiles_that_were_not_measured_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,7 +183,7 @@ static void what_outlines_leave_must_be_noise(void **state) {
     struct verify_facts facts = good();
     facts.content = (struct verify_content){40, 0.2, 60, 2.1};
     expect(&facts, VERIFY_DOUBTFUL, "share outlines, but not their content");
-    facts.content.unexplained = 1.4;
+    facts.content.unexplained = 1.9;
     facts.agreeing = 40;
     facts.planted = (struct verify_planted){24, 10, 0.91, 1.09};
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
@@ -213,8 +213,10 @@ static void doubts_of_a_measurement(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "put some of the tissue 1.2 px from where the map does");
 
     facts = good();
-    facts.error_bar.tissue_px = 1.6;
-    expect(&facts, VERIFY_DOUBTFUL, "may be off by 1.6 px");
+    facts.error_bar.tissue_px = 1.2;
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
+    facts.error_bar.tissue_px = 1.4;
+    expect(&facts, VERIFY_DOUBTFUL, "may be off by 1.4 px");
     facts.error_bar = (struct error_bar){0};
     expect(&facts, VERIFY_DOUBTFUL, "not known well enough");
 

@@ -12,40 +12,44 @@
 enum {
     CROSS_FOLDS = 5,
     LEAST_A_PARAMETER = 4,
-    TRIAL_TILES = 160, /* are enough to tell which look serves best */
     SPREAD_ROUNDS = 40,
     FIRST_REACH_PX = 4,
     REACH_PX = 3,
     LAST_REACH_PX = 2,
-    LAST_ROUNDS = 3, /* with all tiles */
-    ROUNDS = 5 + LAST_ROUNDS,
+    LAST_ROUNDS = 3,              /* in the best look */
+    ROUNDS = 4 + 2 * LAST_ROUNDS, /* at most */
 };
 
 static const double TRUNCATE = 3; /* times the median: larger misfits count as this */
-/* Deviations of the mean gain: a higher model must gain more than chance. */
-static const double CLEAR_GAIN = 0.5;
+/* Deviations of the mean gain: a higher model must gain more than chance; and much more than the
+ * one that was chosen before. */
+static const double CLEAR_GAIN = 0.5, CLEAR_GAIN_AGAIN = 2;
 /* Tiles that hardly correlate show different things. */
 static const double LEAST_CORRELATION = 0.08;
+
+/* A map that is known so well needs no other look. */
+static const double WELL_KNOWN_PX = 0.4;
 
 /* A round that moves no corner by more is the last one. */
 static const double STANDS_STILL_PX = 0.1;
 
 struct polisher {
     const struct polish_request *request;
-    struct tiles_grid some; /* every few cells of the grid */
     struct tile_shift *shifts;
     struct fit_match *matches, *relative;
     struct map_point *places;
     double *lower, *higher, *scratch; /* misfits of left-out matches */
     struct polish_map at;             /* the best so far */
     size_t count;                     /* of the matches that it was fitted to */
-    int rounds;                       /* done */
+    enum fit_model least_model;
+    double clear_gain; /* that a model above it must have */
+    int rounds;        /* done */
 };
 
-static size_t gather_matches(const struct polisher *polisher, const struct tiles_grid *grid,
-                             const struct map *map) {
+static size_t gather_matches(const struct polisher *polisher, const struct map *map) {
     struct transform transform = {.map = *map};
     size_t n = 0;
+    const struct tiles_grid *grid = polisher->request->grid;
     for (size_t i = 0; i < grid->count; i++)
         if (polisher->shifts[i].measured &&
             fabs(polisher->shifts[i].correlation) > LEAST_CORRELATION)
@@ -58,14 +62,15 @@ static size_t gather_matches(const struct polisher *polisher, const struct tiles
 static double cost_of(double misfit, double cut) { return fmin(misfit * misfit, cut * cut); }
 
 /* Whether left-out tiles lie nearer to the higher model, by more than chance. */
-static bool gains(const double *lower, const double *higher, size_t count, double cut) {
+static bool gains(const double *lower, const double *higher, size_t count, double cut,
+                  double clear) {
     double sum = 0, squares = 0;
     for (size_t i = 0; i < count; i++) {
         double gain = cost_of(lower[i], cut) - cost_of(higher[i], cut);
         sum += gain;
         squares += gain * gain;
     }
-    return sum > CLEAR_GAIN * sqrt(squares);
+    return sum > clear * sqrt(squares);
 }
 
 static enum fit_model choose_model(const struct polisher *polisher, size_t count,
@@ -82,16 +87,16 @@ static enum fit_model choose_model(const struct polisher *polisher, size_t count
     case PARAMS_MODEL_COUNT:
         break;
     }
-    enum fit_model best = FIT_SIMILARITY;
+    enum fit_model best = polisher->least_model;
     double *lower = polisher->lower, *higher = polisher->higher;
     fit_cross_misfits(polisher->matches, count, best, start, CROSS_FOLDS, lower);
-    for (enum fit_model model = FIT_AFFINE; model < FIT_MODEL_COUNT; model++) {
+    for (enum fit_model model = best + 1; model < FIT_MODEL_COUNT; model++) {
         if (count < LEAST_A_PARAMETER * fit_least_matches(model))
             break;
         fit_cross_misfits(polisher->matches, count, model, start, CROSS_FOLDS, higher);
         memcpy(polisher->scratch, higher, count * sizeof(*higher));
         double cut = TRUNCATE * fit_quantile(polisher->scratch, count, 0.5);
-        if (!gains(lower, higher, count, cut))
+        if (!gains(lower, higher, count, cut, polisher->clear_gain))
             continue;
         best = model;
         memcpy(lower, higher, count * sizeof(*higher));
@@ -100,8 +105,8 @@ static enum fit_model choose_model(const struct polisher *polisher, size_t count
 }
 
 /* How well the map is known where the cells are, px. */
-static int find_spread(struct polisher *polisher, const struct tiles_grid *grid, size_t count,
-                       double *ret_px, struct failure *failure) {
+static int find_spread(struct polisher *polisher, size_t count, double *ret_px,
+                       struct failure *failure) {
     const struct polish_request *request = polisher->request;
     const struct map *map = &polisher->at.map;
     double right = request->width - 1, bottom = request->height - 1;
@@ -111,6 +116,7 @@ static int find_spread(struct polisher *polisher, const struct tiles_grid *grid,
     size_t n = 0;
     for (; n < ERROR_BAR_CORNERS; n++)
         polisher->places[n] = map_apply(map, corners[n].x, corners[n].y);
+    const struct tiles_grid *grid = request->grid;
     for (size_t i = 0; i < grid->count; i++) {
         double half = (grid->size - 1) / 2.0;
         polisher->places[n++] = map_apply(map, grid->cells[i].x + half, grid->cells[i].y + half);
@@ -135,21 +141,20 @@ static int find_spread(struct polisher *polisher, const struct tiles_grid *grid,
 
 /* One round: measures, chooses the model, fits. *ret_spread_px: HUGE_VAL when there was nothing to
  * fit. */
-static int polish_once(struct polisher *polisher, const struct tiles_grid *grid,
-                       const struct tile_look *look, int reach_px, double *ret_spread_px,
-                       struct failure *failure) {
+static int polish_once(struct polisher *polisher, const struct tile_look *look, int reach_px,
+                       double *ret_spread_px, struct failure *failure) {
     const struct polish_request *request = polisher->request;
     struct transform transform = {.map = polisher->at.map};
     struct tile_request how = {.reach_px = reach_px, .stay = true, .look = *look};
     double step = (request->progress.to - request->progress.from) / ROUNDS;
     double from = request->progress.from + polisher->rounds++ * step;
-    int r = tiles_measure_grid(request->crew, grid, &transform, &how,
+    int r = tiles_measure_grid(request->crew, request->grid, &transform, &how,
                                (struct tiles_span){from, from + step}, polisher->shifts, failure);
     if (r < 0)
         return r;
     if (ret_spread_px)
         *ret_spread_px = HUGE_VAL;
-    size_t count = gather_matches(polisher, grid, &polisher->at.map);
+    size_t count = gather_matches(polisher, &polisher->at.map);
     if (count < LEAST_A_PARAMETER * fit_least_matches(FIT_SIMILARITY))
         return 0;
     for (enum fit_model chosen = choose_model(polisher, count, &polisher->at.map);; chosen--) {
@@ -157,18 +162,18 @@ static int polish_once(struct polisher *polisher, const struct tiles_grid *grid,
             refine_is_plausible(&transform, request->params, request->width, request->height)) {
             polisher->at = (struct polish_map){transform.map, chosen, *look};
             polisher->count = count;
-            return ret_spread_px ? find_spread(polisher, grid, count, ret_spread_px, failure) : 0;
+            return ret_spread_px ? find_spread(polisher, count, ret_spread_px, failure) : 0;
         }
         if (chosen == FIT_SIMILARITY)
             return 0;
     }
 }
 
-/* Tries the look on some of the tiles; it replaces the best one when it serves better. */
+/* Tries the look; it replaces the best one when it serves better. */
 static int try_look(struct polisher *polisher, const struct tile_look *look, int reach_px,
                     struct tile_look *best, double *best_px, struct failure *failure) {
     double spread_px = HUGE_VAL;
-    int r = polish_once(polisher, &polisher->some, look, reach_px, &spread_px, failure);
+    int r = polish_once(polisher, look, reach_px, &spread_px, failure);
     if (r == 0 && spread_px < *best_px) {
         *best = *look;
         *best_px = spread_px;
@@ -212,20 +217,6 @@ static int find_look(struct polisher *polisher, const struct polish_map *starts,
     return r;
 }
 
-/* Cells come sorted by texture: every few of them are like all. */
-static int choose_some(struct polisher *polisher, struct failure *failure) {
-    const struct tiles_grid *grid = polisher->request->grid;
-    polisher->some = *grid;
-    polisher->some.count = 0;
-    polisher->some.cells = tracked_alloc(grid->count + 1, sizeof(*polisher->some.cells), "cells");
-    if (!polisher->some.cells)
-        return failure_set(failure, -ENOMEM, "no memory for %zu cells", grid->count);
-    size_t step = (grid->count + TRIAL_TILES - 1) / TRIAL_TILES;
-    for (size_t i = 0; i < grid->count; i += step)
-        polisher->some.cells[polisher->some.count++] = grid->cells[i];
-    return 0;
-}
-
 /* At the corners of the post image, px. */
 static double farthest_apart(const struct polish_request *request, const struct map *a,
                              const struct map *b) {
@@ -239,7 +230,6 @@ static double farthest_apart(const struct polish_request *request, const struct 
 }
 
 static void polisher_cleanup(struct polisher *polisher) {
-    tiles_free(&polisher->some);
     tracked_free(polisher->shifts);
     tracked_free(polisher->matches);
     tracked_free(polisher->relative);
@@ -252,6 +242,7 @@ static int open_polisher(const struct polish_request *request, struct polisher *
     size_t count = request->grid->count;
     *ret = (struct polisher){
         .request = request,
+        .clear_gain = CLEAR_GAIN,
         .shifts = tracked_alloc(count + 1, sizeof(*ret->shifts), "tiles"),
         .matches = tracked_alloc(count + 1, sizeof(*ret->matches), "matches"),
         .relative = tracked_alloc(count + 1, sizeof(*ret->relative), "matches"),
@@ -262,10 +253,10 @@ static int open_polisher(const struct polish_request *request, struct polisher *
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", count);
     ret->higher = ret->lower + count;
     ret->scratch = ret->higher + count;
-    return choose_some(ret, failure);
+    return 0;
 }
 
-/* With all tiles, until the map stands still; it is left in polisher->at. */
+/* Until the map stands still; it is left in polisher->at. */
 static int run_last_rounds(struct polisher *polisher, const struct tile_look *look,
                            struct failure *failure) {
     const struct polish_request *request = polisher->request;
@@ -274,7 +265,7 @@ static int run_last_rounds(struct polisher *polisher, const struct tile_look *lo
     for (int i = 0; i < LAST_ROUNDS && r == 0 && moved_px > STANDS_STILL_PX; i++) {
         struct map before = polisher->at.map;
         polisher->count = 0;
-        r = polish_once(polisher, request->grid, look, LAST_REACH_PX, NULL, failure);
+        r = polish_once(polisher, look, LAST_REACH_PX, NULL, failure);
         moved_px = farthest_apart(request, &before, &polisher->at.map);
     }
     return r;
@@ -300,8 +291,20 @@ int polish_again(const struct polish_request *request, const struct polish_map *
     CLEANUP(polisher_cleanup) struct polisher polisher = {0};
     int r = open_polisher(request, &polisher, failure);
     polisher.at = *start;
+    polisher.least_model = start->model;
+    polisher.clear_gain = CLEAR_GAIN_AGAIN;
     if (r == 0)
         r = run_last_rounds(&polisher, &start->look, failure);
+    double spread_px = 0;
+    if (r == 0 && polisher.count > 0)
+        r = find_spread(&polisher, polisher.count, &spread_px, failure);
+    if (r == 0 && spread_px > WELL_KNOWN_PX) {
+        const struct polish_map before = polisher.at;
+        struct tile_look look = {0};
+        r = find_look(&polisher, &before, 1, &look, failure);
+        if (r == 0)
+            r = run_last_rounds(&polisher, &look, failure);
+    }
     if (r < 0)
         return r;
     *ret = polisher.at;

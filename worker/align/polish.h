@@ -28,8 +28,10 @@ struct polish_map {
 MUST_USE int polish_run(const struct polish_request *request, const struct polish_map *starts,
                         size_t count, struct polish_map *ret, struct failure *failure);
 
-/* The last rounds alone, from a map that was polished and in its look. ret_matches, room for one of
- * each of the grid's cells, is what it was fitted to in the end; *ret_count 0: nothing to fit. */
+/* From a map that was polished: the last rounds in its look, and where that leaves the map less
+ * than well known, in the one that serves these tiles best. The model goes up only when that gains
+ * much. ret_matches, room for one of each of the grid's cells, is what it was fitted to in the end;
+ * *ret_count 0: nothing to fit. */
 MUST_USE int polish_again(const struct polish_request *request, const struct polish_map *start,
                           struct polish_map *ret, struct fit_match *ret_matches, size_t *ret_count,
                           struct failure *failure);

@@ -8,6 +8,8 @@
 
 enum { MOST_PARTS = 40, MOST_CLEAR = 200, REACH_PX = 2 };
 
+/* px: bodies without grain are much larger. */
+static const double BLUR_PX = 3.2;
 static const double RICH_QUANTILE = 0.9; /* what counts as one in each image */
 /* A quarter of all parts show noise alone, or hardly more; some times as much is clear. */
 static const double NOISE_QUANTILE = 0.25, CLEARLY = 2.5, UNEXPLAINED_QUANTILE = 0.75;
@@ -96,8 +98,15 @@ static void judge_clear(struct parts *parts, struct verify_content *ret) {
         ret->unexplained = fit_quantile(parts->scratch, (size_t)ret->clear, UNEXPLAINED_QUANTILE);
 }
 
-int verify_content_judge(const struct tile_shift *shifts, size_t count, struct verify_content *ret,
-                         struct failure *failure) {
+static void gather(const struct tile_shift *shifts, size_t count, struct parts *parts) {
+    parts->count = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < TILE_PARTS && shifts[i].measured; k++)
+            parts->all[parts->count++].detail = &shifts[i].detail[k];
+}
+
+int verify_content_judge(const struct tile_shift *sharp, const struct tile_shift *blurred,
+                         size_t count, struct verify_content *ret, struct failure *failure) {
     size_t most = count * TILE_PARTS + 1;
     *ret = (struct verify_content){0};
     CLEANUP_TRACKED double *scratch = tracked_alloc(most, sizeof(*scratch), "structure");
@@ -105,10 +114,9 @@ int verify_content_judge(const struct tile_shift *shifts, size_t count, struct v
     if (!scratch || !all)
         return failure_set(failure, -ENOMEM, "no memory for the structure of %zu tiles", count);
     struct parts parts = {all, scratch, 0};
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < TILE_PARTS && shifts[i].measured; k++)
-            all[parts.count++].detail = &shifts[i].detail[k];
+    gather(sharp, count, &parts);
     judge_rich(&parts, ret);
+    gather(blurred, count, &parts);
     judge_clear(&parts, ret);
     return 0;
 }
@@ -116,8 +124,17 @@ int verify_content_judge(const struct tile_shift *shifts, size_t count, struct v
 int verify_content_measure(const struct verify_scene *scene, const struct verify_sample *sample,
                            struct tiles_span progress, struct tile_shift *ret_shifts,
                            struct verify_content *ret, struct failure *failure) {
-    const struct tile_request how = {.reach_px = REACH_PX, .stay = true};
-    int r = tiles_measure_grid(scene->crew, &sample->grid, scene->transform, &how, progress,
-                               ret_shifts, failure);
-    return r == 0 ? verify_content_judge(ret_shifts, sample->grid.count, ret, failure) : r;
+    struct tile_request how = {.reach_px = REACH_PX, .stay = true};
+    double half = (progress.from + progress.to) / 2;
+    CLEANUP_TRACKED struct tile_shift *blurred =
+        tracked_alloc(sample->grid.count + 1, sizeof(*blurred), "tiles");
+    if (!blurred)
+        return failure_set(failure, -ENOMEM, "no memory for %zu tiles", sample->grid.count);
+    int r = tiles_measure_grid(scene->crew, &sample->grid, scene->transform, &how,
+                               (struct tiles_span){progress.from, half}, ret_shifts, failure);
+    how.look.smooth_px = BLUR_PX;
+    if (r == 0)
+        r = tiles_measure_grid(scene->crew, &sample->grid, scene->transform, &how,
+                               (struct tiles_span){half, progress.to}, blurred, failure);
+    return r == 0 ? verify_content_judge(ret_shifts, blurred, sample->grid.count, ret, failure) : r;
 }

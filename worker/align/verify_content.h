@@ -11,7 +11,8 @@
  * Some specimens have little but outlines: smooth bodies on smooth ground. There every part is
  * asked that is clearly above the noise in both images, and how much of what one shows the other
  * does not explain: with the right map that is noise, where objects of one image are few; behind
- * shared outlines, what was replaced stays unexplained.
+ * shared outlines, what was replaced stays unexplained. They are blurred for that, so that the
+ * noise is low and a body's edge wider than what the map leaves open.
  *
  * The tiles are taken where the map puts them, give or take REACH_PX, not where they are found: no
  * search among many places, so chance has no say in it.
@@ -35,8 +36,10 @@ MUST_USE int verify_content_measure(const struct verify_scene *scene,
                                     const struct verify_sample *sample, struct tiles_span progress,
                                     struct tile_shift *ret_shifts, struct verify_content *ret,
                                     struct failure *failure);
-/* The same from shifts that were measured. */
-MUST_USE int verify_content_judge(const struct tile_shift *shifts, size_t count,
-                                  struct verify_content *ret, struct failure *failure);
+/* The same from shifts that were measured: of sharp tiles, where grains coincide, and of blurred
+ * ones, where noise hides little of what does not. */
+MUST_USE int verify_content_judge(const struct tile_shift *sharp, const struct tile_shift *blurred,
+                                  size_t count, struct verify_content *ret,
+                                  struct failure *failure);
 
 #endif

@@ -13,9 +13,9 @@
  * tiles against the map are missing tissue, objects or noise, and fewer must agree. */
 static const double SAME_CONTENT = 0.6;
 /* Where there is little but outlines, all that is clear is explained, to the noise: right pairs had
- * 1.4 at most, content that was replaced behind outlines 1.85 and more. What is clear and neither
+ * 1.4 at most, content that was replaced behind outlines 2.8 and more. What is clear and neither
  * coincides nor is explained is content that was replaced. */
-static const double ALL_EXPLAINED = 1.5;
+static const double ALL_EXPLAINED = 2;
 enum { LEAST_CONTENT_PARTS = 24, LEAST_CLEAR_PARTS = 60 };
 static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is real */
 /* Of the tiles that both images show something of. Two samples of the same outline agree along it:
@@ -45,7 +45,7 @@ enum { LEAST_COARSE_TILES = 12 };
 /* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
 static const double OFFSET_SHARE = 0.5;
 /* Times max_residual: how far the map may be off, to be called known. */
-static const double KNOWN_SHARE = 0.75;
+static const double KNOWN_SHARE = 0.65;
 static const double MIRROR_MARGIN = 1.25;
 static const double COARSE_MARGIN = 1.5;
 /* With such a margin of the search itself, fewer votes are asked for. */
