@@ -50,9 +50,10 @@ class Daemon:
                 answer += part
         return json.loads(answer.partition(b"\n")[0])
 
-    def submit(self, name, *commands, **options):
-        """Tasks t/0, t/1, ... that run these words. Returns the answer."""
-        out = self.t.folder / name
+    def submit(self, name, *commands, folder=None, **options):
+        """Tasks t/0, t/1, ... that run these words, to that folder below the test's. Returns the
+        answer."""
+        out = self.t.folder / (folder or name)
         out.mkdir(exist_ok=True)
         return self.ask({"do": "submit", "name": name, "out": str(out), "tasks": len(commands),
                          **options},
