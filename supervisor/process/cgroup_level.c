@@ -6,6 +6,7 @@
 
 #include "common/names.h"
 #include "supervisor/memory/kernel_file.h"
+#include "supervisor/process/cgroup_manager.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,7 @@ struct cgroup_level_place cgroup_level_here(void) {
         .systemd_folder = CGROUP_LEVEL_SYSTEMD,
         .self = getpid(),
         .is_privileged = geteuid() == 0,
+        .asks_manager = cgroup_manager_delegates,
     };
 }
 
@@ -237,7 +239,8 @@ static void judge_v2(const struct cgroup_level_place *place, struct cgroup_level
     }
     if (!may_write(place, files, true, level))
         return;
-    if (!is_delegated(level->folder) && access(place->systemd_folder, F_OK) == 0) {
+    if (!is_delegated(level->folder) && access(place->systemd_folder, F_OK) == 0 &&
+        !(place->asks_manager && place->asks_manager())) {
         refuse(level, "the control group %s belongs to systemd and was not delegated; %s",
                level->folder, advice(place, true));
         return;

@@ -3,9 +3,10 @@
  *
  * Looks and changes nothing. Groups are made below the one that we are in, and only where that is
  * ours to divide: on v2 one that was delegated to us (systemd's mark, the extended attribute
- * user.delegate or trusted.delegate), or any that we may write on a machine without systemd; and
- * nobody but us may be in it, for a v2 group has either processes or controlled groups in it, and
- * other people's processes are not moved. On v1 it is enough that we may write.
+ * user.delegate or trusted.delegate, or the word of a user's manager), or any that we may write on
+ * a machine without systemd; and nobody but us may be in it, for a v2 group has either processes or
+ * controlled groups in it, and other people's processes are not moved. On v1 it is enough that we
+ * may write.
  *
  * Kernel files are read below a given root; the cgroup file systems are where mountinfo says.
  * Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst of the kernel,
@@ -35,7 +36,8 @@ struct cgroup_level_place {
     const char *proc_root;
     const char *systemd_folder;
     pid_t self;
-    bool is_privileged; /* root: decides the advice alone */
+    bool is_privileged;         /* root: decides the advice alone */
+    bool (*asks_manager)(void); /* cgroup_manager_delegates; NULL: nobody is asked */
 };
 
 /* This machine, this process. */

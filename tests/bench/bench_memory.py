@@ -95,7 +95,9 @@ def sampling(table):
                   "/proc/PID/schedstat of registrar run, less that with --sample-interval 1m")
 
 
-HOLD = "import sys, time; held = b'x' * int(sys.argv[1]); time.sleep(float(sys.argv[2]))"
+# holds so many bytes for so many seconds
+HOLD = ("import select, sys; held = b'x' * int(sys.argv[1]);"
+        "select.select((), (), (), float(sys.argv[2]))")
 
 
 def unknown_batch(folder, pace, seed):

@@ -94,6 +94,26 @@ static void v2_below_systemd(void **state) {
     expect_none(*state, "was not delegated");
 }
 
+static bool says_yes(void) { return true; }
+static bool says_no(void) { return false; }
+
+/* A user's manager leaves no mark. */
+static void v2_below_a_users_manager(void **state) {
+    char proc[256], systemd[256];
+    make_v2(*state, "user.slice/a.scope", "4321\n");
+    folder_make(*state, "run/systemd");
+    (void)snprintf(proc, sizeof(proc), "%s/proc", (char *)*state);
+    (void)snprintf(systemd, sizeof(systemd), "%s/run/systemd", (char *)*state);
+    struct cgroup_level_place place = {.proc_root = proc, .systemd_folder = systemd, .self = SELF};
+    struct cgroup_level level;
+    place.asks_manager = says_no;
+    cgroup_level_find(&place, &level);
+    assert_int_equal(level.kind, CGROUP_LEVEL_NONE);
+    place.asks_manager = says_yes;
+    cgroup_level_find(&place, &level);
+    assert_int_equal(level.kind, CGROUP_LEVEL_V2);
+}
+
 static void v2_that_cannot_be_used(void **state) {
     make_v2(*state, "job", "4321\n");
     folder_write(*state, "sys/job/cgroup.controllers", "cpu memory_x pids\n");
@@ -194,11 +214,17 @@ static void this_machine(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
-        IN_FOLDER(v2_without_systemd),     IN_FOLDER(v2_with_others_in_it),
-        IN_FOLDER(v2_root_may_be_shared),  IN_FOLDER(v2_below_systemd),
-        IN_FOLDER(v2_that_cannot_be_used), IN_FOLDER(v1_and_hybrid),
-        IN_FOLDER(part_of_a_hierarchy),    IN_FOLDER(a_folder_with_a_space),
-        IN_FOLDER(nothing_there),          cmocka_unit_test(this_machine),
+        IN_FOLDER(v2_without_systemd),
+        IN_FOLDER(v2_with_others_in_it),
+        IN_FOLDER(v2_root_may_be_shared),
+        IN_FOLDER(v2_below_systemd),
+        IN_FOLDER(v2_below_a_users_manager),
+        IN_FOLDER(v2_that_cannot_be_used),
+        IN_FOLDER(v1_and_hybrid),
+        IN_FOLDER(part_of_a_hierarchy),
+        IN_FOLDER(a_folder_with_a_space),
+        IN_FOLDER(nothing_there),
+        cmocka_unit_test(this_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
