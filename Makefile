@@ -180,7 +180,9 @@ format:
 SYSTEMD := supervisor/service/systemd
 UNITS := $(patsubst $(SYSTEMD)/%.in,%,$(wildcard $(SYSTEMD)/*/*.in))
 # where each installed file goes below PREFIX
-INSTALLED = $(addprefix bin/,$(notdir $(PROGRAMS))) $(addprefix lib/systemd/,$(UNITS)) \
+COMPLETION := share/bash-completion/completions/registrar
+INSTALLED = $(addprefix bin/,$(notdir $(PROGRAMS))) \
+	$(COMPLETION) $(addprefix lib/systemd/,$(UNITS)) \
 	lib/sysusers.d/registrar.conf lib/tmpfiles.d/registrar.conf \
 	$(foreach page,$(MAN_PAGES),share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
@@ -194,6 +196,7 @@ install: all
 		to=$(DESTDIR)$(PREFIX)/lib/systemd/$$unit; \
 		install -D -m 644 $(SYSTEMD)/$$unit.in $$to; \
 		sed -i 's|@bindir@|$(PREFIX)/bin|' $$to; done
+	install -D -m 644 supervisor/cli/registrar.bash $(DESTDIR)$(PREFIX)/$(COMPLETION)
 	set -e; for page in $(MAN_PAGES); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 

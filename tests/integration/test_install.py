@@ -27,6 +27,7 @@ def _(t):
     expect(ran.returncode, 0, "make install: " + ran.stderr)
     pages = [f"usr/share/man/man{page.suffix[1:]}/{page.name}"
              for page in (ROOT / "man").glob("*.[1-9]")]
+    pages.append("usr/share/bash-completion/completions/registrar")
     service = ["sysusers.d/registrar.conf", "tmpfiles.d/registrar.conf"]
     service += [f"systemd/{manager}/registrar.{kind}" for manager in ("system", "user")
                 for kind in ("service", "socket")]
