@@ -15,7 +15,8 @@ static void print(const struct client_words *words, const json_t *answer) {
     }
     (void)printf("%s: %lld task%s cancelled", words->words[0], n, n == 1 ? "" : "s");
     if (running > 0)
-        (void)printf("; what runs of it is being stopped");
+        (void)printf("; %lld of them %s and %s being stopped", running,
+                     running == 1 ? "runs" : "run", running == 1 ? "is" : "are");
     (void)putchar('\n');
 }
 

@@ -160,6 +160,10 @@ static void tell(const struct submit *submit) {
         if (already > 0)
             (void)fprintf(stderr, "; %lld wait%s or ran already", already,
                           already == 1 ? "s" : "ed");
+        if (number_of(submit, "seen") > 0)
+            (void)fprintf(stderr,
+                          "; %lld ended earlier, and what is done and unchanged is not done again",
+                          number_of(submit, "seen"));
         if (submit->n_problems > 0)
             (void)fprintf(stderr, "; %zu cannot be done and will fail (registrar plan tells why)",
                           submit->n_problems);

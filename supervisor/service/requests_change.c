@@ -77,7 +77,8 @@ static int apply(struct change *change, const char *id, uint32_t *n_changed, uin
     if (r < 0)
         return r;
     *n_changed += made.n_changed;
-    *n_running += made.n_running;
+    for (uint32_t i = 0; i < made.n_running; i++)
+        *n_running += queue_look(change->batch, made.running[i]).state == QUEUE_RUNNING;
     service_changed(call->requests->service, change->batch, change->is_cancel ? &made : NULL,
                     change->is_cancel ? call->caller.user : NULL);
     return 0;
