@@ -29,6 +29,29 @@ def _(t):
     assert wrong <= {"clock", "journal", "landlock", "state folder"}, doctor
 
 
+@test("a user's own service, under his own service manager")
+def _(t):
+    uid = sh("id", "-u", "ada").stdout.strip()
+    sh("systemctl", "start", f"user@{uid}.service")
+    own = ["env", f"XDG_RUNTIME_DIR=/run/user/{uid}"]
+    sh(*own, "systemctl", "--user", "start", "registrar.service", user="ada")
+    path = folder_of("ada") / "own.json"
+    path.write_text(json.dumps({"tasks": [{"id": "t", "command": ["cat", "/proc/self/cgroup"]}]}))
+    socket = f"/run/user/{uid}/registrar/socket"
+    sh("registrar", "submit", "--manifest", path, "-o", path.parent / "own", "--socket", socket,
+       "--wait", user="ada")
+    said = (path.parent / "own" / "t" / "log.txt").read_text()
+    expect_in(f"user@{uid}.service", said, "its control group")
+    own_ledger = Path("/home/ada/.local/state/registrar/ledger.jsonl").read_text().splitlines()
+    starts = [record["cgroup"] for record in map(json.loads, own_ledger) if "cgroup" in record]
+    expect((starts[0]["level"], "/task-" in said), ("v2", True), f"limits: {starts[0]['text']}")
+    expect(records("batch", "own"), [], "what the system's service knows of it")
+    refused = sh("registrar", "status", "--socket", socket, user="ben", check=False)
+    assert refused.returncode != 0, "ben came to ada's own service"
+    sh(*own, "systemctl", "--user", "stop", "registrar.service", user="ada")
+    sh("systemctl", "stop", f"user@{uid}.service")
+
+
 @test("tasks run as their own users, in control groups of their own, without what the daemon has")
 def _(t):
     script = ("id -u; id -un; id -Gn; cut -d: -f3 /proc/self/cgroup; "
@@ -108,29 +131,6 @@ def _(t):
         sh("ln", "-s", target, home / name / "summary.json", user="ben")
         submit("ben", name, {"id": "t", "command": ["echo", "mine"]}, options=["--wait"])
         expect(target.read_text(), "untouched", str(target))
-
-
-@test("a user's own service, under his own service manager")
-def _(t):
-    uid = sh("id", "-u", "ada").stdout.strip()
-    sh("systemctl", "start", f"user@{uid}.service")
-    own = ["env", f"XDG_RUNTIME_DIR=/run/user/{uid}"]
-    sh(*own, "systemctl", "--user", "start", "registrar.service", user="ada")
-    path = folder_of("ada") / "own.json"
-    path.write_text(json.dumps({"tasks": [{"id": "t", "command": ["cat", "/proc/self/cgroup"]}]}))
-    socket = f"/run/user/{uid}/registrar/socket"
-    sh("registrar", "submit", "--manifest", path, "-o", path.parent / "own", "--socket", socket,
-       "--wait", user="ada")
-    said = (path.parent / "own" / "t" / "log.txt").read_text()
-    expect_in(f"user@{uid}.service", said, "its control group")
-    own_ledger = Path("/home/ada/.local/state/registrar/ledger.jsonl").read_text().splitlines()
-    starts = [record["cgroup"] for record in map(json.loads, own_ledger) if "cgroup" in record]
-    expect((starts[0]["level"], "/task-" in said), ("v2", True), f"limits: {starts[0]['text']}")
-    expect(records("batch", "own"), [], "what the system's service knows of it")
-    refused = sh("registrar", "status", "--socket", socket, user="ben", check=False)
-    assert refused.returncode != 0, "ben came to ada's own service"
-    sh(*own, "systemctl", "--user", "stop", "registrar.service", user="ada")
-    sh("systemctl", "stop", f"user@{uid}.service")
 
 
 @test("systemctl restart in mid-batch: the queue goes on by itself")
