@@ -96,6 +96,33 @@ def _(t):
     expect_in(f"stopped by {end['user']}", end["reason"])
 
 
+@test("a batch runs no more at once than it asked for")
+def _(t):
+    daemon = Daemon(t).ready()
+    daemon.submit("narrow", *[["true"]] * 6, options={"jobs": 1})
+    daemon.await_end("narrow")
+    daemon.stop()
+    expect([record["event"] for record in t.ledger()
+            if record["event"] in ("attempt_start", "attempt_end")],
+           ["attempt_start", "attempt_end"] * 6, "one after the other")
+
+
+@test("quiet hours hold everything back until a reload ends them")
+def _(t):
+    path = t.folder / "registrar.conf"
+    path.write_text("quiet-hours = daily 00:00-24:00\n")
+    path.chmod(0o644)
+    daemon = Daemon(t, "--config", path).ready()
+    daemon.submit("quiet", ["true"])
+    expect_in("quiet hours", t.run("status", "quiet", "--socket", daemon.path).stdout)
+    expect(t.ledger("attempt_start"), [], "attempts")
+    path.write_text("jobs = 1\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.await_end("quiet")
+    daemon.stop()
+    expect(daemon.summary("quiet")["counts"], {"ok": 1}, "counts")
+
+
 @test(f"killed at {ROUNDS} instants of a queue in motion: nothing lost, nothing twice, no orphan")
 def _(t):
     commands = [["true"], ["sh", "-c", "sleep 0.01"], ["sh", "-c", "sleep 0.05 & wait"], ["true"]]
