@@ -227,6 +227,10 @@ bool ledger_commit_idle(const struct ledger_commit *commit) {
            (!commit->syncing && !ledger_store_has_staged(commit->store) && commit->count == 0);
 }
 
+void ledger_commit_renumbered(struct ledger_commit *commit) {
+    commit->safe_seq = commit->sync_seq = ledger_store_safe(commit->store);
+}
+
 int ledger_commit_open(uv_loop_t *loop, struct ledger_store *store, ledger_commit_state_cb state,
                        void *context, struct ledger_commit **ret, struct failure *failure) {
     struct ledger_commit *commit = calloc(1, sizeof(*commit));

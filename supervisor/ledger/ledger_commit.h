@@ -28,6 +28,8 @@ void ledger_commit_append(struct ledger_commit *commit, const char *event, json_
                           ledger_commit_done_cb done, void *context, uint64_t *ret_seq);
 /* Nothing waits for the disk, or (after a fatal error) nothing ever will be there. */
 bool ledger_commit_idle(const struct ledger_commit *commit);
+/* The store was compacted while all was idle: its records have other numbers. */
+void ledger_commit_renumbered(struct ledger_commit *commit);
 /* Closes the handles; frees itself once libuv lets go. What waits is written and synced if it can
  * be, but no callback is called any more; the store is no longer used when it returns. NULL is
  * fine.

@@ -19,12 +19,10 @@
 
 enum { BUFFER_BYTES = 256 << 10 };
 
-/* So many of the records have to be gone before the service rewrites its ledger. */
-#define WORTH_IT 0.25
-
 struct copying {
     const struct ledger_keep *keep;
-    const char *path; /* of the new file */
+    struct ledger_replay found; /* so far, of the old one */
+    const char *path;           /* of the new file */
     int fd;
     struct ledger_line_buffer buffer;
     uint64_t seq; /* the last that was written */
@@ -92,16 +90,43 @@ static int add_own_records(struct copying *copying, const struct ledger_compact_
     return r < 0 ? r : write_out(copying, 0, failure);
 }
 
+/* Only what is copied is parsed. */
+static bool is_copied(void *context, const char *line, size_t length) {
+    const struct copying *copying = context;
+    (void)line, (void)length;
+    return ledger_keep_counts(copying->keep, copying->found.n_records + 1);
+}
+
+/* Frame and checksum are enough. */
+static bool is_passed_over(void *context, const char *line, size_t length) {
+    (void)context, (void)line, (void)length;
+    return false;
+}
+
+/* It has to be read back whole before it replaces anything. */
+static int check_new(const struct copying *copying, struct failure *failure) {
+    struct ledger_replay found;
+    int r =
+        ledger_replay_file(copying->fd, copying->path, is_passed_over, NULL, NULL, &found, failure);
+    if (r < 0)
+        return r;
+    if (found.state == LEDGER_REPLAY_CLEAN && found.n_records == copying->seq &&
+        found.good_bytes == copying->bytes)
+        return 0;
+    return failure_set(failure, -EIO, "%s cannot be read back as it was written", copying->path);
+}
+
 static int write_new(int fd, const char *path, struct copying *copying,
                      struct ledger_compact_result *result, struct failure *failure) {
-    struct ledger_replay found;
-    int r = ledger_replay_file(fd, path, NULL, copy_record, copying, &found, failure);
+    int r = ledger_replay_file(fd, path, is_copied, copy_record, copying, &copying->found, failure);
     if (r == 0)
         r = add_own_records(copying, result, failure);
     if (r == 0 && flock(copying->fd, LOCK_EX | LOCK_NB) < 0)
         r = failure_set_errno(failure, -errno, "cannot lock %s", copying->path);
     result->records_after = copying->seq;
     result->bytes_after = copying->bytes;
+    if (r == 0)
+        r = check_new(copying, failure);
     return r < 0 ? r : atomic_file_publish(copying->path, path, failure);
 }
 
@@ -109,7 +134,8 @@ static int write_new(int fd, const char *path, struct copying *copying,
 static int create_beside(int fd, const char *temporary, int *ret_fd, struct failure *failure) {
     struct stat status;
     (void)unlink(temporary); /* of a compaction that was killed; else open tells */
-    CLEANUP_CLOSE int made = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    CLEANUP_CLOSE int made =
+        open(temporary, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (made < 0 || fstat(fd, &status) < 0 || fchmod(made, status.st_mode & 07777) < 0)
         return failure_set_errno(failure, -errno, "cannot create %s", temporary);
     if (fchown(made, status.st_uid, status.st_gid) < 0 && errno != EPERM)
@@ -118,7 +144,7 @@ static int create_beside(int fd, const char *temporary, int *ret_fd, struct fail
     return 0;
 }
 
-static int rewrite(int fd, const char *path, const struct ledger_keep *keep,
+static int rewrite(int fd, const char *path, const struct ledger_keep *keep, int *ret_fd,
                    struct ledger_compact_result *result, struct failure *failure) {
     CLEANUP_FREE char *temporary = names_format("%s.compacting", path);
     CLEANUP_CLOSE int new_fd = -1;
@@ -130,22 +156,21 @@ static int rewrite(int fd, const char *path, const struct ledger_keep *keep,
     struct copying copying = {.keep = keep, .path = temporary, .fd = new_fd};
     r = write_new(fd, path, &copying, result, failure);
     free_buffer(&copying.buffer);
-    if (r < 0)
+    if (r < 0) {
         (void)unlink(temporary); /* the ledger is as it was */
-    return r;
+        return r;
+    }
+    *ret_fd = STEAL_FD(new_fd);
+    return 0;
 }
 
-int ledger_compact_file(const char *path, double least_gain, struct ledger_compact_result *ret,
+int ledger_compact_open(int fd, const char *path, double least_gain, int *ret_fd,
+                        struct ledger_keep **ret_keep, struct ledger_compact_result *ret,
                         struct failure *failure) {
-    CLEANUP_CLOSE int fd = -1;
     CLEANUP(close_keep) struct ledger_keep *keep = NULL;
     struct ledger_replay found;
     struct ledger_compact_result result = {0};
-    if (access(path, F_OK) < 0) /* the lock would make it */
-        return failure_set_errno(failure, -errno, "cannot open the ledger %s", path);
-    int r = ledger_lock_open(path, &fd, failure);
-    if (r == 0)
-        r = ledger_keep_open(&keep, failure);
+    int r = ledger_keep_open(&keep, failure);
     if (r == 0)
         r = ledger_replay_file(fd, path, NULL, ledger_keep_see, keep, &found, failure);
     if (r < 0)
@@ -160,12 +185,24 @@ int ledger_compact_file(const char *path, double least_gain, struct ledger_compa
     result.bytes_before = found.good_bytes;
     const uint64_t gone = found.n_records - ledger_keep_count(keep);
     if (gone > 0 && (double)gone >= least_gain * (double)found.n_records) {
-        r = rewrite(fd, path, keep, &result, failure);
-        result.is_done = r == 0;
+        r = rewrite(fd, path, keep, ret_fd, &result, failure);
+        if (r < 0)
+            return r;
+        result.is_done = true;
+        *ret_keep = STEAL_PTR(keep);
     }
-    if (r == 0)
-        *ret = result;
-    return r;
+    *ret = result;
+    return 0;
+}
+
+int ledger_compact_file(const char *path, double least_gain, struct ledger_compact_result *ret,
+                        struct failure *failure) {
+    CLEANUP_CLOSE int fd = -1, new_fd = -1;
+    CLEANUP(close_keep) struct ledger_keep *keep = NULL;
+    if (access(path, F_OK) < 0) /* the lock would make it */
+        return failure_set_errno(failure, -errno, "cannot open the ledger %s", path);
+    int r = ledger_lock_open(path, &fd, failure);
+    return r < 0 ? r : ledger_compact_open(fd, path, least_gain, &new_fd, &keep, ret, failure);
 }
 
 int ledger_compact_large(const char *path, uint64_t larger_than_bytes,
@@ -175,6 +212,6 @@ int ledger_compact_large(const char *path, uint64_t larger_than_bytes,
     *ret = (struct ledger_compact_result){0};
     if (stat(path, &status) < 0 || (uint64_t)status.st_size <= larger_than_bytes)
         return 0; /* the opening tells what is wrong with it */
-    int r = ledger_compact_file(path, WORTH_IT, ret, &reason);
+    int r = ledger_compact_file(path, LEDGER_COMPACT_WORTH_IT, ret, &reason);
     return r == 0 || r == -EUCLEAN ? 0 : failure_set(failure, r, "%s", reason.text);
 }

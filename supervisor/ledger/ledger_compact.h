@@ -25,6 +25,17 @@ struct ledger_compact_result {
 MUST_USE int ledger_compact_file(const char *path, double least_gain,
                                  struct ledger_compact_result *ret, struct failure *failure);
 
+/* The same for one that is open and locked, all of it on disk: *ret_fd is the new one, open and
+ * locked like it, and keep says how the records were renumbered. Nothing of either is set unless
+ * ret->is_done. Caller owns both. */
+struct ledger_keep;
+MUST_USE int ledger_compact_open(int fd, const char *path, double least_gain, int *ret_fd,
+                                 struct ledger_keep **ret_keep, struct ledger_compact_result *ret,
+                                 struct failure *failure);
+
+/* What the service thinks worth it: a quarter of the records. */
+#define LEDGER_COMPACT_WORTH_IT 0.25
+
 /* The service's, before it opens its ledger: one that is larger than that and a quarter of
  * whose records do not count any more is compacted. A torn tail is left to the opening, and nothing
  * is done. No ledger is no error. */

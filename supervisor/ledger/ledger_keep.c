@@ -440,11 +440,16 @@ void ledger_keep_decide(struct ledger_keep *keep) {
             keep_share(keep, seq);
         keep->sorts[seq - 1] = counts;
         keep->n_counting += counts;
+        keep->owners[seq - 1] = counts ? (uint32_t)keep->n_counting : 0;
     }
 }
 
 bool ledger_keep_counts(const struct ledger_keep *keep, uint64_t seq) {
     return seq > 0 && seq <= keep->count && keep->sorts[seq - 1];
+}
+
+uint64_t ledger_keep_renumbered(const struct ledger_keep *keep, uint64_t seq) {
+    return ledger_keep_counts(keep, seq) ? keep->owners[seq - 1] : 0;
 }
 
 uint64_t ledger_keep_count(const struct ledger_keep *keep) { return keep->n_counting; }

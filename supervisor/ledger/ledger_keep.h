@@ -30,6 +30,8 @@ int ledger_keep_see(void *context, const json_t *record, struct failure *failure
 /* After the last was seen. */
 void ledger_keep_decide(struct ledger_keep *keep);
 bool ledger_keep_counts(const struct ledger_keep *keep, uint64_t seq);
+/* The number it has among those that count, from 1; 0: it does not. */
+uint64_t ledger_keep_renumbered(const struct ledger_keep *keep, uint64_t seq);
 uint64_t ledger_keep_count(const struct ledger_keep *keep); /* how many count */
 
 /* What users of the service have used in attempts that are no longer there: to be written as

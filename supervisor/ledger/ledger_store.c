@@ -5,6 +5,7 @@
 
 #include "common/atomic_file.h"
 #include "common/names.h"
+#include "supervisor/ledger/ledger_compact.h"
 #include "supervisor/ledger/ledger_heal.h"
 #include "supervisor/ledger/ledger_identity.h"
 #include "supervisor/ledger/ledger_line.h"
@@ -40,6 +41,7 @@ const char *ledger_store_boot_id(const struct ledger_store *store) { return stor
 const char *ledger_store_path(const struct ledger_store *store) { return store->path; }
 uint64_t ledger_store_written(const struct ledger_store *store) { return store->written_seq; }
 uint64_t ledger_store_safe(const struct ledger_store *store) { return store->synced_seq; }
+uint64_t ledger_store_size(const struct ledger_store *store) { return store->size; }
 bool ledger_store_has_staged(const struct ledger_store *store) { return store->staged.length > 0; }
 
 /* Frees without touching the file. */
@@ -276,6 +278,7 @@ struct marking {
     struct ledger_store *store;
     const struct ledger_replay *found;
     uint64_t offset; /* where the next record begins */
+    bool is_out_of_memory;
     ledger_store_replay_cb replay;
     void *context;
 };
@@ -317,6 +320,55 @@ static int recover(struct ledger_store *store, ledger_store_replay_cb replay, vo
     if (r == 0 && recovery->set_aside_bytes > 0)
         r = note_healing(store, recovery, failure);
     return r;
+}
+
+/* Marks the records of a file that was checked already, without parsing them; but for the first
+ * one, which is always parsed and never comes by here. */
+static bool mark_line(void *context, const char *line, size_t length) {
+    struct marking *marking = context;
+    (void)line, (void)length;
+    if (ledger_marks_set(&marking->store->marks, marking->found->n_records + 1,
+                         marking->found->good_bytes) < 0)
+        marking->is_out_of_memory = true;
+    return false;
+}
+
+/* The file has been replaced by that one. */
+static int adopt(struct ledger_store *store, int fd, struct failure *failure) {
+    struct ledger_replay found;
+    struct marking marking = {.store = store, .found = &found};
+    cleanup_close(&store->fd); /* all that was in it is in the other one */
+    store->fd = fd;
+    ledger_marks_free(&store->marks);
+    int r = ledger_marks_set(&store->marks, 1, 0);
+    if (r == 0)
+        r = ledger_replay_file(fd, store->path, mark_line, NULL, &marking, &found, failure);
+    if (r == 0 && marking.is_out_of_memory)
+        r = -ENOMEM;
+    if (r == -ENOMEM)
+        (void)failure_set_errno(failure, r, "cannot go on with %s", store->path);
+    if (r < 0)
+        return break_store(store, failure, NULL);
+    store->size = store->reserved = found.good_bytes;
+    store->staged_seq = store->written_seq = store->synced_seq = found.n_records;
+    return 0;
+}
+
+int ledger_store_compact(struct ledger_store *store, double least_gain,
+                         struct ledger_keep **ret_keep, struct ledger_compact_result *ret,
+                         struct failure *failure) {
+    struct failure reason = {0};
+    int fd = -1;
+    if (store->broken.code)
+        return refuse_broken(store, failure);
+    if (store->staged.length > 0 || store->synced_seq < store->written_seq)
+        return failure_set(failure, -EAGAIN, "%s is being written to", store->path);
+    int r = check_untouched(store, &reason);
+    if (r == 0)
+        r = ledger_compact_open(store->fd, store->path, least_gain, &fd, ret_keep, ret, &reason);
+    if (r == 0 && ret->is_done)
+        r = adopt(store, fd, &reason);
+    return r < 0 ? failure_set(failure, r, "%s", reason.text) : 0;
 }
 
 static void warn_of_network(const struct ledger_store *store, struct ledger_recovery *recovery) {

@@ -36,6 +36,7 @@
 #include "supervisor/cli/options.h"
 #include "supervisor/engine/verdict.h"
 #include "supervisor/ledger/ledger_commit.h"
+#include "supervisor/ledger/ledger_compact.h"
 #include "supervisor/memory/forecast.h"
 #include "supervisor/service/rights_policy.h"
 #include "supervisor/service/window.h"
@@ -117,6 +118,10 @@ const json_t *queue_open_attempts(const struct queue *queue);
 MUST_USE int queue_attach(struct queue *queue, struct ledger_store *store,
                           struct ledger_commit *commit, size_t *ret_set_aside,
                           struct failure *failure);
+/* Makes the ledger smaller, when all is on disk and nothing is taken or running: else nothing is
+ * done. */
+MUST_USE int queue_compact(struct queue *queue, double least_gain,
+                           struct ledger_compact_result *ret, struct failure *failure);
 void queue_close(struct queue *queue); /* NULL is fine; nothing is lost by it */
 
 /* ---- settings, that a reload may change ---- */

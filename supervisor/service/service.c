@@ -55,21 +55,45 @@ static void on_ledger_state(void *context, bool full, bool fatal, const char *te
     engine_ledger_state(service->engine, full, fatal, text);
 }
 
+static void tell_compacted(const struct service *service, int r,
+                           const struct ledger_compact_result *done,
+                           const struct failure *failure) {
+    if (r < 0)
+        journal_say(service->settings.journal, LOG_WARNING, "the ledger is not compacted: %s",
+                    failure->text);
+    else if (done->is_done)
+        journal_say(service->settings.journal, LOG_INFO,
+                    "the ledger is compacted: %llu records in place of %llu, %llu MiB in place of "
+                    "%llu",
+                    (unsigned long long)done->records_after,
+                    (unsigned long long)done->records_before,
+                    (unsigned long long)done->bytes_after >> 20,
+                    (unsigned long long)done->bytes_before >> 20);
+}
+
 /* Nothing runs yet. What keeps it from being compacted keeps nobody from the work. */
 static void compact_ledger(const struct service *service, const char *path) {
     struct ledger_compact_result done;
     struct failure failure = {0};
-    if (ledger_compact_large(path, service->settings.conf->ledger_bytes, &done, &failure) < 0)
-        journal_say(service->settings.journal, LOG_WARNING, "the ledger is not compacted: %s",
-                    failure.text);
-    else if (done.is_done)
-        journal_say(service->settings.journal, LOG_INFO,
-                    "the ledger is compacted: %llu records in place of %llu, %llu MiB in place of "
-                    "%llu",
-                    (unsigned long long)done.records_after,
-                    (unsigned long long)done.records_before,
-                    (unsigned long long)done.bytes_after >> 20,
-                    (unsigned long long)done.bytes_before >> 20);
+    const int r = ledger_compact_large(path, service->settings.conf->ledger_bytes, &done, &failure);
+    tell_compacted(service, r, &done, &failure);
+}
+
+/* While it runs: when a batch's end is on disk and nothing else is going on. Where little was to be
+ * gained, not before it has grown by a quarter. */
+void service_compact(void *context, uint64_t seq) {
+    struct service *service = context;
+    struct ledger_compact_result done;
+    struct failure failure = {0};
+    (void)seq;
+    const uint64_t size = ledger_store_size(service->store);
+    if (service->is_ending || service->is_closed || size <= service->settings.conf->ledger_bytes ||
+        size <= service->compacted_bytes + service->compacted_bytes / 4)
+        return;
+    const int r = queue_compact(service->queue, LEDGER_COMPACT_WORTH_IT, &done, &failure);
+    if (r < 0 || done.bytes_before > 0) /* else something else is going on */
+        service->compacted_bytes = ledger_store_size(service->store);
+    tell_compacted(service, r, &done, &failure);
 }
 
 static int open_ledger(struct service *service, struct failure *failure) {

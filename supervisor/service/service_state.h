@@ -56,8 +56,9 @@ struct service {
     int64_t next_ms; /* when the clock will; 0: never */
     bool is_started, is_ending, is_closed;
     bool disk_full;
-    int level;   /* of service_stop */
-    char *group; /* of a run that did not come to its end; while opening */
+    uint64_t compacted_bytes; /* the ledger's size when that was last tried */
+    int level;                /* of service_stop */
+    char *group;              /* of a run that did not come to its end; while opening */
     int64_t last_record_ms;
     uint64_t last_safe; /* seq, at the last look of the watchdog */
     struct failure end;
@@ -68,6 +69,8 @@ struct service {
 
 /* service.c: goes on with the end, if that is what is waited for. */
 void service_quiet(struct service *service);
+/* service.c: the ledger is made smaller, if it is time (a ledger_commit_done_cb). */
+void service_compact(void *context, uint64_t seq);
 
 /* service_window.c */
 bool service_window_refill(void *context); /* the engine's handler */

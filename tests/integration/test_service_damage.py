@@ -21,13 +21,13 @@ def spoil(path, place, bit=1):
     return bytes(content)
 
 
-def add_notes(path, n):
+def add_notes(path, n, length=8000):
     """As many long notes, as a service of years may have written."""
     last = json.loads(path.read_bytes().splitlines()[-1])
     with open(path, "ab") as file:
         for seq in range(last["seq"] + 1, last["seq"] + 1 + n):
             record = {"v": 1, "seq": seq, "time": last["time"], "boot": last["boot"],
-                      "event": "note", "synced": seq - 1, "text": "x" * 8000}
+                      "event": "note", "synced": seq - 1, "text": "x" * length}
             line = json.dumps(record, separators=(",", ":"))[:-1].encode()
             file.write(line + f',"crc":"{zlib.crc32(line):08x}"}}\n'.encode())
 
@@ -167,6 +167,30 @@ def _(t):
     daemon.kill()
     Daemon(t, "--config", settings).ready().stop()
     expect(t.run("ledger", "verify", path).returncode, 0, "verify")
+
+
+@test("a ledger that grows too large while the service runs is compacted when nothing runs")
+def _(t):
+    Daemon(t).ready().stop()
+    path = t.out / "ledger.jsonl"
+    add_notes(path, 60, 20000)  # so many are kept
+    settings = t.folder / "registrar.conf"
+    settings.write_text("[registrar]\nledger-size = 1M\n")
+    settings.chmod(0o644)
+    daemon = Daemon(t, "--config", settings).ready()
+    assert "compacted" not in (t.folder / "stderr").read_text(), "there was nothing to gain"
+    expect(daemon.submit("night", *[TRUE] * 120)["ok"], True, "answer")
+    t.wait_ledger(lambda r: r.get("text", "").startswith("compacted"))
+    expect(daemon.submit("next", TRUE, ["false"])["ok"], True, "answer")
+    daemon.await_end("next")
+    status = t.run("status", "next", "--json", "--socket", daemon.path).stdout
+    expect_in("exit status 1", status, "the reason, from the new ledger")
+    daemon.kill()
+    expect(t.run("ledger", "verify", path).returncode, 0, "verify")
+    daemon = Daemon(t, "--config", settings).ready()
+    after = t.run("status", "next", "--json", "--socket", daemon.path).stdout
+    expect(json.loads(after), json.loads(status), "status after a restart")
+    daemon.stop()
 
 
 run_tests()
