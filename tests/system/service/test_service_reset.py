@@ -49,8 +49,7 @@ def _(t):
         if path.is_file():
             Path("/", path.relative_to("/registrar/root")).unlink()
     sh("systemctl", "daemon-reload")
-    expect(sh("systemctl", "is-enabled", "registrar.service", check=False).stdout.strip(),
-           "not-found", "the unit")
+    expect(property_of("LoadState"), "not-found", "the unit")
 
 
 if not RESET.exists():
