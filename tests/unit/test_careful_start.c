@@ -1,4 +1,4 @@
-/* timeout: 120
+/* timeout: 300
  *
  * The careful start, played: batches of a kind of which nothing is known, with the real model,
  * forecast and admission, and clocks that are only numbers. What is promised: after five finished
