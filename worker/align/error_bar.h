@@ -1,7 +1,7 @@
-/* How well the map is known, from tiles that it was not fitted to.
+/* How well a map is known, from tiles.
  *
- * The map's own model is fitted to the held-out tiles that agree, on top of the map: what is left
- * is the map's error there, as far as they can tell. The same fit to tiles drawn from them with
+ * The map's own model is fitted to the tiles on top of the map, each with its covariance: what that
+ * moves is the map's error, as far as they can tell. The same fit to tiles drawn from them with
  * replacement, again and again (the bootstrap, Efron 1979), says how well that is known. Of a grid
  * the error's affine part is taken; what it misses locally shows in the residuals.
  */
@@ -17,11 +17,11 @@ struct error_bar {
     int tiles;                            /* 0: too few, and the rest is 0 */
     double corners_px[ERROR_BAR_CORNERS]; /* radius at post's top left, right, bottom ... */
     double tissue_px;                     /* radius where it is largest among the places */
-    double offset_px; /* how far the held-out tiles put the worst place from where the map does */
+    double offset_px; /* how far the tiles put the worst place from where the map does */
 };
 
 struct error_bar_sample {
-    const struct fit_match *matches; /* agreeing tiles: x, y where the map puts them, px of pre */
+    const struct fit_match *matches; /* x, y where the map puts them, px of pre */
     size_t count;
     const struct map_point *places; /* of the tissue, corners of the frame first; px of pre */
     size_t n_places;

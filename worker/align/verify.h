@@ -10,12 +10,13 @@
  *
  * Measured: where each odd cell lies, and whether an image shows anything there (verify_sample);
  * what chance looks like (verify_null); whether a planted shift is measured back (verify_planted);
- * how well the map is known at the corners and on the tissue, and whether unseen tiles put the
- * tissue elsewhere (error_bar); whether those that contradict agree with one another
- * (verify_second); whether the images show the same things or the same outline only
- * (verify_content); repeats (verify_repeats); the camera's own pattern (verify_pattern); decoys
- * (verify_decoys). From these facts verify_decide, a pure function, makes the status and the
- * reason.
+ * the map that both halves of the checkerboard make together (verify_whole), how well it is known
+ * at the corners and on the tissue, and how far it lies from the one that was judged (error_bar);
+ * whether those that contradict agree with one another (verify_second); whether the images show
+ * the same things or the same outline only (verify_content); repeats (verify_repeats); the camera's
+ * own pattern (verify_pattern); decoys (verify_decoys). From these facts verify_decide, a pure
+ * function, makes the status and the reason. What is handed out is the map of both halves, where
+ * there is one.
  */
 #ifndef WORKER_ALIGN_VERIFY_H
 #define WORKER_ALIGN_VERIFY_H
