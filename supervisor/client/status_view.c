@@ -199,15 +199,14 @@ static int print_one(struct status_view *view) {
 }
 
 static int print_all(struct status_view *view) {
-    const json_t *batch;
-    size_t i;
     if (json_array_size(view->batches) == 0) {
         (void)fputs("The queue is empty: registrar submit RAW -o OUT fills it, and registrar "
                     "status\n--all lists what ended more than a day ago.\n",
                     view->stream);
         return 0;
     }
-    json_array_foreach(view->batches, i, batch) add_batch(view->table, batch);
+    for (size_t i = 0; i < json_array_size(view->batches); i++)
+        add_batch(view->table, json_array_get(view->batches, i));
     int r = table_print(view->table, view->stream, view->width, view->colour);
     (void)fprintf(view->stream, "\n%s\n", text_of(view->service, "sentence"));
     const char *notice = text_of(view->service, "notice");
@@ -228,12 +227,11 @@ static int dump(FILE *stream, const json_t *value) {
 /* The counts of all batches together. */
 static json_t *sum_counts(const struct status_view *view) {
     json_t *sum = json_object();
-    const json_t *batch;
-    size_t i;
-    json_array_foreach(view->batches, i, batch) {
+    for (size_t i = 0; i < json_array_size(view->batches); i++) {
+        json_t *counts = json_object_get(json_array_get(view->batches, i), "counts");
         const char *key;
         json_t *value;
-        json_object_foreach(json_object_get(batch, "counts"), key, value) {
+        json_object_foreach(counts, key, value) {
             const json_int_t n = json_integer_value(value) + number_of(sum, key);
             if (json_object_set_new(sum, key, json_integer(n)) < 0)
                 break;
@@ -245,10 +243,8 @@ static json_t *sum_counts(const struct status_view *view) {
 static int finish_json(const struct status_view *view) {
     CLEANUP_JSON json_t *counts = sum_counts(view);
     double wall_s = 0;
-    const json_t *batch;
-    size_t i;
-    json_array_foreach(view->batches, i, batch) wall_s +=
-        json_number_value(json_object_get(batch, "wall_s"));
+    for (size_t i = 0; i < json_array_size(view->batches); i++)
+        wall_s += json_number_value(json_object_get(json_array_get(view->batches, i), "wall_s"));
     (void)fputs(view->n_tasks > 0 ? "\n ],\n \"counts\": " : "],\n \"counts\": ", view->stream);
     int r = dump(view->stream, counts);
     (void)fprintf(view->stream, ",\n \"wall_s\": %.12g,\n \"batches\": ", wall_s);

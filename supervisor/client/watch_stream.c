@@ -44,6 +44,13 @@ static void print_end(FILE *stream, const json_t *event) {
     }
 }
 
+static void print_running(FILE *stream, const json_t *event) {
+    char text[UNITS_TEXT_BYTES];
+    const double elapsed_s = json_number_value(json_object_get(event, "elapsed_s"));
+    (void)fprintf(stream, "has run for %s",
+                  units_format_duration((int64_t)(elapsed_s * 1e3), text));
+}
+
 /* 22:41:03  NIGHT  CD070/DAPI  ok, 12 s, 401 MiB */
 static void print_event(FILE *stream, const json_t *event) {
     const char *what = text_of(event, "event");
@@ -56,6 +63,8 @@ static void print_event(FILE *stream, const json_t *event) {
     }
     if (strcmp(what, "start") == 0)
         (void)fputs("started", stream);
+    else if (strcmp(what, "running") == 0)
+        print_running(stream, event);
     else if (strcmp(what, "end") == 0)
         print_end(stream, event);
     else if (strcmp(what, "batch") == 0)

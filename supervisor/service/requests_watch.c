@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { MAX_VIEWS = 1024 /* of what runs when a watch begins */ };
+
 struct requests_watcher {
     struct requests *requests;
     struct peer *peer;
@@ -55,6 +57,19 @@ void requests_watch_event(void *context, const json_t *event) {
     }
 }
 
+/* What was begun before anybody watched. */
+static void tell_running(const struct requests_call *call, const struct queue_batch *batch) {
+    CLEANUP_FREE struct service_view *views = calloc(MAX_VIEWS, sizeof(*views));
+    const size_t n = views ? service_look(call->requests->service, views, MAX_VIEWS) : 0;
+    for (size_t i = 0; i < n && i < MAX_VIEWS; i++)
+        if (!batch || views[i].batch == batch)
+            peer_send(call->peer,
+                      json_pack("{s:s, s:s, s:s, s:s, s:i, s:f}", "event", "running", "batch",
+                                views[i].batch->name, "user", views[i].batch->user, "task",
+                                views[i].engine.task->id, "attempt", views[i].engine.attempt,
+                                "elapsed_s", (double)views[i].engine.elapsed_ms / 1e3));
+}
+
 int requests_watch(const struct requests_call *call, struct failure *failure) {
     struct queue_batch *batch = NULL;
     int r = requests_find_batch(call, false, &batch, failure);
@@ -77,6 +92,7 @@ int requests_watch(const struct requests_call *call, struct failure *failure) {
     peer_send(call->peer, batch ? json_pack("{s:b, s:o}", "ok", 1, "batch",
                                             requests_batch_to_json(call->requests, batch))
                                 : json_pack("{s:b}", "ok", 1));
+    tell_running(call, batch);
     end_with_batch(watcher);
     return 0;
 }

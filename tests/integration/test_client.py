@@ -123,9 +123,14 @@ def _(t):
     while watch.stdout.readline() != b"there\n":
         assert watch.poll() is None, "the log ended"
     expect(status_of(t, "N")["long"], "running", "a task that runs")
+    other = subprocess.Popen([REGISTRAR, "watch", "N", "--json"], env=t.env, stdout=subprocess.PIPE)
+    t.processes.append(other)
+    told = json.loads(other.stdout.readline())
+    expect((told["event"], told["task"]), ("running", "long"), "what watch begins with")
     expect_in("paused", done(t, "pause", "N"))
     expect_in("2 tasks cancelled", done(t, "cancel", "N"))
     expect(watch.wait(30), 0, "logs -f")
+    expect(other.wait(30), 0, "watch")
     done(t, "watch", "N")
     expect(set(status_of(t, "N").values()), {"cancelled"}, "verdicts")
     expect_in("nothing to cancel", done(t, "cancel", "N"))
