@@ -17,6 +17,7 @@ PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libt
 	libxxhash-dev libcminpack-dev libseccomp-dev
 CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
 LINT_PACKAGES := $(PACKAGES) libcmocka-dev clang-format clang-tidy cppcheck mandoc
+FUZZ_PACKAGES := $(PACKAGES) clang libclang-rt-dev
 SYSTEM_PACKAGES := $(PACKAGES) libtiff-tools python3 qemu-system-x86 qemu-utils mmdebstrap e2fsprogs
 BENCH_PACKAGES := $(CHECK_PACKAGES) hyperfine time parallel
 
@@ -51,8 +52,8 @@ BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/b
 INTEGRATION_TESTS := $(wildcard tests/integration/test_*.py)
 PROGRAMS := $(BUILD)/registrar $(BUILD)/registrar-worker
 
-.PHONY: all deps deps-check deps-lint deps-bench deps-system demo check \
-	check-asan check-system lint format bench install \
+.PHONY: all deps deps-check deps-lint deps-fuzz deps-bench deps-system demo check \
+	check-asan check-system fuzz lint format bench install \
 	uninstall clean
 .SECONDARY:
 
@@ -126,6 +127,8 @@ deps-check:
 	$(call need_packages,$(CHECK_PACKAGES))
 deps-lint:
 	$(call need_packages,$(LINT_PACKAGES))
+deps-fuzz:
+	$(call need_packages,$(FUZZ_PACKAGES))
 deps-bench:
 	$(call need_packages,$(BENCH_PACKAGES))
 deps-system:
@@ -148,6 +151,25 @@ check-asan:
 	ASAN_OPTIONS=abort_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	TIMEOUT_FACTOR=5 $(MAKE) check BUILD=build-asan OPT=-O1 \
 		SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer'
+
+# libFuzzer, a minute for each target (make fuzz FUZZ_SECONDS=600: longer); what it finds stays in
+# build-fuzz, to be run again as build-fuzz/fuzz/fuzz_NAME FILE.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz: deps-fuzz
+	$(MAKE) -j$(JOBS) BUILD=build-fuzz OPT=-O1 CC=clang CXX=clang++ \
+		CFLAGS="-Wno-error -Wno-unused-variable" \
+		SANITIZE='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all' \
+		$(FUZZ_TARGETS:%=build-fuzz/fuzz/fuzz_%)
+	set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p build-fuzz/corpus/$$target; \
+		build-fuzz/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 \
+			-print_final_stats=1 -verbosity=0 -artifact_prefix=build-fuzz/$$target- \
+			build-fuzz/corpus/$$target tests/fuzz/seeds/$$target; done
+
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.c.o $(BUILD)/libsupervisor.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SUPERVISOR_LIBS)
 
 # A small system of this release under qemu: real systemd, real cgroup v2 (tests/system).
 check-system: deps-system
@@ -204,6 +226,6 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
 
 clean:
-	rm -rf build build-asan demo
+	rm -rf build build-asan build-fuzz demo
 
 -include $(shell find $(BUILD) -path $(BUILD)/system -prune -o -name '*.d' -type f -print 2>/dev/null)
