@@ -38,8 +38,9 @@ static void free_place(const struct place *place) {
 
 static int prepare(const struct place *place, const struct credentials *credentials,
                    struct launch *ret, struct failure *failure) {
-    char *command[] = {(char[]){"true"}, NULL};
-    char *own[] = {(char[]){"LANG=de_DE.UTF-8"}, NULL};
+    /* the launch borrows them */
+    static char program[] = "true", language[] = "LANG=de_DE.UTF-8";
+    static char *command[] = {program, NULL}, *own[] = {language, NULL};
     const struct task task = {
         .id = (char[]){"t/1"}, .kind = TASK_COMMAND, .command = command, .env = own};
     const struct launch_line line = {.out = place->out, .credentials = credentials};
