@@ -12,6 +12,7 @@ from registrar_test import *
 from cgroups import hide_cgroups, make_group
 
 MIB = 1 << 20
+SLOWNESS = float(os.environ.get("TIMEOUT_FACTOR", "1"))
 FAKE = str(FAKE_WORKER)
 SANITIZED = b"__asan_init" in REGISTRAR.read_bytes()  # its shadow memory counts
 
@@ -116,7 +117,8 @@ def _(t):
 @test("peak memory is what was allocated, of several processes too")
 def _(t):
     group = in_group(t)
-    several = f"{hold(60, 3)} & {hold(60, 3)} & {hold(60, 3)} & wait"
+    one = hold(60, 3 * SLOWNESS)
+    several = f"{one} & {one} & {one} & wait"
     alone = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     python = int(subprocess.run(["python3", "-c", alone], capture_output=True, check=True).stdout)
     path = t.manifest(*({"id": f"c/{mib}", "command": [FAKE, f"grow-{mib}"], "memory": "500M"}
