@@ -108,9 +108,8 @@ static const char *next_of(const json_t *batch, char text[FAILURE_TEXT_BYTES]) {
     if (*damage)
         return damage;
     if (strcmp(state, "done") == 0)
-        (void)snprintf(text, FAILURE_TEXT_BYTES, "ended %s%s",
-                       local_time_of(text_of(batch, "ended"), when),
-                       count_cancelled(batch) > 0 ? ", cancelled" : "");
+        (void)snprintf(text, FAILURE_TEXT_BYTES, "ended %s",
+                       local_time_of(text_of(batch, "ended"), when));
     else if (strcmp(state, "running") == 0 && remaining_s > 0)
         (void)snprintf(text, FAILURE_TEXT_BYTES, "ends about %s",
                        local_time(time(NULL) + (time_t)remaining_s, when));
@@ -142,7 +141,10 @@ static void add_batch(struct table *table, const json_t *batch) {
     else
         table_cell(table, "-");
     table_style(table, failed > 0 ? TEXT_BAD : TEXT_PLAIN);
-    table_cell(table, "%s", next_of(batch, next));
+    if (count_cancelled(batch) > 0)
+        table_cell(table, "%s, %lld cancelled", next_of(batch, next), count_cancelled(batch));
+    else
+        table_cell(table, "%s", next_of(batch, next));
 }
 
 /* How far one is that runs; else the reason, unless the heading has it already. */
