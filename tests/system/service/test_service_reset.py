@@ -17,6 +17,8 @@ needs_own_machine()
 
 def reset():
     submit("ada", "reset", *many(24))
+    with open(folder_of("ada") / "reset.json", "rb") as manifest:
+        os.fsync(manifest.fileno())  # the test's own, for after the reset
     wait_ends("reset", 5)
     known = {"boot": BOOT_ID.read_text(), "ended": sorted(ends("reset"))}
     with open(RESET, "w", encoding="utf-8") as file:
