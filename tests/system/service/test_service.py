@@ -15,7 +15,7 @@ needs_own_machine()
 
 @test("install: the unit starts, is ready, and says so in a sentence")
 def _(t):
-    sh("cp", "-a", "/registrar/root/.", "/")
+    sh("cp", "-aT", "/registrar/root", "/")
     sh("systemd-sysusers")
     sh("systemd-tmpfiles", "--create", "registrar.conf")
     sh("systemctl", "daemon-reload")
