@@ -21,6 +21,9 @@ static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is
 /* Of the tiles that both images show something of. Two samples of the same outline agree along it:
  * about a quarter. */
 static const double AGREEING_SHARE = 0.55, AGREEING_SHARE_SAME = 0.25;
+/* Content that was replaced left at most 0.76 of them to agree. Where nearly all do, stains that
+ * show other grains are no objection. */
+static const double NEARLY_ALL_SHARE = 0.9;
 /* Outlines hold the map to a pixel or two at best: where the residuals (times max_residual) are
  * like that, nearly all tiles must agree. */
 static const double LARGE_MEDIAN = 0.5, LARGE_MEDIAN_SHARE = 0.8;
@@ -296,7 +299,8 @@ static bool explain_parts(const struct verify_facts *facts, char *reason) {
 static bool explain_shares(const struct verify_facts *facts, const struct params *params,
                            char *reason) {
     bool same = shows_same(facts);
-    if (!same && facts->content.clear >= LEAST_CLEAR_PARTS) {
+    if (!same && facts->content.clear >= LEAST_CLEAR_PARTS &&
+        facts->agreeing < NEARLY_ALL_SHARE * (facts->held_out - facts->silent)) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the images may share outlines, but not their content: where both show "
                        "grains or nuclei these hardly coincide (correlation %.2f), though %d of %d "
