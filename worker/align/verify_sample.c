@@ -36,7 +36,8 @@ int verify_sample_reach(const struct tiles_grid *grid) {
 
 struct tile_look verify_sample_look(const struct verify_scene *scene,
                                     const struct tiles_grid *grid) {
-    return grid->level > 0 ? (struct tile_look){0} : scene->look;
+    static const struct tile_look plain = {0};
+    return grid->level > 0 ? plain : scene->look;
 }
 
 /* Below which a part of a tile is empty ground: in the fixed image, in the moving one. */
