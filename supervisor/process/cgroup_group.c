@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -21,6 +22,7 @@ enum {
     GROUP_MOST_DEPTH = 16, /* of groups that a task made inside its own */
     GROUP_AT_ONCE = 64,    /* processes held by a pidfd */
     GROUP_PAUSE_MS = 2,
+    GROUP_NUMBER_BYTES = 24,
 };
 
 int cgroup_group_write(const char *folder, const char *name, const char *text) {
@@ -35,6 +37,12 @@ int cgroup_group_write(const char *folder, const char *name, const char *text) {
     if (n < 0)
         return -errno;
     return (size_t)n == length ? 0 : -EIO;
+}
+
+int cgroup_group_write_number(const char *folder, const char *name, uint64_t value) {
+    char text[GROUP_NUMBER_BYTES];
+    (void)snprintf(text, sizeof(text), "%" PRIu64, value);
+    return cgroup_group_write(folder, name, text);
 }
 
 /* ---- the groups below ---- */

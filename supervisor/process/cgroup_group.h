@@ -10,6 +10,7 @@
 
 /* One write, as such files want it. */
 MUST_USE int cgroup_group_write(const char *folder, const char *name, const char *text);
+MUST_USE int cgroup_group_write_number(const char *folder, const char *name, uint64_t value);
 
 /* SIGKILL to every process in the group and below: by cgroup.kill (v2, Linux 5.14) where there is
  * one, else each in turn, and then what they start meanwhile may be missed: call again until it

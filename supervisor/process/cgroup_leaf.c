@@ -16,7 +16,6 @@
 
 enum {
     LEAF_SWAP_ROOM_BYTES = 1 << 20, /* more than the kernel charges ahead of need */
-    LEAF_NUMBER_BYTES = 24,
 };
 
 struct cgroup_leaf {
@@ -103,21 +102,15 @@ int cgroup_leaf_look(const struct cgroup_leaf *leaf, struct cgroup_leaf_usage *r
 
 /* ---- the limit ---- */
 
-static int write_number(const char *folder, const char *name, uint64_t value) {
-    char text[LEAF_NUMBER_BYTES];
-    (void)snprintf(text, sizeof(text), "%" PRIu64, value);
-    return cgroup_group_write(folder, name, text);
-}
-
 static int set_limit(const struct cgroup_leaf *leaf) {
     const bool is_v1 = leaf->kind == CGROUP_LEVEL_V1;
-    int r = write_number(leaf->folder, is_v1 ? "memory.limit_in_bytes" : "memory.max",
-                         leaf->limit_bytes);
+    int r = cgroup_group_write_number(leaf->folder, is_v1 ? "memory.limit_in_bytes" : "memory.max",
+                                      leaf->limit_bytes);
     if (r < 0)
         return r;
-    r = is_v1 ? write_number(leaf->folder, "memory.memsw.limit_in_bytes",
-                             leaf->limit_bytes + LEAF_SWAP_ROOM_BYTES)
-              : write_number(leaf->folder, "memory.swap.max", 0);
+    r = is_v1 ? cgroup_group_write_number(leaf->folder, "memory.memsw.limit_in_bytes",
+                                          leaf->limit_bytes + LEAF_SWAP_ROOM_BYTES)
+              : cgroup_group_write_number(leaf->folder, "memory.swap.max", 0);
     return r == -ENOENT ? 0 : r; /* this kernel does not count swap: no reason to do without */
 }
 

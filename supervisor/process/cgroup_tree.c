@@ -1,5 +1,9 @@
 /* See cgroup_tree.h. The order matters on v2: processes out, then the controller on; and at the end
- * the controller off, then the processes in again ("no internal processes", cgroups(7)). */
+ * the controller off, then the processes in again ("no internal processes", cgroups(7)).
+ *
+ * On v1 the tasks together get a little less than the groups above allow. Were they to fill those
+ * groups, we would be short of memory too, and once the kernel has killed the task there may be
+ * nobody left but us when we ask for a page and the dead one's have not come back yet. */
 #include "supervisor/process/cgroup_tree.h"
 
 #include "common/names.h"
@@ -14,7 +18,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { TREE_CLEAR_MS = 3000 };
+enum {
+    TREE_CLEAR_MS = 3000,
+    TREE_OWN_SHARE = 16, /* of the limits above stays ours: no more than admission leaves free */
+    TREE_OWN_BYTES = 32 << 20, /* at most: twice what the supervisor takes */
+};
+
+#define TREE_NO_LIMIT (UINT64_C(1) << 62) /* v1 says "none" by a number near 2^63 */
 
 static const char prefix[] = "registrar-";
 
@@ -27,6 +37,7 @@ struct cgroup_tree {
     uint64_t count;
     int oom_fd; /* v1; -1: this kernel does not tell */
     uint64_t oom;
+    uint64_t above_bytes; /* v1: the limit above that ours was last taken from; 0: none yet */
 };
 
 enum cgroup_level_kind cgroup_tree_kind(const struct cgroup_tree *tree) { return tree->kind; }
@@ -39,7 +50,37 @@ uint64_t cgroup_tree_oom(struct cgroup_tree *tree) {
     return tree->oom;
 }
 
-uint64_t cgroup_tree_next(struct cgroup_tree *tree) { return ++tree->count; }
+static uint64_t less_our_part(uint64_t limit) {
+    const uint64_t part = limit / TREE_OWN_SHARE;
+    return limit > TREE_NO_LIMIT ? limit : limit - (part < TREE_OWN_BYTES ? part : TREE_OWN_BYTES);
+}
+
+/* v1. A limit that cannot be set leaves the one above, as if nothing had been tried. */
+static void keep_our_part(struct cgroup_tree *tree) {
+    static const char memory_name[] = "memory.limit_in_bytes";
+    static const char swap_name[] = "memory.memsw.limit_in_bytes";
+    char text[KERNEL_FILE_BYTES];
+    uint64_t memory, swap = TREE_NO_LIMIT;
+    if (!kernel_file_read(tree->given, "memory.stat", text, sizeof(text)) ||
+        !kernel_file_find_u64(text, "hierarchical_memory_limit", &memory))
+        return;
+    if (memory == tree->above_bytes || (tree->above_bytes == 0 && memory > TREE_NO_LIMIT))
+        return;
+    tree->above_bytes = memory;
+    const bool counts_swap = kernel_file_find_u64(text, "hierarchical_memsw_limit", &swap);
+    /* the kernel wants memory's below the other at every step, whether they rise or fall */
+    if (counts_swap)
+        (void)!cgroup_group_write_number(tree->folder, swap_name, less_our_part(swap));
+    (void)!cgroup_group_write_number(tree->folder, memory_name, less_our_part(memory));
+    if (counts_swap)
+        (void)!cgroup_group_write_number(tree->folder, swap_name, less_our_part(swap));
+}
+
+uint64_t cgroup_tree_next(struct cgroup_tree *tree) {
+    if (tree->kind == CGROUP_LEVEL_V1)
+        keep_our_part(tree); /* the limits above may have been changed */
+    return ++tree->count;
+}
 
 static int move_self(const char *folder) {
     return cgroup_group_write(folder, "cgroup.procs", "0"); /* the writer's whole process */

@@ -5,8 +5,9 @@
  *
  * On v2 we move into the leaf "supervisor" first, for only a group without processes may pass its
  * memory controller on, and move back at the end: the group that we were given is then as it was.
- * On v1 we stay where we are. What a killed supervisor left is known by its name: the ledger's id,
- * whose lock we hold, and a process that is no more.
+ * On v1 we stay where we are, and all leaves together stay a little below the limits above, so that
+ * a shortage there takes a task and not us. What a killed supervisor left is known by its name: the
+ * ledger's id, whose lock we hold, and a process that is no more.
  */
 #ifndef SUPERVISOR_PROCESS_CGROUP_TREE_H
 #define SUPERVISOR_PROCESS_CGROUP_TREE_H
@@ -26,10 +27,10 @@ void cgroup_tree_close(struct cgroup_tree *tree);
 
 enum cgroup_level_kind cgroup_tree_kind(const struct cgroup_tree *tree);
 const char *cgroup_tree_folder(const struct cgroup_tree *tree); /* borrowed */
-/* v1: how often a group above was out of memory since the tree was opened; each leaf is told of
- * that too. */
+/* v1: how often our own group or one above was out of memory since the tree was opened; each leaf
+ * is told of that too. */
 uint64_t cgroup_tree_oom(struct cgroup_tree *tree);
-/* The number of the next leaf. */
+/* The number of the next leaf, which is about to be made. */
 uint64_t cgroup_tree_next(struct cgroup_tree *tree);
 
 /* Ends and removes the groups of dead supervisors of this ledger: those in the group that we are

@@ -1,5 +1,6 @@
 /* cgroup_leaf, cgroup_tree, cgroup_group: made-up counters; and, as root, groups of this machine
  * with real processes in them. timeout: 60 */
+#include "supervisor/memory/kernel_file.h"
 #include "supervisor/process/cgroup_group.h"
 #include "supervisor/process/cgroup_leaf.h"
 #include "supervisor/process/proc_read.h"
@@ -202,6 +203,41 @@ static void v1_own_limit(void **state) {
     cgroup_tree_close(tree);
 }
 
+static void expect_number(const char *folder, const char *name, uint64_t expected) {
+    uint64_t value = 0;
+    assert_true(kernel_file_read_u64(folder, name, &value));
+    assert_int_equal(value, expected);
+}
+
+/* All leaves together stay a sixteenth below the limit above, which may change. */
+static void v1_our_own_part(void **state) {
+    (void)state;
+    static const char name[] = "memory.limit_in_bytes";
+    static const uint64_t limits_mib[] = {64, 256, 128, 1024};
+    static const uint64_t ours_mib[] = {4, 16, 8, 32};
+    struct cgroup_level level = v1_here();
+    char stat[KERNEL_FILE_BYTES];
+    uint64_t above = 0;
+    assert_true(kernel_file_read(level.folder, "memory.stat", stat, sizeof(stat)));
+    assert_true(kernel_file_find_u64(stat, "hierarchical_memory_limit", &above));
+    if (above < UINT64_C(1) << 30) {
+        print_message("# %s has less than 1 GiB\n", level.folder);
+        skip();
+    }
+    CLEANUP_FREE char *given = names_format("%s/test-%d", level.folder, (int)getpid());
+    (void)snprintf(level.folder, sizeof(level.folder), "%s", given);
+    assert_int_equal(mkdir(given, 0755), 0);
+    struct cgroup_tree *tree = open_tree(&level);
+    remove_leaf(open_leaf(tree, 0));
+    for (size_t i = 0; i < ARRAY_LEN(limits_mib); i++) {
+        assert_int_equal(cgroup_group_write_number(given, name, limits_mib[i] << 20), 0);
+        remove_leaf(open_leaf(tree, 0));
+        expect_number(cgroup_tree_folder(tree), name, (limits_mib[i] - ours_mib[i]) << 20);
+    }
+    cgroup_tree_close(tree);
+    assert_int_equal(rmdir(given), 0);
+}
+
 static void v1_all_of_it_is_ended(void **state) {
     (void)state;
     const struct cgroup_level level = v1_here();
@@ -327,6 +363,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(usage, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_folder_that_is_no_group, folder_setup, folder_teardown),
         cmocka_unit_test(v1_own_limit),
+        cmocka_unit_test(v1_our_own_part),
         cmocka_unit_test(v1_all_of_it_is_ended),
         cmocka_unit_test(v1_what_the_dead_left),
         cmocka_unit_test(v2_is_left_as_it_was),
