@@ -100,8 +100,7 @@ int preflight_needs_gather(const struct task_list *tasks, const bool *wanted, co
             r = describe(&tasks->items[i], &pair, &needs.items[i], failure);
     if (r < 0)
         return r;
-    *ret = needs;
-    needs = (struct preflight_needs){0};
+    *ret = (struct preflight_needs){.items = STEAL_PTR(needs.items), .count = needs.count};
     return 0;
 }
 
