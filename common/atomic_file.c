@@ -32,7 +32,8 @@ int atomic_file_sync_folder(const char *path, struct failure *failure) {
 }
 
 int atomic_file_publish(const char *temporary, const char *path, struct failure *failure) {
-    CLEANUP_CLOSE int fd = open(temporary, O_RDONLY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd =
+        open(temporary, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return failure_set_errno(failure, -errno, "cannot open %s", temporary);
     if (fsync(fd) < 0)

@@ -29,7 +29,7 @@ static int copy(const struct log_follow *log, int fd, struct failure *failure) {
 }
 
 static int open_log(const struct log_follow *log) {
-    const int fd = open(log->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const int fd = open(log->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     return fd < 0 ? -errno : fd;
 }
 

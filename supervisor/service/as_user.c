@@ -4,6 +4,7 @@
 #include "supervisor/service/as_user.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <sys/syscall.h>
 
 static const uid_t ASK_UID = (uid_t)-1; /* an id that none can have: asks, changes nothing */
@@ -17,6 +18,19 @@ static uid_t set_uid(uid_t uid) {
 static gid_t set_gid(gid_t gid) {
     (void)syscall(SYS_setfsgid, gid);
     return (gid_t)syscall(SYS_setfsgid, ASK_GID);
+}
+
+/* Effective as far as permitted, or not: with it, links in /proc lead us where the user may not go,
+ * for there the kernel looks at CAP_SYS_PTRACE. Of this thread. False: it cannot be changed. */
+static bool set_ptrace(bool wanted) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+    const __u32 mask = (__u32)CAP_TO_MASK(CAP_SYS_PTRACE);
+    struct __user_cap_data_struct *set = &sets[CAP_TO_INDEX(CAP_SYS_PTRACE)];
+    if (syscall(SYS_capget, &header, sets) < 0)
+        return false;
+    set->effective = (set->effective & ~mask) | (wanted ? set->permitted & mask : 0);
+    return syscall(SYS_capset, &header, sets) == 0;
 }
 
 static int read_our_groups(struct as_user *as_user) {
@@ -45,7 +59,7 @@ int as_user_enter(const struct credentials *credentials, struct as_user *as_user
     as_user->is_other = true;
     as_user->uid = (uid_t)syscall(SYS_setfsuid, ASK_UID);
     as_user->gid = (gid_t)syscall(SYS_setfsgid, ASK_GID);
-    if (set_gid(credentials->gid) == credentials->gid &&
+    if (set_ptrace(false) && set_gid(credentials->gid) == credentials->gid &&
         set_uid(credentials->uid) == credentials->uid)
         return 0;
     as_user_leave(as_user);
@@ -55,7 +69,8 @@ int as_user_enter(const struct credentials *credentials, struct as_user *as_user
 void as_user_leave(struct as_user *as_user) {
     if (!as_user->is_other)
         return;
-    if (set_uid(as_user->uid) != as_user->uid || set_gid(as_user->gid) != as_user->gid ||
+    if (set_uid(as_user->uid) != as_user->uid || !set_ptrace(true) ||
+        set_gid(as_user->gid) != as_user->gid ||
         syscall(SYS_setgroups, as_user->n_groups, as_user->groups) < 0)
         abort();
     free(as_user->groups);

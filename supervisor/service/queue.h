@@ -44,6 +44,7 @@
 enum {
     QUEUE_MAX_TASKS = 4000000,      /* of one batch */
     QUEUE_MAX_BATCHES = 10000,      /* that are not forgotten */
+    QUEUE_MAX_USER_BATCHES = 2000,  /* of them one user's, unless he is an administrator */
     QUEUE_MAX_NAME_BYTES = 100,     /* of a batch */
     QUEUE_MAX_LINE_BYTES = 1 << 20, /* of a task, with its newline */
     QUEUE_WHY_BYTES = 256,

@@ -32,19 +32,19 @@ static uint32_t cancel_one(struct queue_batch *batch, uint32_t number, uint64_t 
 
 uint32_t queue_apply_cancel(struct queue_batch *batch, uint32_t number, uint64_t seq, int64_t now) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < batch->n_tasks; i++)
-        if (number == QUEUE_ALL || number == i)
-            n += cancel_one(batch, i, seq);
+    const uint32_t end = number == QUEUE_ALL ? batch->n_tasks : number + 1;
+    for (uint32_t i = number == QUEUE_ALL ? 0 : number; i < end; i++)
+        n += cancel_one(batch, i, seq);
     (void)queue_note_end(batch, now); /* whoever asks sees ended_ms */
     return n;
 }
 
 uint32_t queue_apply_retry(struct queue_batch *batch, uint32_t number) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < batch->n_tasks; i++) {
+    const uint32_t end = number == QUEUE_ALL ? batch->n_tasks : number + 1;
+    for (uint32_t i = number == QUEUE_ALL ? 0 : number; i < end; i++) {
         struct queue_task *task = &batch->tasks[i];
-        if ((number != QUEUE_ALL && number != i) || task->state != QUEUE_ENDED ||
-            (number == QUEUE_ALL && task->verdict == VERDICT_OK))
+        if (task->state != QUEUE_ENDED || (number == QUEUE_ALL && task->verdict == VERDICT_OK))
             continue;
         queue_set_state(batch, i, QUEUE_WAITING);
         task->is_fresh = true;
@@ -119,10 +119,10 @@ static int list_running(const struct queue_batch *batch, uint32_t number,
     change->running = calloc((size_t)most + 1, sizeof(*change->running));
     if (!change->running)
         return -ENOMEM;
-    for (uint32_t i = 0; i < batch->n_tasks && change->n_running < most; i++) {
+    const uint32_t end = number == QUEUE_ALL ? batch->n_tasks : number + 1;
+    for (uint32_t i = number == QUEUE_ALL ? 0 : number; i < end && change->n_running < most; i++) {
         const enum queue_state state = (enum queue_state)batch->tasks[i].state;
-        if ((number == QUEUE_ALL || number == i) &&
-            (state == QUEUE_TAKEN || state == QUEUE_RUNNING))
+        if (state == QUEUE_TAKEN || state == QUEUE_RUNNING)
             change->running[change->n_running++] = i;
     }
     return 0;

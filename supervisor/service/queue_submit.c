@@ -70,8 +70,8 @@ static int read_out(const json_t *header, struct queue_batch *batch, struct fail
     return batch->out ? 0 : out_of_memory(failure);
 }
 
-static int read_times(const json_t *header, const struct rights_caller *caller,
-                      struct queue_batch *batch, int64_t now, struct failure *failure) {
+static int read_standing(const json_t *header, const struct rights_caller *caller,
+                         struct queue_batch *batch, int64_t now, struct failure *failure) {
     const char *not_before = NULL;
     int64_t priority = 0;
     int r = json_read_optional_string(header, "not_before", where, &not_before, failure);
@@ -83,6 +83,11 @@ static int read_times(const json_t *header, const struct rights_caller *caller,
     if (r == 0 && priority > 0)
         r = rights_policy_check(RIGHTS_RAISE, caller, caller->uid, caller->user, "a batch",
                                 failure);
+    if (r == 0 && batch->options.force && !caller->is_admin)
+        r = failure_set(failure, -EPERM,
+                        "%s: --force is for administrators here: what the pre-flight refuses would "
+                        "keep the machine from everybody",
+                        where);
     batch->priority = (int)priority;
     batch->submitted_ms = now;
     return r;
@@ -109,7 +114,7 @@ static int read_header(struct queue_submit *submit, const struct rights_caller *
         r = queue_options_read(json_object_get(header, "options"), batch->out, &batch->options,
                                failure);
     if (r == 0)
-        r = read_times(header, caller, batch, now, failure);
+        r = read_standing(header, caller, batch, now, failure);
     if (r < 0)
         return r;
     submit->wanted_name = name ? strdup(name) : NULL;
@@ -124,6 +129,24 @@ static int read_header(struct queue_submit *submit, const struct rights_caller *
                : 0;
 }
 
+/* One user's many small batches leave room for those of others. */
+static int check_room(const struct queue *queue, const struct rights_caller *caller,
+                      struct failure *failure) {
+    size_t own = 0;
+    if (queue->count >= QUEUE_MAX_BATCHES)
+        return failure_set(failure, -EBUSY,
+                           "the queue holds %d batches already; wait until old ones are forgotten",
+                           QUEUE_MAX_BATCHES);
+    for (size_t i = 0; i < queue_count(queue); i++)
+        own += queue_at(queue, i)->uid == caller->uid;
+    return own < QUEUE_MAX_USER_BATCHES || caller->is_admin
+               ? 0
+               : failure_set(failure, -EBUSY,
+                             "%s has %d batches in the queue already; put more tasks into each, or "
+                             "wait until old ones are forgotten",
+                             caller->user, QUEUE_MAX_USER_BATCHES);
+}
+
 int queue_submit_begin(struct queue *queue, const struct rights_caller *caller,
                        const json_t *header, int64_t now, struct queue_submit **ret,
                        struct failure *failure) {
@@ -135,12 +158,10 @@ int queue_submit_begin(struct queue *queue, const struct rights_caller *caller,
     submit->batch = queue_make_batch();
     if (!submit->batch)
         return out_of_memory(failure);
-    if (queue->count >= QUEUE_MAX_BATCHES)
-        return failure_set(failure, -EBUSY,
-                           "the queue holds %d batches already; wait until old ones are forgotten",
-                           QUEUE_MAX_BATCHES);
     submit->batch->hash_seed = queue->hash_seed;
-    int r = read_header(submit, caller, header, now, failure);
+    int r = check_room(queue, caller, failure);
+    if (r == 0)
+        r = read_header(submit, caller, header, now, failure);
     if (r < 0)
         return r;
     CLEANUP_FREE char *path = names_format("%s/.%llu" QUEUE_FILE_TEMPORARY, queue->folder,

@@ -6,6 +6,7 @@
 #include "supervisor/cli/commands.h"
 
 #include "common/json_read.h"
+#include "supervisor/service/credentials.h"
 
 #include <errno.h>
 
@@ -129,9 +130,19 @@ static void on_line(void *context, struct peer *peer, const char *bytes, size_t 
 
 static const struct peer_activity taking_tasks = {.line = on_line, .end = on_end};
 
+/* Whom the user database does not know nothing can be run for. */
+static int check_user(const struct requests_call *call, struct failure *failure) {
+    struct credentials *credentials = NULL;
+    int r = credentials_lookup(call->caller.uid, &credentials, failure);
+    credentials_unref(credentials);
+    return r;
+}
+
 int requests_submit(const struct requests_call *call, struct failure *failure) {
     int64_t n = 0;
     int r = json_read_int(call->members, "tasks", "the request", 1, QUEUE_MAX_TASKS, &n, failure);
+    if (r == 0)
+        r = check_user(call, failure);
     struct submission *submission = r == 0 ? calloc(1, sizeof(*submission)) : NULL;
     if (r == 0 && !submission)
         r = failure_set(failure, -ENOMEM, "the service is out of memory");

@@ -67,6 +67,13 @@ static void run_own(struct service *service, const char *event, const char *comm
 static void run_users(struct service *service, const struct queue_batch *batch,
                       struct credentials *credentials, char *input) {
     CLEANUP_FREE char *log_path = NULL;
+    if (!credentials && batch->uid != geteuid()) { /* not looked up: NULL would be ourselves */
+        journal_say(service->settings.journal, LOG_WARNING,
+                    "on-finish of batch %s is not run: its user's rights are not known",
+                    batch->name);
+        free(input);
+        return;
+    }
     if (asprintf(&log_path, "%s/on-finish.log", batch->out) < 0)
         log_path = NULL; /* then it goes where ours goes */
     run(service, &(struct hooks_request){

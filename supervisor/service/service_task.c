@@ -94,6 +94,14 @@ int service_task_take(struct service_batch *of, bool *ret_is_added, struct failu
 
 /* ---- back ---- */
 
+/* A slot counts, too, however little memory was declared for what runs in it. */
+static uint64_t charged(const struct service *service, uint64_t reserved_bytes) {
+    const struct engine_limits *limits = &service->limits;
+    const uint64_t slot = limits->memory_bytes / (uint64_t)(limits->jobs > 0 ? limits->jobs : 1);
+    const uint64_t bytes = reserved_bytes > slot ? reserved_bytes : slot;
+    return bytes < limits->memory_bytes ? bytes : limits->memory_bytes;
+}
+
 void service_task_started(void *context, struct engine_line *line, void *task_context,
                           uint64_t reserved_bytes) {
     struct service *service = context;
@@ -101,7 +109,8 @@ void service_task_started(void *context, struct engine_line *line, void *task_co
     const int64_t now_ms = clock_wall_ms();
     (void)line;
     queue_started(service->queue, task->of->batch, task->taken.number, now_ms);
-    queue_charge(service->queue, task->of->batch, reserved_bytes, TASK_FIRST_CHARGE_MS, now_ms);
+    queue_charge(service->queue, task->of->batch, charged(service, reserved_bytes),
+                 TASK_FIRST_CHARGE_MS, now_ms);
     service_window_rank(service);
     service->is_dirty = true;
     service_tell_start(service, task);
@@ -113,7 +122,7 @@ void service_task_over(void *context, struct engine_line *line, void *task_conte
     const struct service_task *task = task_context;
     (void)line;
     if (wall_ms > TASK_FIRST_CHARGE_MS)
-        queue_charge(service->queue, task->of->batch, reserved_bytes,
+        queue_charge(service->queue, task->of->batch, charged(service, reserved_bytes),
                      wall_ms - TASK_FIRST_CHARGE_MS, clock_wall_ms());
     service->is_dirty = true;
 }

@@ -75,6 +75,40 @@ def _(t):
         expect(record["user"] + "-own", record["batch"], "user in the ledger")
 
 
+STRANGER = pwd.struct_passwd(("stranger", "x", 4_000_000_001, 4_000_000_001, "", "/", ""))
+
+
+@test("whom the user database does not know gets nothing done, least of all with root's rights")
+def _(t):
+    daemon = open_daemon(t)
+    (t.folder / "stranger").mkdir()
+    os.chown(t.folder / "stranger", STRANGER.pw_uid, STRANGER.pw_gid)
+    answer = as_user(STRANGER, lambda: daemon.submit("stranger", ["true"], on_finish="id"))
+    expect(answer["ok"], False, str(answer))
+    expect_in(str(STRANGER.pw_uid), answer["sentence"])
+    expect(list((t.folder / "stranger").iterdir()), [], "what was written")
+    daemon.stop()
+
+
+@test("a path through /proc leads nowhere that the user may not go")
+def _(t):
+    daemon = open_daemon(t)
+    hidden = t.folder / "hidden"
+    hidden.mkdir()
+    os.chown(hidden, BERT.pw_uid, BERT.pw_gid)
+    hidden.chmod(0o700)
+    (hidden / "inner").mkdir(mode=0o777)
+    (hidden / "inner").chmod(0o777)
+    victim = subprocess.Popen(["sleep", "600"], cwd=hidden / "inner", user=BERT.pw_uid,
+                              group=BERT.pw_gid, extra_groups=[])
+    t.processes.append(victim)
+    answer = as_user(ANNA, lambda: daemon.submit("sly", ["true"], folder=f"/proc/{victim.pid}/cwd"))
+    expect(answer["ok"], True, str(answer))
+    daemon.await_end("sly")
+    expect(list((hidden / "inner").iterdir()), [], "what was written there")
+    daemon.stop()
+
+
 @test("nobody's batch is another's to cancel, pause or hurry")
 def _(t):
     daemon = open_daemon(t)

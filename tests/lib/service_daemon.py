@@ -54,7 +54,8 @@ class Daemon:
         """Tasks t/0, t/1, ... that run these words, to that folder below the test's. Returns the
         answer."""
         out = self.t.folder / (folder or name)
-        out.mkdir(exist_ok=True)
+        if not os.path.lexists(out):
+            out.mkdir()
         return self.ask({"do": "submit", "name": name, "out": str(out), "tasks": len(commands),
                          **options},
                         *({"id": f"t/{i}", "kind": "c", "command": command,

@@ -23,6 +23,8 @@ static void hostile_headers_are_refused(void **state) {
         {"{\"tasks\":3,\"out\":\"/o\",\"name\":\"\"}", "cannot be called"},
         {"{\"tasks\":3,\"out\":\"/o\",\"name\":\"a\\u0007\"}", "cannot be called"},
         {"{\"tasks\":3,\"out\":\"/o\",\"priority\":1}", "only administrators may"},
+        {"{\"tasks\":3,\"out\":\"/o\",\"options\":{\"force\":true}}",
+         "--force is for administrators"},
         {"{\"tasks\":3,\"out\":\"/o\",\"priority\":-101}", "must lie in -100 to 100"},
         {"{\"tasks\":3,\"out\":\"/o\",\"not_before\":\"soon\"}", "give a time like 20:00"},
         {"{\"tasks\":3,\"out\":\"/o\",\"options\":{\"retries\":101}}", "must lie in 0 to 100"},
