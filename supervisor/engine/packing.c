@@ -143,9 +143,21 @@ static bool is_worth_it(const struct admission_candidate *candidates, size_t cou
     return room->budget_bytes > 0 && admission_load_bytes(&load) > room->budget_bytes;
 }
 
-ptrdiff_t packing_pick(const struct admission_candidate *candidates, size_t count,
+/* How many come first that do not fit into the empty budget either: they are last, for more is
+ * known of them by then. */
+static size_t count_too_large(const struct admission_candidate *candidates, size_t count,
+                              const struct admission_room *room) {
+    size_t n = 0;
+    while (n < count && room->budget_bytes > 0 && candidates[n].memory_bytes > room->budget_bytes)
+        n++;
+    return n;
+}
+
+ptrdiff_t packing_pick(const struct admission_candidate *all, size_t n_all,
                        const struct packing_running *running, const struct admission_room *room) {
-    const struct admission_candidate *best = NULL;
+    const size_t n_too_large = count_too_large(all, n_all, room);
+    const struct admission_candidate *candidates = all + n_too_large, *best = NULL;
+    const size_t count = n_all - n_too_large;
     int64_t best_ms = INT64_MAX;
     uint64_t random = 1;
     if (room->running >= room->jobs || room->jobs > PACKING_MOST_JOBS ||
@@ -166,5 +178,5 @@ ptrdiff_t packing_pick(const struct admission_candidate *candidates, size_t coun
             best_ms = end_ms;
         }
     }
-    return best ? best - candidates : -1;
+    return best ? best - all : -1;
 }

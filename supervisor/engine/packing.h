@@ -24,8 +24,9 @@ struct packing_running {
 
 /* The place in the candidates, which are sorted by admission_sort and all of which are known and of
  * equal tries; -1: none fits, or this cannot tell more than admission_pick (how long they take is
- * not known; all fit anyway; there are more jobs than are looked at). */
-ptrdiff_t packing_pick(const struct admission_candidate *candidates, size_t count,
+ * not known; all fit anyway; there are more jobs than are looked at). Never one that is larger than
+ * the budget. */
+ptrdiff_t packing_pick(const struct admission_candidate *all, size_t n_all,
                        const struct packing_running *running, const struct admission_room *room);
 
 #endif

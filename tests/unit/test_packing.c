@@ -132,11 +132,25 @@ static void what_cannot_be_told(void **state) {
     assert_int_equal(packing_pick(tasks, 2, NULL, &room), -1); /* how long is not known */
 }
 
+/* It would run alone and first, while what is known of it is least. */
+static void what_is_too_large_comes_last(void **state) {
+    const struct admission_candidate tasks[] = {
+        {.task = 0, .memory_bytes = 888, .stage = ADMISSION_KNOWN, .time_ms = 3000},
+        {.task = 1, .memory_bytes = 282, .stage = ADMISSION_KNOWN, .time_ms = 1600},
+        {.task = 2, .memory_bytes = 106, .stage = ADMISSION_KNOWN, .time_ms = 900},
+    };
+    const struct admission_room room = {.jobs = 3, .budget_bytes = 400};
+    (void)state;
+    assert_int_equal(packing_pick(tasks, 3, NULL, &room), 1);
+    assert_int_equal(packing_pick(tasks, 1, NULL, &room), -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_end_sooner),
         cmocka_unit_test(gaps_are_filled),
         cmocka_unit_test(what_cannot_be_told),
+        cmocka_unit_test(what_is_too_large_comes_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
