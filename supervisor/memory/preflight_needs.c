@@ -100,7 +100,8 @@ int preflight_needs_gather(const struct task_list *tasks, const bool *wanted, co
             r = describe(&tasks->items[i], &pair, &needs.items[i], failure);
     if (r < 0)
         return r;
-    *ret = (struct preflight_needs){.items = STEAL_PTR(needs.items), .count = needs.count};
+    ret->count = needs.count;
+    ret->items = STEAL_PTR(needs.items);
     return 0;
 }
 
