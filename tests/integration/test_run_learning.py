@@ -105,15 +105,15 @@ def _(t):
 
 @test("what can never fit is refused by name, as soon as that is known")
 def _(t):
-    manifest = growing(t, "k", [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 38],
+    manifest = growing(t, "k", [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 30],
                        lambda size: 50 + 10 * size)
-    ran = t.run("run", "--manifest", manifest, "-o", t.out, "--memory", "400M", "--jobs", "3")
+    ran = t.run("run", "--manifest", manifest, "-o", t.out, "--memory", "300M", "--jobs", "3")
     expect(ran.returncode, 1, f"exit status ({ran.stderr})")
     expect([end["verdict"] for end in ends(t)], ["ok"] * 10, "verdicts of what was started")
     row = t.task("k/10")
     expect((row["verdict"], row["attempts"]), ("failed", 0), "the large one")
     expect_in("it can never fit: by ", row["reason"])
-    expect_in("and all tasks together may use 400 MiB; raise --memory", row["reason"])
+    expect_in("and all tasks together may use 300 MiB; raise --memory", row["reason"])
     ran = t.run("run", "--manifest", manifest, "-o", t.out, "--memory", "900M")
     expect(ran.returncode, 0, f"exit status with room ({ran.stderr})")
     expect(t.task("k/10")["verdict"], "ok", "the large one, with room")
