@@ -114,18 +114,8 @@ static int exit_status(int code) {
     }
 }
 
-/* Before the parser reorders the words. Caller owns; NULL: out of memory. */
-static char *quote_command(int argc, char **argv) {
-    CLEANUP_FREE char **words = calloc((size_t)argc + 2, sizeof(*words));
-    if (!words)
-        return NULL;
-    words[0] = (char *)"registrar";
-    memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
-    return command_line_quote(argc + 1, words);
-}
-
 int command_daemon(int argc, char **argv) {
-    CLEANUP_FREE char *command = quote_command(argc, argv);
+    CLEANUP_FREE char *command = command_line_of_registrar(argc, argv);
     CLEANUP(free_arguments) struct arguments arguments = {0};
     const struct option_words words = {
         .row = command_daemon_row, .set = set_option, .word = refuse_word, .context = &arguments};

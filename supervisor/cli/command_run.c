@@ -237,15 +237,6 @@ static int gather_results(const struct run *run, struct results *ret) {
     return 0;
 }
 
-static char *quote_command(int argc, char **argv) {
-    CLEANUP_FREE char **words = calloc((size_t)argc + 2, sizeof(*words));
-    if (!words)
-        return NULL;
-    words[0] = (char *)"registrar";
-    memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
-    return command_line_quote(argc + 1, words);
-}
-
 static int print_summary(struct run *run, const struct summary *summary) {
     const struct options *options = &run->options;
     CLEANUP_FREE char *path = NULL;
@@ -399,7 +390,7 @@ static void leave_on_signals(bool as_json) {
 
 int command_run(int argc, char **argv) {
     /* before the parser reorders the words */
-    CLEANUP_FREE char *command = quote_command(argc, argv);
+    CLEANUP_FREE char *command = command_line_of_registrar(argc, argv);
     CLEANUP(run_free) struct run run = {.command = command};
     if (options_parse(argc, argv, &run.options, &run.failure) < 0)
         return complaint_tell(complaint_wants_json(argc, argv), EXIT_USAGE, &run.failure);

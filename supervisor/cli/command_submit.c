@@ -223,17 +223,8 @@ static int wait_for_end(struct submit *submit) {
     return r < 0 ? fail(submit, status) : show_end(submit);
 }
 
-static char *quote_command(int argc, char **argv) {
-    CLEANUP_FREE char **words = calloc((size_t)argc + 2, sizeof(*words));
-    if (!words)
-        return NULL;
-    words[0] = (char *)"registrar";
-    memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
-    return command_line_quote(argc + 1, words);
-}
-
 int command_submit(int argc, char **argv) {
-    CLEANUP(submit_free) struct submit submit = {.command = quote_command(argc, argv)};
+    CLEANUP(submit_free) struct submit submit = {.command = command_line_of_registrar(argc, argv)};
     if (options_parse(argc, argv, &submit.options, &submit.failure) < 0)
         return complaint_tell(complaint_wants_json(argc, argv), EXIT_USAGE, &submit.failure);
     if (!submit.command) {

@@ -75,3 +75,12 @@ char *command_line_quote_word(const char *word) {
     char *words[] = {(char *)word};
     return command_line_quote(1, words);
 }
+
+char *command_line_of_registrar(int argc, char *const *argv) {
+    CLEANUP_FREE char **words = calloc((size_t)argc + 2, sizeof(*words));
+    if (!words)
+        return NULL;
+    words[0] = (char *)"registrar";
+    memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
+    return command_line_quote(argc + 1, words);
+}

@@ -12,4 +12,8 @@ char *command_line_quote(int argc, char *const *argv);
 /* The same for one word: a path in an advice. */
 char *command_line_quote_word(const char *word);
 
+/* The same of a command of registrar's own (argv[0] is its name), with "registrar" before it. Call
+ * it before getopt reorders the words. */
+char *command_line_of_registrar(int argc, char *const *argv);
+
 #endif

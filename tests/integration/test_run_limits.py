@@ -2,14 +2,13 @@
 # timeout: 180
 """registrar run in control groups: limits, what tells an out-of-memory kill from another, and that
 no group is left. Needs a group that may be divided (tests/lib/cgroups.py)."""
-import ctypes
 import os
 import shlex
-import struct
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
 from cgroups import hide_cgroups, make_group
+from refused_calls import refuse_call
 
 MIB = 1 << 20
 SLOWNESS = float(os.environ.get("TIMEOUT_FACTOR", "1"))
@@ -133,26 +132,13 @@ def _(t):
     expect_gone(t, group)
 
 
-def refuse_clone3():
-    """A seccomp filter: clone3 answers ENOSYS, as in many containers."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    # load the number; is it clone3 (435)? ENOSYS : allow
-    code = struct.pack("HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, 435, 0x06, 0, 0, 0x00050026,
-                       0x06, 0, 0, 0x7fff0000)
-    buffer = ctypes.create_string_buffer(code)
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(buffer)))
-    for option, *arguments in ((38, 1, 0, 0, 0), (22, 2, ctypes.addressof(program), 0, 0)):
-        if libc.prctl(option, *map(ctypes.c_ulong, arguments)) < 0:
-            raise OSError(ctypes.get_errno(), "prctl")
-
-
 @test("with clone3 refused a task writes itself into its group")
 def _(t):
     group = in_group(t)
 
     def prepare():
         group.enter()
-        refuse_clone3()
+        refuse_call(435)  # clone3
     t.preexec = prepare
     path = t.manifest({"id": "c/large", "command": [FAKE, "grow-200"], "memory": "64M"},
                       {"id": "c/orphan", "command": [FAKE, "bare-orphan"], "memory": "64M"},

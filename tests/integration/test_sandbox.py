@@ -6,10 +6,10 @@ tools/captured_worker enters the sandbox by the worker's own code, and then misb
 import ctypes
 import os
 import shutil
-import struct
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
+from refused_calls import refuse_call
 
 CAPTURED_WORKER = BUILD / "tools" / "captured_worker"
 SANITIZED = b"__asan_init" in CAPTURED_WORKER.read_bytes()  # its leak check needs some calls
@@ -96,24 +96,11 @@ def _(t):
     assert not target.exists(), "it was written"
 
 
-def refuse_landlock():
-    """A seccomp filter: landlock_create_ruleset answers ENOSYS, as an older kernel does."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    # load the number; is it 444? ENOSYS : allow
-    code = struct.pack("HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, 444, 0x06, 0, 0, 0x00050026,
-                       0x06, 0, 0, 0x7fff0000)
-    buffer = ctypes.create_string_buffer(code)
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(buffer)))
-    for option, *arguments in ((38, 1, 0, 0, 0), (22, 2, ctypes.addressof(program), 0, 0)):
-        if libc.prctl(option, *map(ctypes.c_ulong, arguments)) < 0:
-            raise OSError(ctypes.get_errno(), "prctl")
-
-
 @test("what the kernel lacks is told once, and the rest of the sandbox holds")
 def _(t):
     if not SECCOMP:
         skip("this kernel has no seccomp")
-    t.preexec = refuse_landlock
+    t.preexec = lambda: refuse_call(444)  # landlock_create_ruleset
     ran = run(t, "usual", "connect")
     expect(ran.stderr.count("this kernel offers no Landlock"), 1, "told by registrar")
     expect(t.task("S/usual")["verdict"], "ok", "verdict")
