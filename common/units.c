@@ -45,7 +45,7 @@ int units_parse_size(const char *text, uint64_t *ret_bytes) {
         {"GiB", 0x1p30}, {"T", 0x1p40},  {"TB", 0x1p40},  {"TiB", 0x1p40},
     };
     double bytes = 0;
-    int r = parse_scaled(text, units, ARRAY_LEN(units), 0x1p62, &bytes);
+    int r = parse_scaled(text, units, ARRAY_LEN(units), (double)UNITS_MAX_BYTES, &bytes);
     if (r < 0)
         return r;
     *ret_bytes = (uint64_t)bytes;
@@ -57,7 +57,7 @@ int units_parse_duration(const char *text, int64_t *ret_ms) {
         {"", 1e3}, {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3},
     };
     double ms = 0;
-    int r = parse_scaled(text, units, ARRAY_LEN(units), 0x1p52, &ms);
+    int r = parse_scaled(text, units, ARRAY_LEN(units), (double)UNITS_MAX_DURATION_MS, &ms);
     if (r < 0)
         return r;
     *ret_ms = (int64_t)(ms + 0.5);

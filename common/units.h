@@ -2,8 +2,9 @@
  *
  * Sizes are binary: 512M is 512 MiB; suffixes K M G T (also KiB, MiB, ..., any case), none is
  * bytes. Durations: 90s, 30m, 2h, 500ms, 1d; a bare number is seconds. Decimals are allowed in
- * both. All parsers refuse trailing text, negatives, NaN and overflow with -EINVAL or -ERANGE and
- * leave the result alone.
+ * both, and both stay below the bounds here, so that sums of a few do not overflow. All parsers
+ * refuse trailing text, negatives, NaN and overflow with -EINVAL or -ERANGE and leave the result
+ * alone.
  */
 #ifndef COMMON_UNITS_H
 #define COMMON_UNITS_H
@@ -13,6 +14,9 @@
 #include <stdint.h>
 
 enum { UNITS_TEXT_BYTES = 32 };
+
+#define UNITS_MAX_BYTES (INT64_C(1) << 61)
+#define UNITS_MAX_DURATION_MS (INT64_C(3660) * 24 * 3600 * 1000)
 
 MUST_USE int units_parse_size(const char *text, uint64_t *ret_bytes);
 MUST_USE int units_parse_duration(const char *text, int64_t *ret_ms);

@@ -98,8 +98,8 @@ static int read_timeout(struct reader *reader) {
     int64_t ms = 0;
     if (units_parse_duration(text, &ms) < 0 || ms <= 0)
         return failure_set(reader->failure, -EINVAL,
-                           "%s: \"timeout\" is \"%.60s\"; give a duration above 0, like 90s, 30m "
-                           "or 2h",
+                           "%s: \"timeout\" is \"%.60s\"; give a duration above 0 and below ten "
+                           "years, like 90s, 30m or 2h",
                            reader->where, text);
     reader->task->timeout_ms = ms;
     return 0;

@@ -4,6 +4,7 @@
 
 #include "common/json_read.h"
 #include "common/names.h"
+#include "common/units.h"
 
 #include <errno.h>
 #include <math.h>
@@ -14,9 +15,6 @@ enum {
     MAX_SAMPLES = 65535,
     MAX_KIND_BYTES = 1024, /* a file's name, escaped */
 };
-
-static const int64_t max_bytes = INT64_MAX / 4;
-static const int64_t max_timeout_ms = INT64_C(366) * 24 * 3600 * 1000;
 
 static const char *const keys[] = {"id",     "kind",         "pre",  "post", "params",
                                    "inputs", "command",      "cwd",  "env",  "timeout_ms",
@@ -182,8 +180,8 @@ static int read_command(const struct reader *reader) {
     for (char *const *at = task->inputs; r == 0 && at && *at; at++)
         r = check_path(reader, "inputs", *at);
     if (r == 0)
-        r = json_read_optional_int(reader->object, "memory_bytes", reader->where, 1, max_bytes,
-                                   &memory, reader->failure);
+        r = json_read_optional_int(reader->object, "memory_bytes", reader->where, 1,
+                                   UNITS_MAX_BYTES, &memory, reader->failure);
     if (r < 0)
         return r;
     task->n_inputs = names_count(task->inputs);
@@ -230,9 +228,9 @@ static int read_image(const struct reader *reader, const json_t *need, const cha
     if (r == 0)
         r = json_read_int(image, "bits", where, 1, 64, &bits, reader->failure);
     if (r == 0)
-        r = json_read_int(image, "block", where, 0, max_bytes, &block, reader->failure);
+        r = json_read_int(image, "block", where, 0, UNITS_MAX_BYTES, &block, reader->failure);
     if (r == 0)
-        r = json_read_int(image, "stream", where, 0, max_bytes, &stream, reader->failure);
+        r = json_read_int(image, "stream", where, 0, UNITS_MAX_BYTES, &stream, reader->failure);
     if (r < 0)
         return r;
     *ret = (struct footprint_image){
@@ -295,8 +293,8 @@ static int read_members(const struct reader *reader) {
         r = json_read_optional_string(reader->object, "broken", reader->where, &broken,
                                       reader->failure);
     if (r == 0)
-        r = json_read_optional_int(reader->object, "timeout_ms", reader->where, 1, max_timeout_ms,
-                                   &timeout_ms, reader->failure);
+        r = json_read_optional_int(reader->object, "timeout_ms", reader->where, 1,
+                                   UNITS_MAX_DURATION_MS, &timeout_ms, reader->failure);
     if (r < 0)
         return r;
     task->timeout_ms = timeout_ms;

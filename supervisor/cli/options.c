@@ -165,7 +165,8 @@ static int set_duration(int64_t *slot, const char *name, const char *text,
                         struct failure *failure) {
     int64_t ms = 0;
     if (units_parse_duration(text, &ms) < 0 || ms <= 0)
-        return refuse(name, text, "a duration above 0, like 90s, 30m or 2h", failure);
+        return refuse(name, text, "a duration above 0 and below ten years, like 90s, 30m or 2h",
+                      failure);
     *slot = ms;
     return 0;
 }

@@ -95,7 +95,7 @@ static int set_hours(const struct key *key, void *slot, const char *text) {
 /* ---- the table ---- */
 
 #define SLOT(member) offsetof(struct conf, member)
-#define DURATION "a duration above 0, like 90s, 30m or 2h"
+#define DURATION "a duration above 0 and below ten years, like 90s, 30m or 2h"
 #define COMMAND "a command for the shell, or none"
 #define ANY_MS INT64_MAX
 

@@ -4,12 +4,12 @@
 #include "common/footprint.h"
 #include "common/json_read.h"
 #include "common/params.h"
+#include "common/units.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const char where[] = "the batch's options";
-static const int64_t max_ms = INT64_C(366) * 24 * 3600 * 1000;
 
 enum { MAX_JOBS = 1024, MAX_THREADS = 256, MAX_RETRIES = 100 };
 
@@ -68,10 +68,10 @@ static int read_members(const json_t *json, struct options *options, struct fail
         "memory_share", "worker_memory_bytes", "redo",    "force", NULL};
     int r = json_read_known_keys(json, keys, where, failure);
     if (r == 0)
-        r = json_read_optional_int(json, "timeout_ms", where, 1, max_ms, &options->timeout_ms,
-                                   failure);
+        r = json_read_optional_int(json, "timeout_ms", where, 1, UNITS_MAX_DURATION_MS,
+                                   &options->timeout_ms, failure);
     if (r == 0)
-        r = json_read_optional_int(json, "stall_timeout_ms", where, 1, max_ms,
+        r = json_read_optional_int(json, "stall_timeout_ms", where, 1, UNITS_MAX_DURATION_MS,
                                    &options->stall_timeout_ms, failure);
     if (r == 0)
         r = read_int(json, "retries", 0, MAX_RETRIES, &options->retries, failure);

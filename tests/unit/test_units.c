@@ -15,12 +15,20 @@ static void sizes(void **state) {
         int r;
         uint64_t bytes;
     } cases[] = {
-        {"0", 0, 0},           {"512M", 0, 512ULL << 20},
-        {"4G", 0, 4ULL << 30}, {"1.5GiB", 0, 3ULL << 29},
-        {"100", 0, 100},       {"2 t", 0, 2ULL << 40},
-        {"", -EINVAL, 0},      {"-1", -EINVAL, 0},
-        {"nan", -EINVAL, 0},   {"5X", -EINVAL, 0},
-        {"5M!", -EINVAL, 0},   {"1e30", -ERANGE, 0},
+        {"0", 0, 0},
+        {"512M", 0, 512ULL << 20},
+        {"4G", 0, 4ULL << 30},
+        {"1.5GiB", 0, 3ULL << 29},
+        {"100", 0, 100},
+        {"2 t", 0, 2ULL << 40},
+        {"", -EINVAL, 0},
+        {"-1", -EINVAL, 0},
+        {"nan", -EINVAL, 0},
+        {"5X", -EINVAL, 0},
+        {"5M!", -EINVAL, 0},
+        {"1e30", -ERANGE, 0},
+        {"2097151T", 0, 2097151ULL << 40},
+        {"2097152T", -ERANGE, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         uint64_t bytes = 0;
@@ -36,8 +44,10 @@ static void durations(void **state) {
         int r;
         int64_t ms;
     } cases[] = {
-        {"90s", 0, 90000}, {"30m", 0, 1800000}, {"2h", 0, 7200000}, {"250ms", 0, 250},
-        {"7", 0, 7000},    {"", -EINVAL, 0},    {"2x", -EINVAL, 0}, {"1e300h", -ERANGE, 0},
+        {"90s", 0, 90000},     {"30m", 0, 1800000},    {"2h", 0, 7200000},
+        {"250ms", 0, 250},     {"7", 0, 7000},         {"", -EINVAL, 0},
+        {"2x", -EINVAL, 0},    {"1e300h", -ERANGE, 0}, {"3659d", 0, 3659LL * 86400000},
+        {"3660d", -ERANGE, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         int64_t ms = 0;
