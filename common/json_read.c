@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int json_read_file(const char *path, size_t max_bytes, json_t **ret, struct failure *failure) {
+int json_read_open(const char *path, size_t max_bytes, FILE **ret, struct failure *failure) {
     CLEANUP_FCLOSE FILE *file = fopen(path, "re");
     if (!file)
         return failure_set_errno(failure, -errno, "cannot read %s", path);
@@ -18,7 +18,16 @@ int json_read_file(const char *path, size_t max_bytes, json_t **ret, struct fail
     if ((uint64_t)status.st_size > max_bytes)
         return failure_set(failure, -EFBIG, "%s has %lld bytes; at most %zu are read", path,
                            (long long)status.st_size, max_bytes);
+    *ret = STEAL_PTR(file);
+    return 0;
+}
+
+int json_read_file(const char *path, size_t max_bytes, json_t **ret, struct failure *failure) {
+    CLEANUP_FCLOSE FILE *file = NULL;
     json_error_t error;
+    int r = json_read_open(path, max_bytes, &file, failure);
+    if (r < 0)
+        return r;
     json_t *value = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
     if (!value)
         return failure_set(failure, -EINVAL, "%s, line %d, column %d: %s", path, error.line,

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Opens a regular file of at most max_bytes. Caller owns *ret. */
+MUST_USE int json_read_open(const char *path, size_t max_bytes, FILE **ret,
+                            struct failure *failure);
 /* Parses a whole file; at most max_bytes of it. Duplicate keys are errors. Caller owns *ret. */
 MUST_USE int json_read_file(const char *path, size_t max_bytes, json_t **ret,
                             struct failure *failure);

@@ -1,7 +1,9 @@
-/* See manifest.h. Tasks are read one by one, each complaint begins with the task's number and id;
- * then the ids are held against each other. Nothing starts before all of it was found right. */
+/* See manifest.h. Tasks are read one by one as the file is, each complaint begins with the task's
+ * number and id; then the ids are held against each other. Nothing starts before all of it was
+ * found right. */
 #include "supervisor/batch/manifest.h"
 
+#include "common/json_list.h"
 #include "common/json_read.h"
 #include "common/names.h"
 #include "common/params.h"
@@ -12,7 +14,8 @@
 #include <sys/stat.h>
 
 enum {
-    MAX_MANIFEST_BYTES = 64 << 20,
+    MAX_MANIFEST_BYTES = 1 << 30,
+    MAX_TASK_BYTES = 16 << 20,
     MAX_KIND_BYTES = 64,
     WHERE_BYTES = 512,
 };
@@ -27,12 +30,16 @@ struct reader {
     const struct options *options;
     const json_t *json; /* the task */
     char *folder;       /* the manifest's: what its paths are relative to */
+    char *last_cwd;     /* the one found to be there last: mostly they are all the same */
     struct task *task;  /* being filled */
     struct failure *failure;
     char where[WHERE_BYTES]; /* "manifest.json: task 3 (CD070/DAPI)" */
 };
 
-static void reader_free(struct reader *reader) { free(reader->folder); }
+static void reader_free(struct reader *reader) {
+    free(reader->folder);
+    free(reader->last_cwd);
+}
 
 static int out_of_memory(const struct reader *reader) {
     return failure_set(reader->failure, -ENOMEM, "%s: out of memory", reader->where);
@@ -141,10 +148,18 @@ static int read_inputs(struct reader *reader) {
 
 static int read_cwd(struct reader *reader) {
     const char *text = ".";
+    char **cwd = &reader->task->cwd;
     int r = json_read_optional_string(reader->json, "cwd", reader->where, &text, reader->failure);
     if (r == 0)
-        r = resolve(reader, "\"cwd\"", text, &reader->task->cwd);
-    return r < 0 ? r : check_exists(reader, "\"cwd\"", reader->task->cwd, true);
+        r = resolve(reader, "\"cwd\"", text, cwd);
+    if (r < 0 || (reader->last_cwd && strcmp(*cwd, reader->last_cwd) == 0))
+        return r;
+    r = check_exists(reader, "\"cwd\"", *cwd, true);
+    if (r < 0)
+        return r;
+    free(reader->last_cwd);
+    reader->last_cwd = strdup(*cwd);
+    return reader->last_cwd ? 0 : out_of_memory(reader);
 }
 
 static int read_env(struct reader *reader) {
@@ -343,9 +358,13 @@ static int check_ids(const char *path, const struct task_list *tasks, struct fai
     CLEANUP_FREE const struct task **sorted = calloc(tasks->count, sizeof(struct task *));
     if (!sorted)
         return failure_set(failure, -ENOMEM, "%s: out of memory", path);
-    for (size_t i = 0; i < tasks->count; i++)
+    bool is_sorted = true; /* most are, as whatever wrote them counted */
+    for (size_t i = 0; i < tasks->count; i++) {
         sorted[i] = &tasks->items[i];
-    qsort(sorted, tasks->count, sizeof(struct task *), compare_as_folders);
+        is_sorted = is_sorted && (i == 0 || compare_as_folders(&sorted[i - 1], &sorted[i]) <= 0);
+    }
+    if (!is_sorted)
+        qsort(sorted, tasks->count, sizeof(struct task *), compare_as_folders);
     for (size_t i = 1; i < tasks->count; i++) {
         const struct task *first = sorted[i - 1], *second = sorted[i];
         const size_t length = strlen(first->id);
@@ -366,42 +385,47 @@ static int check_ids(const char *path, const struct task_list *tasks, struct fai
     return 0;
 }
 
-static int read_all(const struct options *options, const json_t *root, struct task_list *tasks,
-                    struct failure *failure) {
-    static const char *const root_keys[] = {"tasks", NULL};
+static int prepare(struct reader *reader, const char *path) {
+    const char *slash = strrchr(path, '/'); /* the path is absolute */
+    reader->folder = strndup(path, slash > path ? (size_t)(slash - path) : 1);
+    return reader->folder ? 0 : failure_set(reader->failure, -ENOMEM, "%s: out of memory", path);
+}
+
+static int read_all(struct reader *reader, struct json_list *list, struct task_list *tasks) {
+    const char *path = reader->options->manifest;
+    for (;;) {
+        CLEANUP_JSON json_t *json = NULL;
+        int r = json_list_next(list, &json, reader->failure);
+        if (r < 0 || !json)
+            return r;
+        (void)snprintf(reader->where, sizeof(reader->where), "%.250s: task %zu", path,
+                       tasks->count + 1);
+        reader->json = json;
+        reader->task = task_list_append(tasks);
+        r = reader->task ? read_task(reader) : out_of_memory(reader);
+        if (r < 0)
+            return r;
+    }
+}
+
+int manifest_read(const struct options *options, struct task_list *ret, struct failure *failure) {
     const char *path = options->manifest;
-    int r = json_read_known_keys(root, root_keys, path, failure);
-    if (r < 0)
-        return r;
-    const json_t *list = json_object_get(root, "tasks");
-    if (!json_is_array(list) || json_array_size(list) == 0)
-        return failure_set(
+    CLEANUP_JSON_LIST struct json_list *list = NULL;
+    CLEANUP(task_list_free) struct task_list tasks = {0};
+    CLEANUP(reader_free) struct reader reader = {.options = options, .failure = failure};
+    int r = json_list_open(path, "tasks", MAX_MANIFEST_BYTES, MAX_TASK_BYTES, &list, failure);
+    if (r == 0)
+        r = prepare(&reader, path);
+    if (r == 0)
+        r = read_all(&reader, list, &tasks);
+    if (r == 0 && tasks.count == 0)
+        r = failure_set(
             failure, -EINVAL,
             "%s: \"tasks\" must be a list of at least one task, like "
             "{\"tasks\":[{\"id\":\"CD070/DAPI\",\"pre\":\"a.tif\",\"post\":\"b.tif\"}]}",
             path);
-    CLEANUP(reader_free) struct reader reader = {.options = options, .failure = failure};
-    const char *slash = strrchr(path, '/'); /* the path is absolute */
-    reader.folder = strndup(path, slash > path ? (size_t)(slash - path) : 1);
-    if (!reader.folder)
-        return failure_set(failure, -ENOMEM, "%s: out of memory", path);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        (void)snprintf(reader.where, sizeof(reader.where), "%.250s: task %zu", path, i + 1);
-        reader.json = json_array_get(list, i);
-        reader.task = task_list_append(tasks);
-        r = reader.task ? read_task(&reader) : out_of_memory(&reader);
-        if (r < 0)
-            return r;
-    }
-    return check_ids(path, tasks, failure);
-}
-
-int manifest_read(const struct options *options, struct task_list *ret, struct failure *failure) {
-    CLEANUP_JSON json_t *root = NULL;
-    CLEANUP(task_list_free) struct task_list tasks = {0};
-    int r = json_read_file(options->manifest, MAX_MANIFEST_BYTES, &root, failure);
     if (r == 0)
-        r = read_all(options, root, &tasks, failure);
+        r = check_ids(path, &tasks, failure);
     if (r < 0)
         return r;
     *ret = tasks;

@@ -57,6 +57,23 @@ static int look_for_service(struct submit *submit) {
     return r < 0 ? fail(submit, connection_status(connection)) : 0;
 }
 
+/* Of pairs alone: a command's need is told when it is sent, so that a million wait in less room. */
+static int gather_needs(struct submit *submit) {
+    const struct task_list *tasks = &submit->tasks;
+    CLEANUP_FREE bool *is_pair = calloc(tasks->count, sizeof(*is_pair));
+    if (!is_pair) {
+        (void)failure_set(&submit->failure, -ENOMEM, "out of memory");
+        return fail(submit, EXIT_INTERNAL);
+    }
+    for (size_t i = 0; i < tasks->count; i++)
+        is_pair[i] = tasks->items[i].kind == TASK_ALIGN;
+    if (preflight_needs_gather(tasks, is_pair, submit->worker, &submit->needs, &submit->failure) <
+        0)
+        return fail(submit,
+                    submit->failure.code == -EPROTO ? complaint_worker_status() : EXIT_INTERNAL);
+    return 0;
+}
+
 static int find_tasks(struct submit *submit) {
     const struct options *options = &submit->options;
     bool needs_worker = false;
@@ -68,10 +85,9 @@ static int find_tasks(struct submit *submit) {
         needs_worker |= submit->tasks.items[i].kind == TASK_ALIGN;
     if (needs_worker && probe_find_worker(&submit->worker, &submit->failure) < 0)
         return fail(submit, complaint_worker_status());
-    if (preflight_needs_gather(&submit->tasks, NULL, submit->worker, &submit->needs,
-                               &submit->failure) < 0)
-        return fail(submit,
-                    submit->failure.code == -EPROTO ? complaint_worker_status() : EXIT_INTERNAL);
+    const int status = gather_needs(submit);
+    if (status != 0)
+        return status;
     for (size_t i = 0; i < submit->tasks.count; i++)
         submit->n_problems += submit->tasks.items[i].broken || submit->needs.items[i].error;
     return 0;
@@ -118,15 +134,20 @@ static json_t *make_header(const struct submit *submit) {
     return add_text(header, "on_finish", options->on_finish);
 }
 
+static json_t *make_line(const struct submit *submit, size_t i) {
+    const struct task *task = &submit->tasks.items[i];
+    const struct preflight_need *known = &submit->needs.items[i];
+    struct forecast_task need = known->need;
+    if (task->kind == TASK_COMMAND)
+        need = (struct forecast_task){.declared_bytes = task->memory_bytes,
+                                      .size = preflight_needs_input_size(task)};
+    return task_json_make(task, task->broken || known->error ? NULL : &need);
+}
+
 static int send_tasks(struct submit *submit, struct connection *connection) {
     int r = connection_send(connection, make_header(submit), &submit->failure);
-    for (size_t i = 0; r == 0 && i < submit->tasks.count; i++) {
-        const struct task *task = &submit->tasks.items[i];
-        const struct preflight_need *need = &submit->needs.items[i];
-        const bool is_known = !task->broken && !need->error;
-        r = connection_send(connection, task_json_make(task, is_known ? &need->need : NULL),
-                            &submit->failure);
-    }
+    for (size_t i = 0; r == 0 && i < submit->tasks.count; i++)
+        r = connection_send(connection, make_line(submit, i), &submit->failure);
     return r < 0 ? r : connection_receive(connection, &submit->answer, &submit->failure);
 }
 

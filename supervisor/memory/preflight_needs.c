@@ -57,7 +57,7 @@ static bool take_error(struct probe_result *pair, struct preflight_need *ret) {
 }
 
 /* The bytes of what the manifest calls inputs; one that is not there counts as nothing. */
-static double input_size(const struct task *task) {
+double preflight_needs_input_size(const struct task *task) {
     double bytes = 0;
     for (size_t i = 0; i < task->n_inputs; i++) {
         struct stat status;
@@ -74,7 +74,7 @@ static int describe(const struct task *task, struct probe_result **pair, struct 
     struct probe_result *images = *pair;
     ret->need = (struct forecast_task){.declared_bytes = task->memory_bytes};
     if (task->kind != TASK_ALIGN) {
-        ret->need.size = input_size(task);
+        ret->need.size = preflight_needs_input_size(task);
         return 0;
     }
     *pair += 2;

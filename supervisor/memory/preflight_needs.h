@@ -24,6 +24,8 @@ bool preflight_needs_is_wanted(const struct task_list *tasks, const bool *wanted
 MUST_USE int preflight_needs_gather(const struct task_list *tasks, const bool *wanted,
                                     const char *worker, struct preflight_needs *ret,
                                     struct failure *failure);
+/* Bytes of a command's input files together, which is all that its need hangs on. */
+double preflight_needs_input_size(const struct task *task);
 void preflight_needs_free(struct preflight_needs *needs);
 
 #endif

@@ -74,6 +74,7 @@ static void refused(void **state) {
     } cases[] = {
         {"", "m.json, line 1, column 0"},
         {"{\"tasks\":[", "m.json, line 1"},
+        {"{\"tasks\":5}", "m.json: \"tasks\" must be a list of at least one task"},
         {"[]", "m.json: must be an object"},
         {"{}", "m.json: \"tasks\" must be a list of at least one task"},
         {TASKS(""), "m.json: \"tasks\" must be a list of at least one task"},
