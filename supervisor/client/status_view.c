@@ -182,8 +182,10 @@ static void print_batch_heading(const struct status_view *view, const json_t *ba
         names_format("%s of %s, %s: %s%s%s", text_of(batch, "name"), text_of(batch, "user"),
                      text_of(batch, "state"), status_view_sum(batch, sum), *then ? "; " : "", then);
     text_wrap(view->stream, heading ? heading : "", 0, width);
-    (void)fputs("Results: ", view->stream);
-    (void)text_print(view->stream, text_of(batch, "out"), TEXT_UNLIMITED, TEXT_CUT_END);
+    const char *out = text_of(batch, "out");
+    (void)fputs(*out ? "Results: " : "It is another user's: reasons and folders are not told.",
+                view->stream);
+    (void)text_print(view->stream, out, TEXT_UNLIMITED, TEXT_CUT_END);
     (void)fputs("\n\n", view->stream);
 }
 

@@ -2,6 +2,8 @@
  * want of room on the disk that holds its output. */
 #include "supervisor/engine/engine_state.h"
 
+#include "supervisor/service/as_user.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -75,7 +77,11 @@ uint64_t engine_line_budget(const struct engine_line *line) {
 void engine_line_look_for_space(struct engine *engine) {
     for (struct engine_line *line = engine->lines; line; line = line->next) {
         struct statvfs system;
-        if (line->space_needed == 0 || statvfs(line->settings.out, &system) < 0 ||
+        struct failure failure;
+        CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
+        if (line->space_needed == 0 ||
+            as_user_enter(line->settings.credentials, &as_user, &failure) < 0 ||
+            statvfs(line->settings.out, &system) < 0 ||
             (uint64_t)system.f_bavail * system.f_frsize < line->space_needed)
             continue;
         line->space_needed = 0;

@@ -11,6 +11,7 @@
 #include "supervisor/engine/enforce.h"
 #include "supervisor/engine/record.h"
 #include "supervisor/engine/retry.h"
+#include "supervisor/service/as_user.h"
 
 #include <errno.h>
 #include <string.h>
@@ -67,11 +68,15 @@ static uint64_t least_space(const struct engine_slot *slot) {
  * that failed may have a hundred reasons; only one whose log could not be written counts. */
 static bool wants_space(const struct engine_slot *slot, const struct attempt_result *result) {
     struct statvfs system;
-    const char *out = slot->line->settings.out;
+    const struct engine_line_settings *settings = &slot->line->settings;
+    const char *out = settings->out;
+    struct failure failure;
+    CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
     bool is_worker = slot->task->kind == TASK_ALIGN && result->start_code == 0 &&
                      result->judgement.verdict == VERDICT_FAILED &&
                      strcmp(result->judgement.cause, "environment") == 0;
-    if ((!is_worker && result->start_code != -ENOSPC) || statvfs(out, &system) < 0)
+    if ((!is_worker && result->start_code != -ENOSPC) ||
+        as_user_enter(settings->credentials, &as_user, &failure) < 0 || statvfs(out, &system) < 0)
         return false;
     uint64_t free_bytes = (uint64_t)system.f_bavail * system.f_frsize;
     uint64_t most = is_worker ? ENGINE_TASK_LEAST_SPACE_BYTES : least_space(slot);
@@ -82,10 +87,11 @@ static bool wants_space(const struct engine_slot *slot, const struct attempt_res
     char left[UNITS_TEXT_BYTES], needed[UNITS_TEXT_BYTES], text[FAILURE_TEXT_BYTES];
     const bool is_ram = tmpfs_holds(out);
     (void)snprintf(text, sizeof(text),
-                   "%s that holds %s is full (%s left): nothing new is started until %s are free; "
-                   "%s and the batch continues by itself",
-                   is_ram ? "the tmpfs (RAM and no disk)" : "the disk", out,
-                   units_format_size(free_bytes, left),
+                   "%s that holds %s%s is full (%s left): nothing new is started until %s are "
+                   "free; %s and the batch continues by itself",
+                   is_ram ? "the tmpfs (RAM and no disk)" : "the disk",
+                   settings->batch ? "the results of " : "", /* others hear of it too */
+                   settings->batch ? settings->batch : out, units_format_size(free_bytes, left),
                    units_format_size(slot->line->space_needed, needed),
                    is_ram ? TMPFS_REMEDY : "free some space there");
     engine_tell_notice(engine_of(slot), text);

@@ -18,7 +18,8 @@
 #include <sys/stat.h>
 
 enum {
-    MAX_RUNNING = 4,
+    MAX_RUNNING_OF_OWNER = 4,
+    MAX_RUNNING = 64,
     GRACE_MS = 5000, /* between SIGTERM and SIGKILL */
     OOM_SCORE = 500, /* as a task's: it goes before the desktop does */
     TOKEN_BYTES = 160,
@@ -32,6 +33,7 @@ struct hook {
     struct hooks *hooks;
     char *event, *command, *batch, *out, *cwd, *log_path, *input; /* owned */
     const struct credentials *credentials;                        /* a reference */
+    uid_t owner;
     int64_t limit_ms, start_ms;
     char token[TOKEN_BYTES];
     struct child *child; /* NULL: it waits */
@@ -235,10 +237,40 @@ static void start(struct hooks *hooks, struct hook *hook) {
     hooks->n_running++;
 }
 
+static bool is_users(const char *event) { return strcmp(event, HOOKS_ON_FINISH) == 0; }
+
+/* What there is of one owner and sort. */
+struct hook_load {
+    size_t n, bytes;
+};
+
+static struct hook_load load_of(const struct hook_list *list, uid_t owner, const char *event) {
+    struct hook_load load = {0};
+    const struct hook *hook = NULL;
+    TAILQ_FOREACH(hook, list, link) {
+        if (hook->owner != owner || is_users(hook->event) != is_users(event))
+            continue;
+        load.n++;
+        load.bytes += hook->input ? strlen(hook->input) : 0;
+    }
+    return load;
+}
+
+/* The first whose owner has room; NULL: none. */
+static struct hook *find_next(const struct hooks *hooks) {
+    struct hook *hook = NULL;
+    TAILQ_FOREACH(hook, &hooks->waiting, link)
+    if (hooks->is_stopping ||
+        (hooks->n_running < MAX_RUNNING &&
+         load_of(&hooks->running, hook->owner, hook->event).n < MAX_RUNNING_OF_OWNER))
+        break;
+    return hook;
+}
+
 static void on_pump(uv_timer_t *timer) {
     struct hooks *hooks = timer->data;
-    while (hooks->n_waiting > 0 && (hooks->is_stopping || hooks->n_running < MAX_RUNNING)) {
-        struct hook *hook = TAILQ_FIRST(&hooks->waiting);
+    struct hook *hook = NULL;
+    while ((hook = find_next(hooks))) {
         TAILQ_REMOVE(&hooks->waiting, hook, link);
         hooks->n_waiting--;
         if (hooks->is_stopping) {
@@ -289,6 +321,7 @@ static struct hook *copy_request(struct hooks *hooks, const struct hooks_request
         .log_path = request->log_path ? strdup(request->log_path) : NULL,
         .input = input,
         .credentials = credentials_ref(request->credentials),
+        .owner = request->owner,
         .limit_ms = request->limit_ms,
     };
     if (hook->event && hook->command && hook->batch && hook->out && hook->cwd &&
@@ -299,11 +332,13 @@ static struct hook *copy_request(struct hooks *hooks, const struct hooks_request
 }
 
 int hooks_run(struct hooks *hooks, const struct hooks_request *request, struct failure *failure) {
-    if (hooks->n_waiting >= HOOKS_MAX_WAITING) {
+    const struct hook_load load = load_of(&hooks->waiting, request->owner, request->event);
+    if (load.n >= HOOKS_MAX_WAITING || load.bytes >= HOOKS_MAX_WAITING_BYTES) {
         free(request->input);
-        return failure_set(
-            failure, -EBUSY, "%s%s%s is not run: %zu hooks wait already; make them quicker",
-            request->event, *request->batch ? " of " : "", request->batch, hooks->n_waiting);
+        return failure_set(failure, -EBUSY,
+                           "%s%s%s is not run: %zu such hooks of this user wait already; make them "
+                           "quicker",
+                           request->event, *request->batch ? " of " : "", request->batch, load.n);
     }
     struct hook *hook = copy_request(hooks, request, request->input);
     if (!hook)

@@ -2,9 +2,10 @@
  * on-batch-end of registrar.conf (registrar-daemon(8), "Hooks").
  *
  * /bin/sh gets the command, with a text on its standard input and REGISTRAR_EVENT, REGISTRAR_BATCH
- * and REGISTRAR_OUT in its environment, as the user that the credentials name. A few run at once;
- * the others wait their turn. One that is over its time is sent SIGTERM, a little later SIGKILL,
- * and all that it started goes with it. How it ended is told once; nothing else depends on it.
+ * and REGISTRAR_OUT in its environment, as the user that the credentials name. A few of each owner
+ * run at once; the others wait their turn, and keep nobody else's waiting. One that is over its
+ * time is sent SIGTERM, a little later SIGKILL, and all that it started goes with it. How it ended
+ * is told once; nothing else depends on it.
  */
 #ifndef SUPERVISOR_SERVICE_HOOKS_H
 #define SUPERVISOR_SERVICE_HOOKS_H
@@ -17,7 +18,8 @@
 
 enum {
     HOOKS_SENTENCE_BYTES = 512,
-    HOOKS_MAX_WAITING = 1000, /* more are refused */
+    HOOKS_MAX_WAITING = 250,            /* of an owner; more are refused */
+    HOOKS_MAX_WAITING_BYTES = 64 << 20, /* the same, of their input */
     HOOKS_DEFAULT_LIMIT_MS = 60 * 1000,
 };
 
@@ -26,6 +28,8 @@ struct hooks;
 /* Borrowed but where it says otherwise. */
 struct hooks_request {
     const char *event;   /* one of the three above */
+    uid_t owner;         /* whose batch it is about; his own hooks and those that the
+                            administrator has run about him each have their turns */
     const char *command; /* for the shell */
     const char *batch;   /* its name; "" for a run */
     const char *out;     /* its output folder */

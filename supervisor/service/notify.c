@@ -1,13 +1,14 @@
 /* See notify.h. Nothing here ever fails for the caller: a service manager that does not listen is
  * none of a task's business, and one that waits in vain for WATCHDOG=1 says so itself. Nor does
  * anything wait for it, as sd_notify would while the manager's queue is full: what does not go is
- * lost, but a status, which is tried again, and READY=1, which sd_notify delivers.
- */
+ * lost, but a status, which is tried again while somebody listens, ever less often, and READY=1,
+ * which sd_notify delivers. */
 #include "supervisor/service/notify.h"
 
 #include "common/clock.h"
 #include "common/names.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,11 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
-enum { STATUS_PAUSE_MS = 1000, STATUS_BYTES = 512 };
+enum {
+    STATUS_PAUSE_MS = 1000,
+    STATUS_MOST_PAUSE_MS = 64 * 1000, /* after that it is given up */
+    STATUS_BYTES = 512,
+};
 
 struct notify {
     notify_progress_cb progress;
@@ -26,7 +31,8 @@ struct notify {
     int open_handles;
     bool is_watched;
     char text[STATUS_BYTES]; /* the last status */
-    bool is_told;            /* it was sent */
+    bool is_told;            /* it was sent, or nobody is there to hear it */
+    uint64_t pause_ms;       /* until it is tried again */
 };
 
 static void on_closed(uv_handle_t *handle) {
@@ -59,7 +65,8 @@ int notify_open(uv_loop_t *loop, notify_progress_cb progress, void *context, str
 }
 
 /* sd_notify(3) describes the protocol: a datagram to $NOTIFY_SOCKET, a path or, with '@', a name.
- * False when it did not go and may another time. */
+ * False when it did not go and may another time: somebody listens, who has not read the last ones.
+ */
 __attribute__((format(printf, 1, 2))) static bool send_text(const char *format, ...) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -75,8 +82,10 @@ __attribute__((format(printf, 1, 2))) static bool send_text(const char *format, 
         address.sun_path[0] = '\0';
     const size_t bytes = offsetof(struct sockaddr_un, sun_path) + strlen(path);
     CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    return fd >= 0 && sendto(fd, text, (size_t)length, MSG_NOSIGNAL,
-                             (const struct sockaddr *)&address, (socklen_t)bytes) >= 0;
+    return fd < 0 ||
+           sendto(fd, text, (size_t)length, MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                  (socklen_t)bytes) >= 0 ||
+           (errno != EAGAIN && errno != ENOBUFS);
 }
 
 static void send_status(struct notify *notify) {
@@ -122,7 +131,10 @@ static void on_status_timer(uv_timer_t *timer) {
     if (notify->is_told)
         return;
     send_status(notify);
-    (void)uv_timer_start(timer, on_status_timer, STATUS_PAUSE_MS, 0);
+    if (!notify->is_told)
+        notify->pause_ms *= 2;
+    if (notify->is_told || notify->pause_ms <= STATUS_MOST_PAUSE_MS)
+        (void)uv_timer_start(timer, on_status_timer, notify->pause_ms, 0);
 }
 
 void notify_status(struct notify *notify, const char *format, ...) {
@@ -139,6 +151,7 @@ void notify_status(struct notify *notify, const char *format, ...) {
         return;
     memcpy(notify->text, text, sizeof(text));
     notify->is_told = false;
+    notify->pause_ms = STATUS_PAUSE_MS;
     if (uv_is_active((uv_handle_t *)&notify->status))
         return; /* it goes with the last one of this second */
     send_status(notify);

@@ -40,7 +40,9 @@ static const struct {
 
 /* ---- one request ---- */
 
-static bool is_admin(const struct requests *requests, const struct caller *caller) {
+/* A server's is_privileged too. */
+static bool is_admin(void *context, const struct caller *caller) {
+    const struct requests *requests = context;
     return caller->uid == 0 || caller->uid == geteuid() ||
            (requests->has_admin_group && caller_in_group(caller, requests->admin_group));
 }
@@ -261,8 +263,10 @@ int requests_open(const struct requests_settings *settings, struct requests **re
     requests->loop = settings->loop;
     requests->ledger_path = ledger_path;
     requests_set_admin_group(requests, settings->admin_group);
-    const struct server_settings server = {
-        .listen_fd = settings->listen_fd, .request = on_request, .context = requests};
+    const struct server_settings server = {.listen_fd = settings->listen_fd,
+                                           .request = on_request,
+                                           .is_privileged = is_admin,
+                                           .context = requests};
     int r = server_open(settings->loop, &server, &requests->server, failure);
     if (r < 0) {
         requests_free(requests);

@@ -148,9 +148,10 @@ int requests_ledger(const struct requests_call *call, struct failure *failure) {
         end(reading);
         return r;
     }
-    peer_send(call->peer, batch ? json_pack("{s:b, s:o}", "ok", 1, "batch",
-                                            requests_batch_to_json(call->requests, batch))
-                                : json_pack("{s:b}", "ok", 1));
+    peer_send(call->peer,
+              batch ? json_pack("{s:b, s:o}", "ok", 1, "batch",
+                                requests_batch_to_json(call->requests, &call->caller, batch))
+                    : json_pack("{s:b}", "ok", 1));
     peer_begin(call->peer, &telling, reading);
     return 0;
 }

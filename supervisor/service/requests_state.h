@@ -52,8 +52,9 @@ MUST_USE int requests_find_batch(const struct requests_call *call, bool is_neede
 /* The task that "task" names, in "batch" or in the caller's newest batch that has one. */
 MUST_USE int requests_find_task(const struct requests_call *call, struct queue_batch **ret,
                                 uint32_t *ret_number, struct failure *failure);
-/* A batch for clients; NULL when out of memory. */
-json_t *requests_batch_to_json(const struct requests *requests, const struct queue_batch *batch);
+/* A batch as the caller may see it: another's folders are not told. NULL when out of memory. */
+json_t *requests_batch_to_json(const struct requests *requests, const struct rights_caller *caller,
+                               const struct queue_batch *batch);
 /* How many processes of the batch run, or of all batches (NULL). */
 uint32_t requests_running(const struct requests *requests, const struct queue_batch *batch);
 

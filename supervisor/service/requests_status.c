@@ -23,8 +23,9 @@ enum tasks { TASKS_NONE, TASKS_SOME, TASKS_ALL };
 
 struct answer {
     struct requests *requests;
-    char **names; /* of the batches; owned */
-    size_t at;    /* in names */
+    struct rights_caller caller; /* without his name */
+    char **names;                /* of the batches; owned */
+    size_t at;                   /* in names */
     enum tasks tasks;
     bool has_begun; /* the batch's own line is sent */
     uint32_t number;
@@ -89,15 +90,18 @@ static int64_t remaining_ms(const struct queue_batch *batch, int64_t now) {
     return (int64_t)(each * (batch->n_tasks - n_ended));
 }
 
-json_t *requests_batch_to_json(const struct requests *requests, const struct queue_batch *batch) {
+json_t *requests_batch_to_json(const struct requests *requests, const struct rights_caller *caller,
+                               const struct queue_batch *batch) {
+    const bool is_his = rights_policy_allows(RIGHTS_EXPLAIN, caller, batch->uid);
     const int64_t now = requests_now_ms();
     const int64_t end = batch->ended_ms > 0 ? batch->ended_ms : now;
     const double wall_s =
         batch->first_start_ms > 0 ? (double)(end - batch->first_start_ms) / 1e3 : 0;
-    json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:o, s:f, s:i}", "name", batch->name, "user", batch->user, "out",
-        batch->out, "state", state_of(batch), "n_tasks", (json_int_t)batch->n_tasks, "counts",
-        counts_to_json(batch), "wall_s", wall_s, "priority", batch->priority);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s*, s:s, s:I, s:o, s:f, s:i}", "name", batch->name, "user",
+                  batch->user, "out", is_his ? batch->out : NULL, "state", state_of(batch),
+                  "n_tasks", (json_int_t)batch->n_tasks, "counts", counts_to_json(batch), "wall_s",
+                  wall_s, "priority", batch->priority);
     add(&object, "submitted", time_to_json(batch->submitted_ms));
     add(&object, "first_start", time_to_json(batch->first_start_ms));
     add(&object, "ended", time_to_json(batch->ended_ms));
@@ -105,7 +109,7 @@ json_t *requests_batch_to_json(const struct requests *requests, const struct que
         add(&object, "not_before", time_to_json(batch->not_before_ms));
     if (batch->is_paused && batch->paused_by)
         add(&object, "paused_by", json_string(batch->paused_by));
-    if (batch->damage)
+    if (batch->damage && is_his)
         add(&object, "damage", json_string(batch->damage));
     if (remaining_ms(batch, now) > 0)
         add(&object, "remaining_s", json_real((double)remaining_ms(batch, now) / 1e3));
@@ -156,6 +160,8 @@ static json_t *running_to_json(const struct answer *answer, const struct queue_b
 static char *reason_of(struct answer *answer, const struct queue_batch *batch, uint32_t number,
                        const char *id, enum queue_state state) {
     char why[SERVICE_WHY_BYTES];
+    if (!rights_policy_allows(RIGHTS_EXPLAIN, &answer->caller, batch->uid))
+        return strdup(""); /* it may name his files */
     switch (state) {
     case QUEUE_ENDED:
         return queue_reason(service_queue(answer->requests->service), batch, number);
@@ -228,7 +234,8 @@ static void begin_batch(struct answer *answer, const struct queue_batch *batch) 
     answer->has_begun = true;
     answer->number = answer->n_problems = answer->n_waiting = 0;
     peer_send(answer->peer,
-              json_pack("{s:o}", "batch", requests_batch_to_json(answer->requests, batch)));
+              json_pack("{s:o}", "batch",
+                        requests_batch_to_json(answer->requests, &answer->caller, batch)));
 }
 
 /* The batch that is in turn is told as far as there is room. */
@@ -311,6 +318,8 @@ int requests_status(const struct requests_call *call, struct failure *failure) {
     if (!answer)
         return failure_set(failure, -ENOMEM, "the service is out of memory");
     answer->requests = call->requests;
+    answer->caller = call->caller;
+    answer->caller.user = NULL; /* lasts no longer than the call */
     answer->tasks = !wants_tasks ? TASKS_NONE : all || !batch ? TASKS_ALL : TASKS_SOME;
     answer->views = calloc(MAX_VIEWS, sizeof(*answer->views));
     r = batch ? names_append(&answer->names, batch->name)

@@ -5,11 +5,15 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MAX_VIEWS = 1024 /* of what runs when a watch begins */ };
+enum {
+    MAX_VIEWS = 1024,          /* of what runs when a watch begins */
+    MAX_WATCHES_OF_USER = 128, /* they last: the other places are for what is quick */
+};
 
 struct requests_watcher {
     struct requests *requests;
     struct peer *peer;
+    struct rights_caller caller;           /* without his name */
     char *batch;                           /* NULL: everything; owned */
     struct requests_watcher *next, **slot; /* *slot is this one */
 };
@@ -37,11 +41,30 @@ static void end_with_batch(struct requests_watcher *watcher) {
         return;
     struct peer *peer = watcher->peer;
     if (batch)
-        peer_send(peer, json_pack("{s:b, s:o}", "end", 1, "batch",
-                                  requests_batch_to_json(watcher->requests, batch)));
+        peer_send(peer,
+                  json_pack("{s:b, s:o}", "end", 1, "batch",
+                            requests_batch_to_json(watcher->requests, &watcher->caller, batch)));
     else
         peer_send(peer, json_pack("{s:b}", "end", 1));
     peer_finish(peer);
+}
+
+/* Why another's task ended so is his affair. */
+static json_t *copy_for(const struct requests_watcher *watcher, const json_t *event) {
+    const char *name = json_string_value(json_object_get(event, "batch"));
+    const struct queue_batch *batch =
+        name ? queue_find(service_queue(watcher->requests->service), name) : NULL;
+    json_t *copy = json_deep_copy(event);
+    if (batch && !rights_policy_allows(RIGHTS_EXPLAIN, &watcher->caller, batch->uid))
+        (void)json_object_del(copy, "reason"); /* not there is as good */
+    return copy;
+}
+
+static size_t count_of_user(const struct requests *requests, uid_t uid) {
+    size_t n = 0;
+    for (const struct requests_watcher *one = requests->watchers; one; one = one->next)
+        n += one->caller.uid == uid;
+    return n;
 }
 
 void requests_watch_event(void *context, const json_t *event) {
@@ -52,7 +75,7 @@ void requests_watch_event(void *context, const json_t *event) {
         next = watcher->next;
         if (watcher->batch && (!name || strcmp(name, watcher->batch) != 0))
             continue;
-        peer_send(watcher->peer, json_deep_copy(event));
+        peer_send(watcher->peer, copy_for(watcher, event));
         end_with_batch(watcher);
     }
 }
@@ -75,23 +98,31 @@ int requests_watch(const struct requests_call *call, struct failure *failure) {
     int r = requests_find_batch(call, false, &batch, failure);
     if (r < 0)
         return r;
+    if (!call->caller.is_admin &&
+        count_of_user(call->requests, call->caller.uid) >= MAX_WATCHES_OF_USER)
+        return failure_set(failure, -EBUSY,
+                           "%s watches the queue %d times already, which is the most; end some of "
+                           "them",
+                           call->caller.user, MAX_WATCHES_OF_USER);
     struct requests_watcher *watcher = calloc(1, sizeof(*watcher));
     char *name = batch ? strdup(batch->name) : NULL;
     if (!watcher || (batch && !name)) {
         free(watcher);
         return failure_set(failure, -ENOMEM, "the service is out of memory");
     }
-    *watcher =
-        (struct requests_watcher){.requests = call->requests, .peer = call->peer, .batch = name};
+    *watcher = (struct requests_watcher){
+        .requests = call->requests, .peer = call->peer, .caller = call->caller, .batch = name};
+    watcher->caller.user = NULL; /* lasts no longer than the call */
     watcher->next = call->requests->watchers;
     watcher->slot = &call->requests->watchers;
     if (watcher->next)
         watcher->next->slot = &watcher->next;
     call->requests->watchers = watcher;
     peer_begin(call->peer, &watching, watcher);
-    peer_send(call->peer, batch ? json_pack("{s:b, s:o}", "ok", 1, "batch",
-                                            requests_batch_to_json(call->requests, batch))
-                                : json_pack("{s:b}", "ok", 1));
+    peer_send(call->peer,
+              batch ? json_pack("{s:b, s:o}", "ok", 1, "batch",
+                                requests_batch_to_json(call->requests, &call->caller, batch))
+                    : json_pack("{s:b}", "ok", 1));
     tell_running(call, batch);
     end_with_batch(watcher);
     return 0;

@@ -77,8 +77,13 @@ static void leave_seat(struct seat *seat) {
 
 /* ---- time ---- */
 
-static bool is_crowded(const struct server *server) {
+static bool is_full(const struct server *server) {
     return server->count >= server->settings.max_clients;
+}
+
+/* Only reserved places are left. */
+static bool is_crowded(const struct server *server) {
+    return server->count + server->settings.n_reserved >= server->settings.max_clients;
 }
 
 /* INT64_MAX: for ever. */
@@ -192,6 +197,18 @@ static size_t count_of_user(const struct server *server, uid_t uid) {
     return n;
 }
 
+/* Why this caller gets no place; NULL: he does. */
+static const char *refusal_of(const struct server *server, const struct caller *caller) {
+    const struct server_settings *settings = &server->settings;
+    if (settings->is_privileged && settings->is_privileged(settings->context, caller))
+        return NULL;
+    if (caller->uid != 0 && count_of_user(server, caller->uid) >= settings->max_clients_of_user)
+        return "you have as many connections open as one user may; close some of them";
+    if (is_crowded(server))
+        return "the service has as many clients as it takes; try again in a minute";
+    return NULL;
+}
+
 static void sit_down(struct server *server, struct seat *seat) {
     seat->server = server;
     seat->poll.data = seat;
@@ -217,9 +234,7 @@ static void seat_client(struct server *server, int fd) {
     struct failure failure;
     if (!seat || caller_read(fd, &caller, &failure) < 0)
         return;
-    const uid_t uid = caller.uid;
-    const bool is_too_many =
-        uid != 0 && count_of_user(server, uid) >= server->settings.max_clients_of_user;
+    const char *refusal = refusal_of(server, &caller);
     if (peer_open(fd, &caller, &server->pool, &peer, &failure) < 0)
         return;
     (void)STEAL_FD(owned);
@@ -228,16 +243,15 @@ static void seat_client(struct server *server, int fd) {
     struct seat *taken = STEAL_PTR(seat);
     taken->peer = STEAL_PTR(peer);
     sit_down(server, taken);
-    if (is_too_many)
-        peer_dismiss(taken->peer, EXIT_INTERNAL,
-                     "you have as many connections open as one user may; close some of them");
+    if (refusal)
+        peer_dismiss(taken->peer, EXIT_INTERNAL, refusal);
     update_seat(taken);
 }
 
 static void on_listening(uv_poll_t *poll, int status, int events) {
     struct server *server = poll->data;
     (void)status, (void)events; /* accept says what there is */
-    for (int i = 0; i < ACCEPTS_A_TURN && !is_crowded(server); i++) {
+    for (int i = 0; i < ACCEPTS_A_TURN && !is_full(server); i++) {
         const int fd =
             accept4(server->settings.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
@@ -258,7 +272,7 @@ static void update_server(struct server *server) {
         return;
     if (server->accept_again_ms > 0 && server->accept_again_ms <= clock_monotonic_ms())
         server->accept_again_ms = 0;
-    const bool accepts = !server->stopped && !is_crowded(server) && server->accept_again_ms == 0;
+    const bool accepts = !server->stopped && !is_full(server) && server->accept_again_ms == 0;
     if (accepts != server->is_accepting) {
         server->is_accepting = accepts;
         const int r = accepts ? uv_poll_start(&server->poll, UV_READABLE, on_listening)
@@ -277,6 +291,10 @@ static void fill_settings(struct server *server, const struct server_settings *g
     settings->max_clients = given->max_clients ? given->max_clients : SERVER_MAX_CLIENTS;
     settings->max_clients_of_user =
         given->max_clients_of_user ? given->max_clients_of_user : SERVER_MAX_CLIENTS_OF_USER;
+    if (!given->is_privileged)
+        settings->n_reserved = 0;
+    else if (given->n_reserved == 0)
+        settings->n_reserved = SERVER_RESERVED;
     settings->idle_ms = given->idle_ms ? given->idle_ms : SERVER_IDLE_MS;
     settings->line_ms = given->line_ms ? given->line_ms : SERVER_LINE_MS;
     settings->reader_ms = given->reader_ms ? given->reader_ms : SERVER_READER_MS;

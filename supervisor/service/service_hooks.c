@@ -53,6 +53,7 @@ static void run_own(struct service *service, const char *event, const char *comm
     }
     run(service, &(struct hooks_request){
                      .event = event,
+                     .owner = batch->uid,
                      .command = command,
                      .batch = batch->name,
                      .out = batch->out,
@@ -78,6 +79,7 @@ static void run_users(struct service *service, const struct queue_batch *batch,
         log_path = NULL; /* then it goes where ours goes */
     run(service, &(struct hooks_request){
                      .event = HOOKS_ON_FINISH,
+                     .owner = batch->uid,
                      .command = batch->on_finish,
                      .batch = batch->name,
                      .out = batch->out,

@@ -5,9 +5,11 @@ it, takes turns between users, and lets nobody touch what is another's."""
 import json
 import os
 import pwd
+import socket
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
+from registrar_test import WAIT_S
 from service_daemon import Daemon
 
 if os.geteuid() != 0:
@@ -37,6 +39,14 @@ def as_user(user, call):
         text = stream.read()
     os.waitpid(pid, 0)
     return json.loads(text)
+
+
+def as_user_connect(user, client, path):
+    """The kernel tells who connected, however the connection is used later."""
+    def connect():
+        client.connect(str(path))
+        return True
+    expect(as_user(user, connect), True, "connected")
 
 
 def open_daemon(t, *arguments):
@@ -127,6 +137,60 @@ def _(t):
     daemon.await_end(name)
     daemon.stop()
     expect_in(f"stopped by {ANNA.pw_name}", t.ledger("attempt_end")[0]["reason"])
+
+
+def read_until(stream, last):
+    """Lines up to the first that has this member."""
+    lines = []
+    while not lines or last not in lines[-1]:
+        lines.append(json.loads(stream.readline()))
+    return lines
+
+
+def lines_of(daemon, request, last):
+    """The answer's lines, to the last."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(WAIT_S)
+        client.connect(str(daemon.path))
+        client.sendall(json.dumps({"v": 1, **request}).encode() + b"\n")
+        with client.makefile() as stream:
+            return read_until(stream, last)
+
+
+@test("everybody sees the queue, and of another's tasks no reasons and no folders")
+def _(t):
+    daemon = open_daemon(t)
+    gate = os.open(t.gate, os.O_RDWR)
+    t.gate.chmod(0o666)
+    words = ["sh", "-c", f"read line < {t.gate}; echo the secret is 42 >&2; exit 3"]
+    name = f"{ANNA.pw_name}-own"
+    submit(daemon, ANNA, "own", words)
+    t.wait_ledger(lambda record: record["event"] == "attempt_start")
+    watched = {}
+    for user in USERS:
+        watched[user.pw_name] = client = socket.socket(socket.AF_UNIX)
+        t.undo.append(client.close)
+        client.settimeout(WAIT_S)
+        as_user_connect(user, client, daemon.path)
+        client.sendall(json.dumps({"v": 1, "do": "watch", "batch": name}).encode() + b"\n")
+        watched[user.pw_name] = client.makefile()
+        expect(json.loads(watched[user.pw_name].readline())["ok"], True, "watch")
+    os.write(gate, b"\n")
+    daemon.await_end(name)
+    os.close(gate)
+    request = {"do": "status", "batch": name, "tasks": True, "all": True}
+    own = as_user(ANNA, lambda: lines_of(daemon, request, "end"))
+    others = as_user(BERT, lambda: lines_of(daemon, request, "end"))
+    expect_in("exit status 3", json.dumps(own))
+    expect_in(str(t.folder), json.dumps(own))
+    for told in (json.dumps(others), json.dumps(read_until(watched[BERT.pw_name], "end"))):
+        expect_in(name, told)
+        for hidden in ("exit status 3", str(t.folder)):
+            assert hidden not in told, told
+    expect_in("exit status 3", json.dumps(read_until(watched[ANNA.pw_name], "end")))
+    [task] = [line["task"] for line in others if "task" in line]
+    expect((task["id"], task["verdict"], task["attempts"]), ("t/0", "failed", 1), "what is told")
+    daemon.stop()
 
 
 @test("the daemon writes nowhere that the user could not")

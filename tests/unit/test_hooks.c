@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-enum { LONG_MS = 60 * 1000, MAX_TOLD = 16 };
+enum { LONG_MS = 60 * 1000, MAX_TOLD = 400 };
 
 struct case_of_hooks {
     char *folder;
@@ -165,6 +165,35 @@ static void many_wait_their_turn(void **state) {
     assert_file(test, "count", "x\nx\nx\nx\nx\nx\nx\nx\nx\nx\n");
 }
 
+/* However many slow ones another has, and however little the administrator hears of him. */
+static void nobody_waits_for_anothers(void **state) {
+    struct case_of_hooks *test = *state;
+    struct failure failure = {0};
+    int r = 0;
+    for (int i = 0; r == 0; i++) {
+        assert_true(i < 2 * HOOKS_MAX_WAITING);
+        struct hooks_request slow = request(test, "exec sleep 1000");
+        slow.owner = 7;
+        r = hooks_run(test->hooks, &slow, &failure);
+        (void)uv_run(&test->loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(r, -EBUSY);
+    assert_in("of this user wait already", failure.text);
+    struct hooks_request other = request(test, "echo x >>other");
+    other.owner = 8;
+    run(test, &other);
+    struct hooks_request about = request(test, "echo x >>about");
+    about.owner = 7;
+    about.event = HOOKS_ON_FAILURE;
+    run(test, &about);
+    while (test->n_told < 2)
+        (void)uv_run(&test->loop, UV_RUN_ONCE);
+    assert_file(test, "other", "x\n");
+    assert_file(test, "about", "x\n");
+    hooks_stop(test->hooks);
+    until_idle(test);
+}
+
 static void told_to_stop(void **state) {
     struct case_of_hooks *test = *state;
     for (int i = 0; i < 6; i++) {
@@ -204,6 +233,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(ends_that_are_not_well, setup, teardown),
         cmocka_unit_test_setup_teardown(over_its_time_all_of_it_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(many_wait_their_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_anothers, setup, teardown),
         cmocka_unit_test_setup_teardown(told_to_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(alone, setup, teardown),
     };

@@ -11,7 +11,8 @@ struct manager {
     char *folder;
     int fd;
     uv_loop_t loop;
-    uv_poll_t poll; /* keeps the loop alive and stops it at each message */
+    uv_poll_t poll;   /* keeps the loop alive and stops it at each message */
+    uv_async_t alive; /* as a loop has that waits for clients */
     struct notify *notify;
     int looks; /* of the watchdog at the progress */
     int hopeless;
@@ -52,7 +53,7 @@ static int teardown(void **state) {
     uv_close((uv_handle_t *)&manager->poll, NULL);
     (void)uv_run(&manager->loop, UV_RUN_DEFAULT);
     int r = uv_loop_close(&manager->loop);
-    (void)close(manager->fd);
+    cleanup_close(&manager->fd);
     (void)unsetenv("NOTIFY_SOCKET");
     (void)unsetenv("WATCHDOG_USEC");
     void *folder = manager->folder;
@@ -131,6 +132,21 @@ static void a_manager_that_does_not_listen_holds_nothing_up(void **state) {
     assert_string_equal(*text ? text : next(manager, text), "STATUS=told when there is room again");
 }
 
+/* A manager that has gone is no reason to wake up again and again. */
+static void a_manager_that_has_gone_is_left_alone(void **state) {
+    struct manager *manager = *state;
+    start(manager);
+    (void)uv_poll_stop(&manager->poll);
+    (void)close(STEAL_FD(manager->fd));
+    notify_status(manager->notify, "nobody hears this");
+    assert_int_equal(uv_async_init(&manager->loop, &manager->alive, NULL), 0);
+    for (int i = 0; i < 2 && uv_backend_timeout(&manager->loop) >= 0; i++)
+        (void)uv_run(&manager->loop, UV_RUN_ONCE);
+    const int next_ms = uv_backend_timeout(&manager->loop);
+    uv_close((uv_handle_t *)&manager->alive, NULL);
+    assert_int_equal(next_ms, -1); /* nothing wakes it any more */
+}
+
 static void the_watchdog_hears_nothing_without_progress(void **state) {
     struct manager *manager = *state;
     char text[MESSAGE_BYTES];
@@ -172,6 +188,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(of_many_statuses_the_last_arrives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_manager_that_does_not_listen_holds_nothing_up, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_manager_that_has_gone_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(the_watchdog_hears_nothing_without_progress, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(no_watchdog_unless_asked_for, setup, teardown),

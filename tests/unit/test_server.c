@@ -24,7 +24,8 @@ struct toy {
     struct server *server;
     struct peer *watchers[MAX_WATCHERS];
     size_t n_watchers;
-    size_t n_ended; /* activities whose end was called */
+    size_t n_ended;        /* activities whose end was called */
+    _Atomic bool is_admin; /* who calls now */
 };
 
 /* ---- the toy's answers ---- */
@@ -132,6 +133,12 @@ static void on_stop(uv_async_t *async) {
     uv_close((uv_handle_t *)async, NULL);
 }
 
+static bool is_privileged(void *context, const struct caller *caller) {
+    const struct toy *toy = context;
+    (void)caller;
+    return toy->is_admin;
+}
+
 static void *serve(void *context) {
     struct toy *toy = context;
     (void)uv_run(&toy->loop, UV_RUN_DEFAULT);
@@ -145,6 +152,7 @@ static struct toy *start(void **state, struct server_settings settings) {
     toy->path = names_format("%s/deep/socket", toy->folder);
     settings.request = on_request;
     settings.context = toy;
+    settings.is_privileged = settings.n_reserved > 0 ? is_privileged : NULL;
     assert_int_equal(listen_socket_open(toy->path, false, &toy->socket, &failure), 0);
     settings.listen_fd = toy->socket.fd;
     assert_int_equal(uv_loop_init(&toy->loop), 0);
@@ -360,6 +368,30 @@ static void a_full_house_loses_patience(void **state) {
     stop(toy);
 }
 
+static void the_last_places_are_for_administrators(void **state) {
+    struct toy *toy = start(state, (struct server_settings){.max_clients = 6, .n_reserved = 2});
+    int fds[4];
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = call(toy);
+        say(fds[i], "watch\n");
+        expect_line(fds[i], "watching\n");
+    }
+    int fd = call(toy);
+    char told[512];
+    assert_true(hear(fd, told, sizeof(told)));
+    assert_non_null(strstr(told, "as many clients as it takes"));
+    expect_hung_up(fd);
+    hang_up(fd);
+    toy->is_admin = true;
+    int admin = call(toy);
+    say(admin, "echo at once\n");
+    expect_line(admin, "echo at once\n");
+    hang_up(admin);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        hang_up(fds[i]);
+    stop(toy);
+}
+
 static void no_service_has_its_sentences(void **state) {
     CLEANUP_FREE char *path = names_format("%s/socket", (char *)*state);
     char part[201];
@@ -409,6 +441,7 @@ int main(void) {
         TEST(a_slow_reader_holds_up_nobody),
         TEST(a_crowd_of_rude_clients_disturbs_nobody),
         TEST(a_full_house_loses_patience),
+        TEST(the_last_places_are_for_administrators),
         TEST(no_service_has_its_sentences),
         TEST(a_refusal_is_heard_in_the_midst_of_sending),
     };
