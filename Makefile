@@ -14,7 +14,7 @@ PKG_CONFIG ?= pkg-config
 PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libtiff-dev \
 	libdeflate-dev libzstd-dev libinih-dev libsystemd-dev \
 	libopencv-core-dev libopencv-imgproc-dev libopencv-features2d-dev libopencv-calib3d-dev \
-	libxxhash-dev libcminpack-dev libseccomp-dev
+	libxxhash-dev libcminpack-dev libseccomp-dev libcairo2-dev
 CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
 LINT_PACKAGES := $(PACKAGES) libcmocka-dev clang-format clang-tidy cppcheck mandoc
 FUZZ_PACKAGES := $(PACKAGES) clang libclang-rt-dev
@@ -33,7 +33,7 @@ SUPERVISOR_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson zlib inih libsystem
 OPENCV_INCLUDE := -isystem /usr/include/opencv4
 OPENCV_LIBS := -lopencv_calib3d -lopencv_features2d -lopencv_imgproc -lopencv_core
 WORKER_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib libxxhash cminpack libdeflate libzstd \
-	libseccomp) \
+	libseccomp cairo) \
 	$(OPENCV_LIBS) -lm -pthread
 
 TOOLS_LIBS = $(shell $(PKG_CONFIG) --libs libtiff-4 jansson zlib) -lm -pthread

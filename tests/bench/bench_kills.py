@@ -63,7 +63,7 @@ class Toll:
     def look(self, out):
         """What is finished now, after a kill: stages and tiles."""
         task = out / "S" / "D"
-        names = ["survey-pre", "survey-post", "search", "refine", "verify", "scale", "warp"]
+        names = ["survey-pre", "survey-post", "search", "refine", "verify", "scale", "warp", "qc"]
         finished = [name for name in names if (task / "checkpoints" / f"{name}.json").exists()]
         path = out / "ledger.jsonl"
         return finished, len(journal(task)), path.exists() and b'"event":"task_end"' in \

@@ -110,13 +110,13 @@ def _(t):
         assert 0 < mean < 65535 * 0.02, f"{kernel} differs from cubic by {mean} on average"
 
 
-@test("the pad moves the frame and nothing else, and only warp is done again")
+@test("the pad moves the frame and nothing else, and only warp and qc are done again")
 def _(t):
     images = pair(*PAIR)
     plain = align(t.out, images)
     before = pictures(t.out)
     run = Run(t.out, images, pad=37).end()
-    expect(run.resumed(), STAGES[:-1], "resumed stages")
+    expect(run.resumed(), STAGES[:-2], "resumed stages")
     for name in ("aligned_pre.tiff", "difference.tiff"):
         padded = run.tiff(name)
         expect((padded.width, padded.height), (SIZE[0] + 74, SIZE[1] + 74), f"size of {name}")
@@ -149,17 +149,18 @@ def _(t):
     expect_same(t.out, t.folder / "small", "192 MiB")
 
 
-@test("a deleted picture repeats warp only; a finished task repeats nothing")
+@test("a deleted picture repeats warp and qc only; a finished task repeats nothing")
 def _(t):
     images = pair(*PAIR)
     align(t.out, images)
     before = pictures(t.out)
     expect(align(t.out, images).resumed(), STAGES, "resumed stages of a finished task")
     (t.out / "difference.tiff").unlink()
-    expect(align(t.out, images).resumed(), STAGES[:-1], "resumed stages")
+    expect(align(t.out, images).resumed(), STAGES[:-2], "resumed stages")
     assert pictures(t.out) == before, "the pictures differ"
     left = sorted(os.listdir(t.out / "checkpoints"))
-    expect(left, sorted(f"{stage}.json" for stage in STAGES), "what stays of the checkpoints")
+    expect(left, sorted([*(f"{stage}.json" for stage in STAGES), "post.reduced", "pre.reduced"]),
+           "what stays of the checkpoints")
 
 
 @test("damaged checkpoints are not believed")
@@ -219,7 +220,7 @@ def _(t):
         (t.out / name).write_bytes(b"old")
     run = Run(t.out, images).end()
     expect(run.last("result")["status"], "failed", "status")
-    expect(sorted(os.listdir(t.out)), ["checkpoints", "result.json", "transform.json"], "files")
+    expect(sorted(os.listdir(t.out)), ["checkpoints", "qc", "result.json", "transform.json"], "files")
     transform = run.json("transform.json")
     expect(transform["status"], "failed", "status")
     assert len(transform["reason"]) > 20, f"reason {transform['reason']!r}"

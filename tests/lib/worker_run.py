@@ -7,7 +7,7 @@ import tempfile
 from registrar_test import *
 from tiff_file import TiffFile
 
-STAGES = ["survey-pre", "survey-post", "search", "refine", "verify", "scale", "warp"]
+STAGES = ["survey-pre", "survey-post", "search", "refine", "verify", "scale", "warp", "qc"]
 SIZE = (1000, 800)
 PAIR = ["--rotation", "8", "--scale", "1.04", "--shift", "25,-40", "--gain", "1.3", "--objects",
         "0.02", "--noise", "0.004"]
@@ -103,8 +103,14 @@ def pictures(out):
             for name in sorted(os.listdir(out)) if name.endswith(".tiff")}
 
 
+def quality_pictures(out):
+    return {path.name: path.read_bytes() for path in sorted((Path(out) / "qc").iterdir())}
+
+
 def expect_same(out, other, what):
     same = pictures(out) == pictures(other)
     assert same, f"{what}: the pictures differ"
+    same = quality_pictures(out) == quality_pictures(other)
+    assert same, f"{what}: the quality pictures differ"
     expect((Path(out) / "transform.json").read_bytes(),
            (Path(other) / "transform.json").read_bytes(), f"{what}: transform.json")

@@ -8,9 +8,11 @@
 #include "common/units.h"
 #include "worker/memory/tracked.h"
 #include "worker/output/warp.h"
+#include "worker/qc/reduced.h"
 #include "worker/stage/disk_space.h"
 #include "worker/stage/memory_report.h"
 #include "worker/stage/pipeline_finish.h"
+#include "worker/stage/pipeline_qc.h"
 #include "worker/stage/pipeline_state.h"
 
 #include <errno.h>
@@ -25,12 +27,25 @@ struct stage_row {
     const char *params[4];
 };
 
+/* With the reduced image that the pictures are drawn from: of all files that a survey leaves it
+ * alone stays. */
+static int run_survey(struct pipeline *pipeline, const char *which, json_t **ret,
+                      struct failure *failure) {
+    CLEANUP_JSON json_t *survey = NULL;
+    int r = align_survey(&pipeline->context, which, &survey, failure);
+    if (r == 0)
+        r = reduced_make(&pipeline->context, which, survey, failure);
+    if (r == 0)
+        *ret = STEAL_PTR(survey);
+    return r;
+}
+
 static int run_survey_pre(struct pipeline *pipeline, json_t **ret, struct failure *failure) {
-    return align_survey(&pipeline->context, "pre", ret, failure);
+    return run_survey(pipeline, "pre", ret, failure);
 }
 
 static int run_survey_post(struct pipeline *pipeline, json_t **ret, struct failure *failure) {
-    return align_survey(&pipeline->context, "post", ret, failure);
+    return run_survey(pipeline, "post", ret, failure);
 }
 
 static int run_search(struct pipeline *pipeline, json_t **ret, struct failure *failure) {
@@ -61,7 +76,8 @@ static const struct stage_row rows[STAGE_COUNT] = {
                      0.05,
                      pipeline_finish_scale,
                      {"interpolation", "scale_percentile", "manual_scale"}},
-    [STAGE_WARP] = {"warp", 0.32, pipeline_finish_warp, {"pad", "compression"}},
+    [STAGE_WARP] = {"warp", 0.28, pipeline_finish_warp, {"pad", "compression"}},
+    [STAGE_QC] = {"qc", 0.04, pipeline_qc, {NULL}},
 };
 
 /* --- what a stage's result depends on --- */
@@ -136,19 +152,26 @@ static bool outputs_stand(const struct pipeline *pipeline) {
     return checkpoint_files_intact(pipeline->done[STAGE_WARP].files, pipeline->task->out, NULL);
 }
 
+static bool pictures_stand(const struct pipeline *pipeline) {
+    return checkpoint_files_intact(pipeline->done[STAGE_QC].files, pipeline->task->out, NULL);
+}
+
 /* Looks ahead: up to which stage do the checkpoints stand? The surveys' level and scratch files are
  * removed at the end of a task and needed only while something later is still to be done. */
 static void look_ahead(struct pipeline *pipeline) {
     int stage = 0;
     while (stage < STAGE_COUNT && load(pipeline, (enum stage)stage)) {
         if (stage == STAGE_VERIFY && pair_failed(pipeline))
-            stage = STAGE_COUNT - 1; /* nothing comes after it */
+            stage = STAGE_QC - 1; /* nothing comes between */
         else if (stage == STAGE_WARP && !outputs_stand(pipeline))
+            break;
+        else if (stage == STAGE_QC && !pictures_stand(pipeline))
             break;
         stage++;
     }
     pipeline->levels_needed = stage <= STAGE_VERIFY;
     pipeline->pixels_needed = stage < STAGE_COUNT;
+    pipeline->reduced_needed = stage < STAGE_COUNT;
     for (int s = 0; s < STAGE_COUNT; s++) /* each is loaded again when its turn comes */
         checkpoint_clear(&pipeline->done[s]);
 }
@@ -160,6 +183,10 @@ static bool survey_files_stand(struct pipeline *pipeline, enum stage stage) {
     if (pipeline->levels_needed &&
         !checkpoint_files_intact(files, pipeline->task->out,
                                  is_pre ? PIPELINE_PRE_LEVELS : PIPELINE_POST_LEVELS))
+        return false;
+    if (pipeline->reduced_needed &&
+        !checkpoint_files_intact(files, pipeline->task->out,
+                                 is_pre ? PIPELINE_PRE_REDUCED : PIPELINE_POST_REDUCED))
         return false;
     if (!pipeline->pixels_needed || !image_get_info(image)->needs_scratch)
         return true;
@@ -176,6 +203,7 @@ static bool stands(struct pipeline *pipeline, enum stage stage) {
     if (!load(pipeline, stage))
         return false;
     bool right = stage == STAGE_WARP          ? outputs_stand(pipeline)
+                 : stage == STAGE_QC          ? pictures_stand(pipeline)
                  : stage <= STAGE_SURVEY_POST ? survey_files_stand(pipeline, stage)
                                               : true;
     if (!right) {
@@ -187,7 +215,7 @@ static bool stands(struct pipeline *pipeline, enum stage stage) {
 
 /* --- running --- */
 
-/* The files that belong to a stage's result; warp lists its own. */
+/* The files that belong to a stage's result; warp and qc list their own. */
 static int list_files(struct pipeline *pipeline, enum stage stage, json_t *files,
                       struct failure *failure) {
     if (stage > STAGE_SURVEY_POST)
@@ -196,6 +224,9 @@ static int list_files(struct pipeline *pipeline, enum stage stage, json_t *files
     struct image *image = is_pre ? pipeline->context.pre : pipeline->context.post;
     int r = checkpoint_add_file(files, pipeline->task->out,
                                 is_pre ? PIPELINE_PRE_LEVELS : PIPELINE_POST_LEVELS, failure);
+    if (r == 0)
+        r = checkpoint_add_file(files, pipeline->task->out,
+                                is_pre ? PIPELINE_PRE_REDUCED : PIPELINE_POST_REDUCED, failure);
     if (r == 0 && image_get_info(image)->needs_scratch)
         r = checkpoint_add_file(files, pipeline->task->out,
                                 is_pre ? PIPELINE_PRE_SCRATCH : PIPELINE_POST_SCRATCH, failure);
@@ -206,7 +237,7 @@ static int save(struct pipeline *pipeline, enum stage stage, json_t *object, dou
                 struct failure *failure) {
     struct checkpoint *done = &pipeline->done[stage];
     CLEANUP_JSON json_t *files = json_array();
-    json_t *own = json_object_get(object, "files"); /* warp */
+    json_t *own = json_object_get(object, "files"); /* warp, qc */
     if (own)
         json_array_extend(files, own);
     int r = list_files(pipeline, stage, files, failure);
@@ -296,8 +327,11 @@ static int run_stages(struct pipeline *pipeline, struct failure *failure) {
             r = tell_stage_end(pipeline, stage, resumed, failure);
         if (r < 0)
             return r;
-        if (stage == STAGE_VERIFY && pair_failed(pipeline))
-            return 0;
+        if (stage == STAGE_VERIFY && pair_failed(pipeline)) {
+            for (int skipped = STAGE_SCALE; skipped < STAGE_QC; skipped++)
+                start += rows[skipped].share;
+            s = STAGE_QC - 1;
+        }
     }
     return 0;
 }

@@ -1,9 +1,10 @@
 /* An align task from its images to its files, stage by stage.
  *
- * survey-pre, survey-post, search, refine, verify, scale, warp: each leaves a checkpoint, and one
- * that is there and right is not done again. A pair that verify calls failed ends there. Pictures
- * appear only after all of them are complete and the inputs were seen unchanged; result.json is
- * removed before the first and written after the last, so where it stands, the set is whole.
+ * survey-pre, survey-post, search, refine, verify, scale, warp, qc: each leaves a checkpoint, and
+ * one that is there and right is not done again. A pair that verify calls failed has no scale and
+ * no warp. Images appear only after all of them are complete and the inputs were seen unchanged;
+ * result.json is removed before the first and written after the last, so where it stands, the set
+ * is whole.
  */
 #ifndef WORKER_STAGE_PIPELINE_H
 #define WORKER_STAGE_PIPELINE_H

@@ -16,12 +16,15 @@ enum stage {
     STAGE_VERIFY,
     STAGE_SCALE,
     STAGE_WARP,
+    STAGE_QC,
     STAGE_COUNT
 };
 
 /* Files of the surveys and of a warp that is not finished, below the task's folder. */
 #define PIPELINE_PRE_LEVELS "checkpoints/pre.levels"
 #define PIPELINE_POST_LEVELS "checkpoints/post.levels"
+#define PIPELINE_PRE_REDUCED "checkpoints/pre.reduced" /* stays: see worker/qc/reduced.h */
+#define PIPELINE_POST_REDUCED "checkpoints/post.reduced"
 #define PIPELINE_PRE_SCRATCH "checkpoints/pre.scratch"
 #define PIPELINE_POST_SCRATCH "checkpoints/post.scratch"
 #define PIPELINE_WARP_JOURNAL "checkpoints/warp.journal"
@@ -41,8 +44,8 @@ struct pipeline {
     char *checkpoints;               /* folder; owned */
     char key[CHECKPOINT_KEY_BYTES];  /* of the stage that runs */
     struct checkpoint done[STAGE_COUNT];
-    json_t *stages;                    /* array for result.json */
-    bool levels_needed, pixels_needed; /* by a stage that is still to be done */
+    json_t *stages;                                    /* array for result.json */
+    bool levels_needed, pixels_needed, reduced_needed; /* by a stage that is still to be done */
 };
 
 #endif

@@ -1,0 +1,143 @@
+/* See qc_data.h. Both images' ranges come from the pixels that both show, so that the same thing is
+ * equally bright in both. */
+#include "worker/qc/qc_data.h"
+
+#include "worker/align/refine.h"
+#include "worker/memory/tracked.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum { LEAST_PIXELS = 100 };
+
+static const double LOW_SHARE = 0.01, HIGH_SHARE = 0.997, GAMMA = 0.7;
+
+void qc_data_close(struct qc_data *data) {
+    reduced_free(&data->pre);
+    reduced_free(&data->post);
+    tracked_free(data->aligned);
+    data->aligned = NULL;
+}
+
+struct map_point qc_data_before(const struct qc_data *data, double x, double y) {
+    return (struct map_point){
+        x + ((double)data->pre_survey.layout.width - data->post_survey.layout.width) / 2,
+        y + ((double)data->pre_survey.layout.height - data->post_survey.layout.height) / 2};
+}
+
+static double tone(const struct qc_data *data, const struct qc_range *range, double signal) {
+    double share = (signal - range->low) / (range->high - range->low);
+    if (!(share > 0)) /* a NAN too */
+        return 0;
+    return (double)data->tones[share < 1 ? (int)(share * QC_DATA_TONES) : QC_DATA_TONES];
+}
+
+double qc_data_tone_post(const struct qc_data *data, double signal) {
+    return tone(data, &data->post_range, signal);
+}
+
+double qc_data_tone_pre(const struct qc_data *data, double signal) {
+    double value = tone(data, &data->pre_range, signal);
+    return data->is_inverted && !isnan(signal) ? 1 - value : value;
+}
+
+static int compare(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return x < y ? -1 : x > y;
+}
+
+static struct qc_range range_of(float *values, size_t n) {
+    if (n == 0)
+        return (struct qc_range){0, 1};
+    qsort(values, n, sizeof(*values), compare);
+    struct qc_range range = {values[(size_t)(LOW_SHARE * (double)(n - 1))],
+                             values[(size_t)(HIGH_SHARE * (double)(n - 1))]};
+    if (!(range.high > range.low))
+        range.high = range.low + 1;
+    return range;
+}
+
+/* where: a value is taken only where this is a number; NULL: all are. */
+static size_t collect(const float *pixels, const float *where, size_t count, float *ret) {
+    size_t n = 0, step = count / (128 << 10) + 1; /* as many say no more */
+    for (size_t i = 0; i < count; i += step)
+        if (!isnan(pixels[i]) && (!where || !isnan(where[i])))
+            ret[n++] = pixels[i];
+    return n;
+}
+
+static int find_ranges(struct qc_data *data, struct failure *failure) {
+    size_t n_post = (size_t)data->post.width * (size_t)data->post.height;
+    size_t n_pre = (size_t)data->pre.width * (size_t)data->pre.height;
+    CLEANUP_TRACKED float *values =
+        tracked_alloc(n_post > n_pre ? n_post : n_pre, sizeof(*values), "tones");
+    if (!values)
+        return failure_set(failure, -ENOMEM, "no memory for the images' tones");
+    size_t n = collect(data->post.pixels, data->aligned, n_post, values);
+    bool is_common = data->aligned && n >= LEAST_PIXELS;
+    if (!is_common)
+        n = collect(data->post.pixels, NULL, n_post, values);
+    data->post_range = range_of(values, n);
+    n = is_common ? collect(data->aligned, NULL, n_post, values)
+                  : collect(data->pre.pixels, NULL, n_pre, values);
+    data->pre_range = range_of(values, n);
+    return 0;
+}
+
+static int align(struct qc_data *data, struct failure *failure) {
+    size_t width = (size_t)data->post.width, height = (size_t)data->post.height;
+    data->aligned = tracked_alloc(width * height, sizeof(*data->aligned), "reduced image");
+    if (!data->aligned)
+        return failure_set(failure, -ENOMEM, "no memory for the reduced aligned image");
+    double pitch = ldexp(1, data->post.level), shift = pitch / 2 - 0.5;
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x++) {
+            struct map_point p = transform_apply(&data->transform, pitch * (double)x + shift,
+                                                 pitch * (double)y + shift);
+            data->aligned[y * width + x] = (float)reduced_at(&data->pre, p.x, p.y);
+        }
+    return 0;
+}
+
+static int read_results(const struct qc_task *task, struct qc_data *data, struct failure *failure) {
+    CLEANUP_FREE struct refine_result *refine = calloc(1, sizeof(*refine));
+    if (!refine)
+        return failure_set(failure, -ENOMEM, "no memory for the map");
+    int r = survey_read(task->pre_survey, "the pre survey", &data->pre_survey, failure);
+    if (r == 0)
+        r = survey_read(task->post_survey, "the post survey", &data->post_survey, failure);
+    if (r == 0)
+        r = refine_read(task->refine, refine, failure);
+    if (r == 0)
+        r = transform_read(task->verify, "the verification's result", &data->transform, failure);
+    if (r < 0)
+        return r;
+    const char *status = json_string_value(json_object_get(task->verify, "status"));
+    const char *reason = json_string_value(json_object_get(task->verify, "reason"));
+    data->status = status ? status : "";
+    data->reason = reason ? reason : "";
+    data->has_map = !refine->reason[0];
+    data->is_failed = strcmp(data->status, "failed") == 0;
+    data->is_inverted = refine->inverted;
+    data->scale = json_number_value(json_object_get(task->scale, "scale"));
+    return 0;
+}
+
+int qc_data_open(const struct qc_task *task, struct qc_data *ret, struct failure *failure) {
+    *ret = (struct qc_data){.task = task};
+    for (int i = 0; i <= QC_DATA_TONES; i++) /* dim things are seen better so */
+        ret->tones[i] = (float)pow((double)i / QC_DATA_TONES, GAMMA);
+    int r = read_results(task, ret, failure);
+    if (r == 0)
+        r = reduced_load(task->context, "pre", &ret->pre_survey, &ret->pre, failure);
+    if (r == 0)
+        r = reduced_load(task->context, "post", &ret->post_survey, &ret->post, failure);
+    if (r == 0 && ret->has_map)
+        r = align(ret, failure);
+    if (r == 0)
+        r = find_ranges(ret, failure);
+    if (r < 0)
+        qc_data_close(ret);
+    return r;
+}
