@@ -41,6 +41,17 @@
  *   {"event":"file","index":0,"size":n,"mtime_ns":n,"hash":"32 hex"}     or "error" as above
  * The hash is XXH3-128 of the file's bytes. Both may report "blocked", as align does.
  *
+ * registrar-worker apply, on stdin, for an image:
+ *   {"v":1,"transform":"/abs/transform.json","inverse":false,"image":"/abs","out":"/abs/folder",
+ *    "params":{...},"threads":2,"memory_bytes":536870912,"sandbox":true}
+ * and writes out/image.tiff; of params interpolation, compression and pad count. For points:
+ *   {"v":1,"transform":"/abs/transform.json","inverse":false,"points":"its name","columns":"x,y",
+ *    "sandbox":true}
+ * where the table is read from fd PROTOCOL_INPUT_FD and written to stdout. It reports as align
+ * does; its result has also "pre_size", "post_size" and, for points, "points":n, "outside":n,
+ * "outside_line":line, "beyond":n, "unmapped":n, "unmapped_line":line
+ * (worker/apply/apply_points.h).
+ *
  * A command task gets no stdin. It may report progress and memory lines in the same way: its
  * environment has REGISTRAR_REPORT_FD=3, REGISTRAR_TASK (the id) and PROTOCOL_TOKEN_VARIABLE.
  *
@@ -52,10 +63,13 @@
 #define COMMON_PROTOCOL_H
 
 #define PROTOCOL_TOKEN_VARIABLE "REGISTRAR_ATTEMPT"
+#define PROTOCOL_IMAGE_NAME "image.tiff"     /* what apply writes */
+#define PROTOCOL_SCRATCH_NAME "scratch.tiff" /* its tiled copy of an image that needs one */
 
 enum {
     PROTOCOL_VERSION = 1,
     PROTOCOL_REPORT_FD = 3,
+    PROTOCOL_INPUT_FD = 4,
     PROTOCOL_LINE_BYTES = 64 * 1024,
     PROTOCOL_MEMORY_BUFFERS = 8,
     PROTOCOL_NAME_BYTES = 64, /* of a stage or a label */

@@ -24,7 +24,7 @@ static const struct command commands[] = {
     {"doctor", command_doctor},     {"submit", command_submit},   {"status", command_status},
     {"watch", command_watch},       {"cancel", command_cancel},   {"retry", command_retry},
     {"pause", command_pause},       {"resume", command_resume},   {"drain", command_drain},
-    {"priority", command_priority}, {"logs", command_logs},
+    {"priority", command_priority}, {"logs", command_logs},       {"apply", command_apply},
 };
 
 static int refuse_command(const char *typed) {

@@ -2,6 +2,7 @@
  * from outside, so whatever a hostile image does here ends here. */
 #include "common/protocol.h"
 #include "common/version.h"
+#include "worker/apply/apply.h"
 #include "worker/sandbox/sandbox.h"
 #include "worker/stage/pipeline.h"
 #include "worker/stage/progress.h"
@@ -15,6 +16,7 @@
 
 static const char usage[] =
     "usage: registrar-worker align  < TASK.json    align one pair\n"
+    "       registrar-worker apply  < APPLY.json   one image or table through a map\n"
     "       registrar-worker probe  < FILES.json   sizes of images, from their headers\n"
     "       registrar-worker hash   < FILES.json   content hashes of files\n"
     "       registrar-worker --help | --version\n"
@@ -32,22 +34,6 @@ static void print_help(void) {
     for (size_t i = 0; params_name(i); i++)
         (void)printf("  %-17s %-8s %s\n", params_name(i), params_default_text(i),
                      params_meaning(i));
-}
-
-/* One sentence to the log and to the supervisor. JSON is UTF-8: a sentence that is not (a path with
- * other bytes in it, or one cut in the middle of a character) loses its other characters. */
-static void tell_error(struct report *report, const char *cause, const struct failure *failure) {
-    (void)fprintf(stderr, "registrar-worker: %s\n", failure->text);
-    json_t *reason = json_string(failure->text);
-    if (!reason) {
-        struct failure plain = *failure;
-        for (char *at = plain.text; *at; at++)
-            if ((unsigned char)*at >= 0x80)
-                *at = '?';
-        reason = json_string(plain.text);
-    }
-    (void)report_send(
-        report, json_pack("{s:s,s:s,s:o}", "event", "error", "cause", cause, "reason", reason));
 }
 
 /* Freed memory goes back to the kernel at once, and threads share two arenas: what the process
@@ -69,7 +55,7 @@ static int align(struct report *report) {
     struct failure failure = {0};
     struct align_task task = {0};
     if (align_task_read(stdin, &task, &failure) < 0) {
-        tell_error(report, "input", &failure);
+        report_error(report, "input", &failure);
         return PROTOCOL_EXIT_USAGE;
     }
     progress_hold_signals();
@@ -83,13 +69,15 @@ static int align(struct report *report) {
         return PROTOCOL_EXIT_STOPPED;
     if (!failure.text[0])
         (void)failure_set_errno(&failure, r, "the task could not be done");
-    tell_error(report, pipeline_is_environment(r) ? "environment" : "input", &failure);
+    report_error(report, pipeline_is_environment(r) ? "environment" : "input", &failure);
     return PROTOCOL_EXIT_ERROR;
 }
 
 static int run_mode(const char *mode, struct report *report) {
     if (strcmp(mode, "align") == 0)
         return align(report);
+    if (strcmp(mode, "apply") == 0)
+        return apply_main(report);
     if (strcmp(mode, "probe") == 0)
         return probe_main();
     if (strcmp(mode, "hash") == 0)

@@ -17,6 +17,7 @@ enum {
 };
 
 int command_run(int argc, char **argv);
+int command_apply(int argc, char **argv);
 int command_plan(int argc, char **argv);
 int command_ledger(int argc, char **argv);
 int command_model(int argc, char **argv);

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/params.h"
 #include "supervisor/cli/commands.h"
+#include "supervisor/cli/help_apply.h"
 #include "supervisor/cli/help_client.h"
 #include "supervisor/cli/options.h"
 #include "supervisor/report/text.h"
@@ -167,7 +168,9 @@ static const struct help_page pages[] = {
 };
 
 const struct help_page *help_page(size_t n) {
-    return n < ARRAY_LEN(pages) ? &pages[n] : help_client_page(n - ARRAY_LEN(pages));
+    if (n < ARRAY_LEN(pages))
+        return &pages[n];
+    return n == ARRAY_LEN(pages) ? help_apply_page() : help_client_page(n - ARRAY_LEN(pages) - 1);
 }
 
 const struct help_page *help_find(const char *command) {

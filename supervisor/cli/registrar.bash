@@ -24,6 +24,22 @@ _registrar() {
             -- "$word")
         return
     fi
+    if [[ $command == apply ]]; then
+        case $before in
+        -o | --out | --image | --points)
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
+        --interpolation)
+            mapfile -t COMPREPLY < <(compgen -W "nearest linear cubic lanczos" -- "$word")
+            return
+            ;;
+        --compression)
+            mapfile -t COMPREPLY < <(compgen -W "none deflate zstd" -- "$word")
+            return
+            ;;
+        esac
+    fi
     case $before in
     -o | --out | --state-dir)
         mapfile -t COMPREPLY < <(compgen -d -- "$word")
@@ -43,6 +59,9 @@ _registrar() {
         return
     fi
     case $command in
+    apply)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        ;;
     run | plan | submit)
         mapfile -t COMPREPLY < <(compgen -d -- "$word")
         ;;

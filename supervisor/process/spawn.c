@@ -24,7 +24,7 @@
 #endif
 
 enum {
-    SPAWN_CLEAR_FD = 10, /* sources are moved at least here, clear of the targets 0 to 3 */
+    SPAWN_CLEAR_FD = 10, /* sources are moved at least here, clear of the targets 0 to 4 */
     SPAWN_OLD_KERNEL_FDS = 1024,
     SPAWN_FAILED_STATUS = 127,
 };
@@ -105,8 +105,9 @@ static void raise_oom_score(int score) {
 
 static int place_descriptors(struct plan *plan) {
     const struct spawn_request *request = plan->request;
-    int source[] = {request->stdin_fd, request->stdout_fd, request->stderr_fd, request->report_fd};
-    int n = request->report_fd >= 0 ? 4 : 3;
+    int source[] = {request->stdin_fd, request->stdout_fd, request->stderr_fd, request->report_fd,
+                    request->input_fd};
+    int n = request->input_fd > 0 ? 5 : request->report_fd >= 0 ? 4 : 3;
     plan->complaint_fd = fcntl(plan->complaint_fd, F_DUPFD_CLOEXEC, SPAWN_CLEAR_FD);
     for (int i = 0; i < n; i++) {
         int fd = source[i] >= 0 ? source[i] : plan->null_fd;

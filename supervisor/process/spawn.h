@@ -25,6 +25,7 @@ struct spawn_request {
     const struct credentials *credentials; /* of whom it runs as; NULL: as the parent does */
     int stdin_fd, stdout_fd, stderr_fd;    /* -1: /dev/null */
     int report_fd;                         /* becomes fd 3; -1: none */
+    int input_fd;                          /* becomes fd 4; 0: none */
     int oom_score_adj;                     /* raised to this; 0: as the parent's */
     const struct rlimit *files;            /* its limit of open files; NULL: as the parent's */
     bool has_cgroup;                       /* it starts in a control group: */

@@ -58,4 +58,15 @@ def _(t):
     expect(complete("registrar", "ledger", "v"), ["verify"], "what ledger does")
 
 
+@test("apply is offered files, folders and kinds")
+def _(t):
+    (t.folder / "cells").mkdir()
+    (t.folder / "cells.csv").touch()
+    both = [f"{t.folder}/cells", f"{t.folder}/cells.csv"]
+    expect(complete("registrar", "apply", f"{t.folder}/cell"), both, "a map, or its folder")
+    expect(complete("registrar", "apply", "-o", f"{t.folder}/cell"), both, "OUT")
+    expect(complete("registrar", "apply", "--points", f"{t.folder}/cells."), both[1:], "a table")
+    expect(complete("registrar", "apply", "--interpolation", "l"), ["lanczos", "linear"], "kinds")
+
+
 run_tests()

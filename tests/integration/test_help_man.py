@@ -9,7 +9,7 @@ PAGES = {"registrar.1": "registrar", "registrar-worker.1": "registrar-worker",
          "registrar-ledger.5": None, "registrar-manifest.5": None, "registrar.conf.5": None,
          "registrar-daemon.8": None, "registrar-protocol.5": None}
 COMMANDS = ("run", "plan", "ledger", "explain", "model", "daemon", "doctor", "submit", "status",
-            "watch", "cancel", "retry", "pause", "resume", "drain", "priority", "logs")
+            "watch", "cancel", "retry", "pause", "resume", "drain", "priority", "logs", "apply")
 DAEMON = ("daemon", "doctor")  # those whose options stand in registrar-daemon(8)
 
 
@@ -96,7 +96,7 @@ def _(t):
     expect(sorted(set(re.findall(r"\bFl -([a-z-]+)", page))),
            sorted(set(re.findall(r"(?<!\w)--([a-z-]+)", text))), "options in registrar-worker(1)")
     modes = set(re.findall(r"registrar-worker (\w+) +<", text))
-    expect(modes, {"align", "probe", "hash"}, "modes in the worker's help")
+    expect(modes, {"align", "apply", "probe", "hash"}, "modes in the worker's help")
     for mode in modes:
         assert re.search(rf"\bCm {mode}\b", page), f"registrar-worker(1) lacks {mode}"
 

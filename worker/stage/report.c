@@ -66,3 +66,20 @@ int report_send(struct report *report, json_t *line) {
     (void)pthread_mutex_unlock(&report->lock);
     return r;
 }
+
+/* JSON is UTF-8: a sentence that is not (a path with other bytes in it, or one cut in the middle of
+ * a character) loses its other characters. */
+void report_error(struct report *report, const char *cause, const struct failure *failure) {
+    (void)fprintf(stderr, "registrar-worker: %s\n", failure->text);
+    json_t *reason = json_string(failure->text);
+    if (!reason) {
+        struct failure plain = *failure;
+        for (char *at = plain.text; *at; at++)
+            if ((unsigned char)*at >= 0x80)
+                *at = '?';
+        reason = json_string(plain.text);
+    }
+    /* a supervisor that went away sees the exit status */
+    (void)report_send(
+        report, json_pack("{s:s,s:s,s:o}", "event", "error", "cause", cause, "reason", reason));
+}

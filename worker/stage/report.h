@@ -18,4 +18,7 @@ int report_descriptor(const struct report *report);
  * protocol is refused with -EMSGSIZE; a NULL line means out of memory: -ENOMEM. */
 int report_send(struct report *report, json_t *line);
 
+/* One sentence to the log and to the supervisor; cause: "input" or "environment". */
+void report_error(struct report *report, const char *cause, const struct failure *failure);
+
 #endif
