@@ -103,6 +103,9 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.c.o $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(TOOLS_LIBS)
 
+# It takes in the report's page, see page_source.c.
+$(BUILD)/supervisor/page/page_source.c.o: $(filter-out %.c %.h,$(wildcard supervisor/page/*.*))
+
 # vectors
 $(BUILD)/worker/output/lanes.c.o: OPT := $(OPT:-O2=-O3)
 # vectors: it draws a billion kernels for a large image

@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"watch", command_watch},       {"cancel", command_cancel},   {"retry", command_retry},
     {"pause", command_pause},       {"resume", command_resume},   {"drain", command_drain},
     {"priority", command_priority}, {"logs", command_logs},       {"apply", command_apply},
+    {"report", command_report},
 };
 
 static int refuse_command(const char *typed) {

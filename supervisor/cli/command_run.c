@@ -2,6 +2,7 @@
  * what is done, looks at memory and disk, runs the rest, and sums up. */
 #include "common/atomic_file.h"
 #include "common/kernel_support.h"
+#include "common/names.h"
 #include "common/units.h"
 #include "supervisor/batch/discover.h"
 #include "supervisor/batch/manifest.h"
@@ -11,9 +12,11 @@
 #include "supervisor/engine/launch.h"
 #include "supervisor/engine/leftovers.h"
 #include "supervisor/memory/probe.h"
+#include "supervisor/page/page_read.h"
 #include "supervisor/report/command_line.h"
 #include "supervisor/report/summary.h"
 #include "supervisor/report/terminal.h"
+#include "supervisor/report/text.h"
 #include "supervisor/service/hooks.h"
 
 #include <errno.h>
@@ -308,6 +311,28 @@ static char *summary_text(const struct summary *summary) {
     return text;
 }
 
+/* Its last line on stdout, but with --json. Without it all else stands; so it changes no status. */
+static void write_report(const struct run *run) {
+    struct failure failure = {0};
+    CLEANUP_FREE char *ledger = names_format("%s/ledger.jsonl", run->options.out);
+    CLEANUP_FREE char *path = names_format("%s/" PAGE_NAME, run->options.out);
+    const struct page_request request = {
+        .out = run->options.out,
+        .read = page_read_run,
+        .context = ledger,
+        .embed_bytes = PAGE_EMBED_BYTES,
+    };
+    int r = ledger && path ? page_write(&request, NULL, &failure)
+                           : failure_set_errno(&failure, -ENOMEM, "cannot write the report");
+    if (r < 0) {
+        (void)fprintf(stderr, "registrar: there is no report: %s\n", failure.text);
+    } else if (!run->options.json) {
+        (void)fputs("To look at it all: ", stdout); /* main checks stdout at the end */
+        (void)text_print(stdout, path, TEXT_UNLIMITED, TEXT_CUT_END);
+        (void)putchar('\n');
+    }
+}
+
 /* --on-finish: how it ended is told and noted, and is no verdict. */
 static void run_on_finish(struct run *run, const struct summary *summary) {
     const struct hooks_request request = {
@@ -354,6 +379,8 @@ static int sum_up(struct run *run) {
     bool untold = print_summary(run, &summary) < 0 && run->failure.code != -EPIPE;
     if (untold) /* stdout has had its JSON, or cannot take any */
         (void)complaint_tell(false, EXIT_INTERNAL, &run->failure);
+    if (!untold)
+        write_report(run);
     if (run->outcome.memory_words)
         (void)fputs(run->outcome.memory_words, stderr);
     int status = exit_status(run, &results);

@@ -22,6 +22,7 @@ int command_plan(int argc, char **argv);
 int command_ledger(int argc, char **argv);
 int command_model(int argc, char **argv);
 int command_explain(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_submit(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_watch(int argc, char **argv);
@@ -39,6 +40,7 @@ int command_doctor(int argc, char **argv);
 const struct option_row *command_ledger_row(size_t n);
 const struct option_row *command_model_row(size_t n);
 const struct option_row *command_explain_row(size_t n);
+const struct option_row *command_report_row(size_t n);
 const struct option_row *command_daemon_row(size_t n);
 const struct option_row *command_doctor_row(size_t n);
 

@@ -114,6 +114,22 @@ static const struct help_page pages[] = {
                 "  5   the ledger is damaged, or the file is no ledger\n",
     },
     {
+        .command = "report",
+        .meaning = "a page to look at in the morning",
+        .usage = "  registrar report OUT [OPTION]...\n",
+        .text =
+            "Writes OUT/report.html, one file to open in a browser: what needs attention and\n"
+            "what to type, the workers and the memory over the night, and of each task its\n"
+            "pictures, figures and stages. A run ends by writing it; so does each batch of the\n"
+            "service. It needs no network and asks nobody for anything.\n",
+        .row = command_report_row,
+        .more = "Exit status:\n"
+                "  0   it is written, whatever the tasks' verdicts\n"
+                "  2   wrong usage, no such folder, or no task in it\n"
+                "  5   the ledger is damaged, or the file is no ledger\n"
+                "  70  it cannot be written\n",
+    },
+    {
         .command = "model",
         .meaning = "what each kind of task has needed, and how well that was foretold",
         .usage = "  registrar model -o OUT [OPTION]...\n"

@@ -62,7 +62,7 @@ _registrar() {
     apply)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         ;;
-    run | plan | submit)
+    run | plan | submit | report)
         mapfile -t COMPREPLY < <(compgen -d -- "$word")
         ;;
     status | watch | cancel | retry | pause | resume | priority)

@@ -48,6 +48,7 @@ void engine_record_start(struct engine *engine, const char *command, const char 
         .n_tasks = n_tasks,
         .jobs = engine->settings.limits.jobs,
         .threads = threads,
+        .budget_bytes = engine->settings.limits.memory_bytes,
         .cgroup = groups_to_json(&engine->groups),
     };
     engine_append(engine, "batch", record_batch_start(&batch), NULL, NULL);

@@ -8,11 +8,11 @@ static double seconds(int64_t ms) { return (double)ms / 1000; }
 
 json_t *record_batch_start(const struct record_batch *batch) {
     CLEANUP_FREE char *cwd = getcwd(NULL, 0);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:o*, s:I, s:i, s:i, s:o*}", "state", "start",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:o*, s:I, s:i, s:i, s:I, s:o*}", "state", "start",
                      "id", batch->id, "version", REGISTRAR_VERSION, "out", batch->out, "command",
                      batch->command, "cwd", cwd ? json_string(cwd) : NULL, "tasks",
                      (json_int_t)batch->n_tasks, "jobs", batch->jobs, "threads", batch->threads,
-                     "cgroup", batch->cgroup);
+                     "budget_bytes", (json_int_t)batch->budget_bytes, "cgroup", batch->cgroup);
 }
 
 json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms) {

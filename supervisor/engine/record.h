@@ -12,7 +12,8 @@ struct record_batch {
     const char *out;
     size_t n_tasks;
     int jobs, threads;
-    json_t *cgroup; /* groups_to_json; taken, NULL is left out */
+    uint64_t budget_bytes; /* of memory, for all its tasks together; 0: not told */
+    json_t *cgroup;        /* groups_to_json; taken, NULL is left out */
 };
 json_t *record_batch_start(const struct record_batch *batch);
 json_t *record_batch_end(const char *id, bool interrupted, int64_t wall_ms);

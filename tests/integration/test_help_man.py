@@ -9,7 +9,8 @@ PAGES = {"registrar.1": "registrar", "registrar-worker.1": "registrar-worker",
          "registrar-ledger.5": None, "registrar-manifest.5": None, "registrar.conf.5": None,
          "registrar-daemon.8": None, "registrar-protocol.5": None}
 COMMANDS = ("run", "plan", "ledger", "explain", "model", "daemon", "doctor", "submit", "status",
-            "watch", "cancel", "retry", "pause", "resume", "drain", "priority", "logs", "apply")
+            "watch", "cancel", "retry", "pause", "resume", "drain", "priority", "logs", "apply",
+            "report")
 DAEMON = ("daemon", "doctor")  # those whose options stand in registrar-daemon(8)
 
 
