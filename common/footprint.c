@@ -127,8 +127,10 @@ uint64_t footprint_align_disk(const struct footprint_pair *pair) {
     const uint64_t small_files = 1 << 20; /* JSON, TIFF tags and tile tables */
     uint64_t across = (pair->post.width + 2 * (uint64_t)pair->pad + 255) / 256 * 256;
     uint64_t down = (pair->post.height + 2 * (uint64_t)pair->pad + 255) / 256 * 256;
-    uint64_t pictures =
-        across * down * (pixel_bytes(&pair->pre) + sizeof(float) * pair->n_differences);
+    uint64_t aligned = pair->has_picture ? 0 : pixel_bytes(&pair->pre);
+    uint64_t pictures = across * down * (aligned + sizeof(float) * pair->n_differences);
+    if (pair->has_signal)
+        return small_files + pictures;
     uint64_t means = max_u64(means_bytes(&pair->pre), means_bytes(&pair->post));
     uint64_t kept = level_bytes(&pair->pre) + level_bytes(&pair->post) +
                     (pair->pre.scratch ? image_bytes(&pair->pre) : 0) +
@@ -138,7 +140,8 @@ uint64_t footprint_align_disk(const struct footprint_pair *pair) {
 
 int64_t footprint_align_time_ms(const struct footprint_pair *pair) {
     const double fixed_ms = 4000, ms_per_megapixel = 45; /* measured on 2 cores */
+    const double share = pair->has_picture ? 0.1 : pair->has_map ? 0.4 : 1; /* rough */
     double pixels = (double)pair->pre.width * (double)pair->pre.height +
                     (double)pair->post.width * (double)pair->post.height;
-    return (int64_t)(fixed_ms + pixels / 1e6 * ms_per_megapixel);
+    return (int64_t)(share * (fixed_ms + pixels / 1e6 * ms_per_megapixel));
 }

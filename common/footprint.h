@@ -24,6 +24,10 @@ struct footprint_pair {
     uint32_t pad;       /* px on every side */
     uint32_t n_differences;
     bool compressed; /* the pictures' tiles */
+    /* Another variant of the pair makes these, which takes time and space once: */
+    bool has_signal;  /* level and scratch files */
+    bool has_map;     /* all up to the map */
+    bool has_picture; /* the aligned picture */
 };
 
 enum {

@@ -19,6 +19,7 @@ struct row {
     const char *fallback; /* the default, as JSON text */
     double low, high;     /* inclusive */
     const char *const *choices;
+    enum params_effect effect;
     const char *meaning;
 };
 
@@ -44,27 +45,31 @@ static const char *const compression_names[] = {
 enum { MAX_PAD_PX = 100000 };
 
 static const struct row rows[] = {
-    {"pad", VALUE_INT, "0", 0, MAX_PAD_PX, NULL, "canvas margin on every side, px"},
-    {"channel", VALUE_CHANNEL, "\"auto\"", 0, PARAMS_MAX_CHANNELS - 1, NULL,
+    {"pad", VALUE_INT, "0", 0, MAX_PAD_PX, NULL, PARAMS_EFFECT_PICTURE,
+     "canvas margin on every side, px"},
+    {"channel", VALUE_CHANNEL, "\"auto\"", 0, PARAMS_MAX_CHANNELS - 1, NULL, PARAMS_EFFECT_SIGNAL,
      "auto, a channel's number from 0, or a list of them to sum"},
-    {"angle_range", VALUE_NUMBER, "180", 0, 180, NULL, "searched rotation to either side, degrees"},
-    {"scale_min", VALUE_NUMBER, "0.8", 0.1, 10, NULL, "smallest magnification searched"},
-    {"scale_max", VALUE_NUMBER, "1.25", 0.1, 10, NULL, "largest magnification searched"},
-    {"model", VALUE_CHOICE, "\"auto\"", 0, 0, model_names,
+    {"angle_range", VALUE_NUMBER, "180", 0, 180, NULL, PARAMS_EFFECT_MAP,
+     "searched rotation to either side, degrees"},
+    {"scale_min", VALUE_NUMBER, "0.8", 0.1, 10, NULL, PARAMS_EFFECT_MAP,
+     "smallest magnification searched"},
+    {"scale_max", VALUE_NUMBER, "1.25", 0.1, 10, NULL, PARAMS_EFFECT_MAP,
+     "largest magnification searched"},
+    {"model", VALUE_CHOICE, "\"auto\"", 0, 0, model_names, PARAMS_EFFECT_MAP,
      "the map: auto, similarity, affine, homography or grid"},
-    {"interpolation", VALUE_CHOICE, "\"cubic\"", 0, 0, interpolation_names,
+    {"interpolation", VALUE_CHOICE, "\"cubic\"", 0, 0, interpolation_names, PARAMS_EFFECT_PICTURE,
      "how pixels are resampled: nearest, linear, cubic or lanczos"},
-    {"compression", VALUE_CHOICE, "\"none\"", 0, 0, compression_names,
+    {"compression", VALUE_CHOICE, "\"none\"", 0, 0, compression_names, PARAMS_EFFECT_PICTURE,
      "of the pictures: none, deflate or zstd"},
-    {"max_residual", VALUE_NUMBER, "2.0", 0.01, 1000, NULL,
+    {"max_residual", VALUE_NUMBER, "2.0", 0.01, 1000, NULL, PARAMS_EFFECT_MAP,
      "held-out residual above which a result is doubtful, px"},
-    {"min_tiles", VALUE_INT, "24", 4, 100000, NULL,
+    {"min_tiles", VALUE_INT, "24", 4, 100000, NULL, PARAMS_EFFECT_MAP,
      "agreeing tiles below which a result is doubtful"},
-    {"scale_percentile", VALUE_NUMBER_OR_NONE, "\"none\"", 0.001, 99.999, NULL,
+    {"scale_percentile", VALUE_NUMBER_OR_NONE, "\"none\"", 0.001, 99.999, NULL, PARAMS_EFFECT_SCALE,
      "background scale from this percentile of log10(post / pre)"},
-    {"manual_scale", VALUE_NUMBER_OR_NONE, "\"none\"", 1e-6, 1e6, NULL,
+    {"manual_scale", VALUE_NUMBER_OR_NONE, "\"none\"", 1e-6, 1e6, NULL, PARAMS_EFFECT_SCALE,
      "background scale given by hand"},
-    {"seed", VALUE_INT, "1", 0, UINT32_MAX, NULL, "seed of everything random"},
+    {"seed", VALUE_INT, "1", 0, UINT32_MAX, NULL, PARAMS_EFFECT_MAP, "seed of everything random"},
 };
 
 static const struct row *find_row(const char *name, size_t length) {
@@ -197,20 +202,21 @@ static int unknown(const char *name, int length, const char *where, struct failu
                        length, name, known);
 }
 
-int params_set_text(json_t *params, const char *assignment, struct failure *failure) {
+int params_set_text(json_t *params, const char *assignment, const char *where,
+                    struct failure *failure) {
     const char *equals = strchr(assignment, '=');
     if (!equals)
-        return failure_set(failure, -EINVAL, "--set: \"%s\" has no value; write it as NAME=VALUE",
-                           assignment);
+        return failure_set(failure, -EINVAL, "%s: \"%s\" has no value; write it as NAME=VALUE",
+                           where, assignment);
     size_t length = (size_t)(equals - assignment);
     const struct row *row = find_row(assignment, length);
     if (!row)
-        return unknown(assignment, (int)length, "--set", failure);
+        return unknown(assignment, (int)length, where, failure);
     const char *text = equals + 1;
     CLEANUP_JSON json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
     if (!value)
         value = json_string(text); /* auto, none and the choices stand without quotes */
-    return set_checked(params, row, value, *text ? text : "empty", "--set", failure);
+    return set_checked(params, row, value, *text ? text : "empty", where, failure);
 }
 
 int params_merge(json_t *params, const json_t *changes, const char *where,
@@ -283,6 +289,14 @@ int params_parse(const json_t *params, struct params *ret, struct failure *failu
                            parsed.scale_min, parsed.scale_max);
     *ret = parsed;
     return 0;
+}
+
+bool params_agree(const json_t *a, const json_t *b, enum params_effect effect) {
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].effect <= effect &&
+            !json_equal(json_object_get(a, rows[i].name), json_object_get(b, rows[i].name)))
+            return false;
+    return true;
 }
 
 const char *params_fingerprint(const json_t *params, char text[PARAMS_FINGERPRINT_BYTES]) {

@@ -57,9 +57,10 @@ struct params {
 /* Every parameter at its default. Caller owns the object; NULL when out of memory. */
 json_t *params_defaults(void);
 
-/* Sets one parameter of the object from text ("scale_max=1.1", as in --set). The sentence names the
- * parameter, the value and what is allowed. */
-MUST_USE int params_set_text(json_t *params, const char *assignment, struct failure *failure);
+/* Sets one parameter of the object from text ("scale_max=1.1", as in --set). The sentence begins
+ * with where, and names the parameter, the value and what is allowed. */
+MUST_USE int params_set_text(json_t *params, const char *assignment, const char *where,
+                             struct failure *failure);
 
 /* Sets the members of changes (a manifest's "params") in params; unknown names are errors. */
 MUST_USE int params_merge(json_t *params, const json_t *changes, const char *where,
@@ -71,6 +72,17 @@ MUST_USE int params_parse(const json_t *params, struct params *ret, struct failu
 /* CRC-32 of the canonical text as 8 hex digits, with the aligner's own version in it: results of
  * another version of the method are not taken for this one's. Returns text. */
 const char *params_fingerprint(const json_t *params, char text[PARAMS_FINGERPRINT_BYTES]);
+
+/* What a parameter has an effect on first, and on all that comes after it. */
+enum params_effect {
+    PARAMS_EFFECT_SIGNAL,  /* what is read from the images */
+    PARAMS_EFFECT_MAP,     /* the map, or its verdict */
+    PARAMS_EFFECT_PICTURE, /* the aligned picture */
+    PARAMS_EFFECT_SCALE,   /* the background scale alone */
+};
+
+/* Whether two complete sets agree in all parameters with that effect or an earlier one. */
+bool params_agree(const json_t *a, const json_t *b, enum params_effect effect);
 
 /* The table's rows for --help and the man page: name, default, meaning. NULL past the end. */
 const char *params_name(size_t row);

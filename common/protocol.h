@@ -6,11 +6,15 @@
  *
  * registrar-worker align, on stdin:
  *   {"v":1,"task":"S/D","attempt":1,"pre":"/abs","post":"/abs","out":"/abs/OUT/S/D",
- *    "params":{...},"threads":2,"memory_bytes":536870912,"sandbox":true}
+ *    "params":{...},"threads":2,"memory_bytes":536870912,"sandbox":true,
+ *    "shared":"/abs/OUT/S/D@shared"}    shared only where variants of the pair run too
  * reports:
  *   {"event":"progress","stage":"survey","fraction":0.25,"memory_bytes":n}
  *        fraction is of the whole task, 0 to 1, never falling; memory_bytes is the tracked total
+ *   {"event":"waiting","stage":"survey"}
+ *        another process makes what this stage shares with it; it is taken when it is there
  *   {"event":"stage_end","stage":"survey","wall_s":1.5,"peak_bytes":n,"resumed":false}
+ *        "shared":true where it, or a part of it, was taken from another process;
  *        of warp also "tiles":n,"tiles_resumed":n: all, and those that an earlier attempt made
  *   {"event":"memory","peak_bytes":n,"stage":"warp","buffers":[{"label":"...","bytes":n}, ...]}
  *        what stood in the tracked buffers when they held the most: when that has risen clearly,

@@ -44,11 +44,16 @@ static void limit_malloc(void) {
     (void)mallopt(M_ARENA_MAX, 2);
 }
 
-static int enter_sandbox(const struct align_task *task, const struct report *report,
+static int enter_sandbox(struct align_task *task, const struct report *report,
                          struct failure *failure) {
     const char *const inputs[] = {task->pre, task->post};
-    const struct landlock_paths paths = {inputs, ARRAY_LEN(inputs), task->out};
-    return sandbox_enter(&paths, report_descriptor(report), failure);
+    const struct landlock_paths paths = {.inputs = inputs,
+                                         .n_inputs = ARRAY_LEN(inputs),
+                                         .output = task->out,
+                                         .shared = task->shared};
+    int r = sandbox_enter(&paths, report_descriptor(report), failure);
+    task->may_link = r > 0;
+    return r < 0 ? r : 0;
 }
 
 static int align(struct report *report) {
@@ -59,6 +64,7 @@ static int align(struct report *report) {
         return PROTOCOL_EXIT_USAGE;
     }
     progress_hold_signals();
+    task.may_link = task.is_unconfined;
     int r = task.is_unconfined ? 0 : enter_sandbox(&task, report, &failure);
     if (r == 0)
         r = pipeline_run(&task, report, &failure);

@@ -270,6 +270,8 @@ static int fill(const struct options *options, struct task_list *tasks, struct f
 int discover_tasks(const struct options *options, struct task_list *ret, struct failure *failure) {
     CLEANUP(task_list_free) struct task_list tasks = {0};
     int r = fill(options, &tasks, failure);
+    if (r == 0)
+        r = sweep_apply(&options->sweep, &tasks, failure);
     if (r < 0)
         return r;
     *ret = tasks;

@@ -426,6 +426,8 @@ int manifest_read(const struct options *options, struct task_list *ret, struct f
             path);
     if (r == 0)
         r = check_ids(path, &tasks, failure);
+    if (r == 0)
+        r = sweep_apply(&options->sweep, &tasks, failure);
     if (r < 0)
         return r;
     *ret = tasks;

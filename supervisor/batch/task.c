@@ -51,6 +51,7 @@ void task_free(struct task *task) {
     names_free(task->env);
     names_free(task->inputs);
     json_decref(task->params);
+    free(task->shared);
     free(task->broken);
     *task = (struct task){0};
 }

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define TASK_SHARED_END "@shared"
+
 enum task_kind { TASK_ALIGN, TASK_COMMAND, TASK_KIND_COUNT };
 
 struct task {
@@ -20,6 +22,8 @@ struct task {
     char **inputs;   /* absolute paths; for TASK_ALIGN exactly {pre, post} */
     size_t n_inputs;
     json_t *params;        /* complete (common/params.h); TASK_ALIGN only */
+    char *shared;          /* of a variant (sweep.h): the folder below OUT that all variants of its
+                              pair share, "<sample>/<dye>@shared"; else NULL */
     int64_t timeout_ms;    /* 0: the run's */
     uint64_t memory_bytes; /* declared reservation; 0: the forecast decides */
     char *broken;          /* why it cannot even start, as a sentence; NULL: it can */

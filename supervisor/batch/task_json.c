@@ -16,9 +16,9 @@ enum {
     MAX_KIND_BYTES = 1024, /* a file's name, escaped */
 };
 
-static const char *const keys[] = {"id",     "kind",         "pre",  "post", "params",
-                                   "inputs", "command",      "cwd",  "env",  "timeout_ms",
-                                   "broken", "memory_bytes", "need", NULL};
+static const char *const keys[] = {"id",     "kind",         "pre",  "post",   "params",
+                                   "inputs", "command",      "cwd",  "env",    "timeout_ms",
+                                   "broken", "memory_bytes", "need", "shared", NULL};
 
 /* ---- writing ---- */
 
@@ -54,8 +54,9 @@ static json_t *image_to_json(const struct footprint_image *image) {
 static json_t *need_to_json(const struct forecast_task *need) {
     if (!need->is_pair)
         return json_pack("{s:f}", "size", need->size);
-    return json_pack("{s:o, s:o}", "pre", image_to_json(&need->pair.pre), "post",
-                     image_to_json(&need->pair.post));
+    return json_pack("{s:o, s:o, s:b, s:b, s:b}", "pre", image_to_json(&need->pair.pre), "post",
+                     image_to_json(&need->pair.post), "has_signal", need->pair.has_signal,
+                     "has_map", need->pair.has_map, "has_picture", need->pair.has_picture);
 }
 
 json_t *task_json_make(const struct task *task, const struct forecast_task *need) {
@@ -75,6 +76,8 @@ json_t *task_json_make(const struct task *task, const struct forecast_task *need
         add(&object, "pre", json_string(task->inputs[0]));
         add(&object, "post", json_string(task->inputs[1]));
         add(&object, "params", json_incref(task->params));
+        if (task->shared)
+            add(&object, "shared", json_string(task->shared));
     }
     if (task->timeout_ms > 0)
         add(&object, "timeout_ms", json_integer(task->timeout_ms));
@@ -190,6 +193,26 @@ static int read_command(const struct reader *reader) {
     return task->cwd ? 0 : out_of_memory(reader);
 }
 
+/* The folder is removed in the end, so it must be the one that belongs to the variant's id. */
+static int read_shared(const struct reader *reader) {
+    static const size_t end = sizeof(TASK_SHARED_END) - 1;
+    struct task *task = reader->task;
+    const char *shared = NULL;
+    int r = json_read_optional_string(reader->object, "shared", reader->where, &shared,
+                                      reader->failure);
+    if (r < 0 || !shared)
+        return r;
+    const size_t length = strlen(shared), stem = length > end ? length - end : 0;
+    if (stem == 0 || strcmp(shared + stem, TASK_SHARED_END) != 0 ||
+        strncmp(shared, task->id, stem + 1) != 0 || strcmp(shared, task->id) == 0)
+        return failure_set(reader->failure, -EINVAL,
+                           "%s: \"shared\" must be the id with " TASK_SHARED_END
+                           " in the place of @ and what follows it",
+                           reader->where);
+    task->shared = strdup(shared);
+    return task->shared ? 0 : out_of_memory(reader);
+}
+
 static int read_pair(const struct reader *reader) {
     struct task *task = reader->task;
     struct params unused;
@@ -210,7 +233,7 @@ static int read_pair(const struct reader *reader) {
         names_append(&task->inputs, post) < 0)
         return out_of_memory(reader);
     task->n_inputs = 2;
-    return 0;
+    return read_shared(reader);
 }
 
 static int read_image(const struct reader *reader, const json_t *need, const char *key,
@@ -268,6 +291,9 @@ static int read_need(const struct reader *reader, struct forecast_task *ret) {
         r = params_parse(reader->task->params, &params, reader->failure);
     if (r == 0)
         *ret = forecast_pair(&pre, &post, &params);
+    ret->pair.has_signal = json_is_true(json_object_get(need, "has_signal"));
+    ret->pair.has_map = json_is_true(json_object_get(need, "has_map"));
+    ret->pair.has_picture = json_is_true(json_object_get(need, "has_picture"));
     return r;
 }
 

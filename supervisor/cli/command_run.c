@@ -11,6 +11,7 @@
 #include "supervisor/engine/foreground.h"
 #include "supervisor/engine/launch.h"
 #include "supervisor/engine/leftovers.h"
+#include "supervisor/engine/shared_store.h"
 #include "supervisor/memory/probe.h"
 #include "supervisor/page/page_read.h"
 #include "supervisor/report/command_line.h"
@@ -140,6 +141,32 @@ static int choose_tasks(struct run *run) {
         run->n_wanted += !run->finished[i];
     }
     return 0;
+}
+
+static bool is_group_finished(const struct run *run, size_t first) {
+    const char *shared = run->tasks.items[first].shared;
+    for (size_t i = first; i < run->tasks.count; i++) {
+        const struct task *task = &run->tasks.items[i];
+        if (!task->shared || strcmp(task->shared, shared) != 0)
+            break;
+        if (!run->finished[i])
+            return false;
+    }
+    return true;
+}
+
+/* What variants shared in a run that died after the last of them had ended. */
+static void remove_shared(const struct run *run) {
+    for (size_t i = 0; i < run->tasks.count; i++) {
+        const struct task *task = &run->tasks.items[i];
+        const char *before = i > 0 ? run->tasks.items[i - 1].shared : NULL;
+        struct failure failure = {0};
+        if (!task->shared || (before && strcmp(before, task->shared) == 0) ||
+            !is_group_finished(run, i))
+            continue;
+        if (shared_store_remove(run->options.out, task->shared, NULL, &failure) < 0)
+            (void)fprintf(stderr, "registrar: %s\n", failure.text);
+    }
 }
 
 static int check_preflight(struct run *run) {
@@ -429,6 +456,7 @@ int command_run(int argc, char **argv) {
         status = choose_tasks(&run);
     if (status != 0)
         return status;
+    remove_shared(&run);
     if (run.n_wanted > 0)
         status = check_preflight(&run);
     if (status == 0 && run.n_wanted > 0)

@@ -232,7 +232,13 @@ static int set_assume_cpus(struct options *options, const char *name, const char
 static int set_param(struct options *options, const char *name, const char *text,
                      struct failure *failure) {
     (void)name; /* the sentence names the parameter */
-    return params_set_text(options->params, text, failure);
+    return params_set_text(options->params, text, "--set", failure);
+}
+
+static int set_sweep(struct options *options, const char *name, const char *text,
+                     struct failure *failure) {
+    (void)name;
+    return sweep_add(&options->sweep, text, failure);
 }
 
 /* ---- submit ---- */
@@ -301,6 +307,10 @@ static const struct row rows[] = {
     {{"set", "NAME=VALUE", NULL, "an alignment parameter, see below; may be given many times", WHAT,
       0, ALL},
      set_param,
+     0},
+    {{"sweep", "NAME=A,B,C", NULL, "each pair with each of these values, side by side", WHAT, 0,
+      ALL},
+     set_sweep,
      0},
     {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0, ALL}, FLAG(redo)},
     {{"on-finish", "COMMAND", NULL, "run it at the batch's end, with the summary on its stdin",
@@ -447,6 +457,8 @@ static int check_whole(const char *command, const struct options *options,
                            options->manifest);
     struct params unused;
     int r = params_parse(options->params, &unused, failure);
+    if (r == 0)
+        r = sweep_check(&options->sweep, options->params, failure);
     return r < 0 ? r : check_out(options, failure);
 }
 
@@ -483,5 +495,6 @@ void options_free(struct options *options) {
     names_free(options->samples);
     names_free(options->dyes);
     json_decref(options->params);
+    sweep_free(&options->sweep);
     *options = (struct options){0};
 }

@@ -3,6 +3,7 @@
 #define SUPERVISOR_CLI_OPTIONS_H
 
 #include "common/failure.h"
+#include "supervisor/batch/sweep.h"
 #include "supervisor/cli/option_words.h"
 
 #include <stdbool.h>
@@ -40,7 +41,8 @@ struct options {
     char *socket, *name, *not_before, *on_finish; /* NULL: not given */
     int priority;
     bool wait;
-    json_t *params; /* complete: defaults with every --set applied */
+    json_t *params;     /* complete: defaults with every --set applied */
+    struct sweep sweep; /* of these parameters; without axes: none */
 };
 
 /* Reads argv (argv[0] is the command's name); what is not given has its default. */

@@ -1,4 +1,5 @@
-/* See admission.h. The sorted candidates are segments of one stage and number of tries, and in each
+/* See admission.h. The sorted candidates are segments of one stage and number of tries (and of
+ * is_beside), and in each
  * the reservations fall; so what fits is found by bisection, however many wait. */
 #include "supervisor/engine/admission.h"
 
@@ -38,6 +39,8 @@ static int prefer(const void *a, const void *b) {
         return left->rank < right->rank ? -1 : 1;
     if (left->tries != right->tries)
         return left->tries < right->tries ? -1 : 1;
+    if (left->is_beside != right->is_beside)
+        return right->is_beside ? -1 : 1;
     if (left->stage != right->stage)
         return left->stage < right->stage ? -1 : 1;
     if (left->stage == ADMISSION_UNKNOWN && left->kind != right->kind)
@@ -74,7 +77,8 @@ static size_t segment_end(const struct admission_candidate *candidates, size_t l
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
         const struct admission_candidate *one = &candidates[middle];
-        if (one->rank == first->rank && one->tries == first->tries && one->stage == first->stage &&
+        if (one->rank == first->rank && one->tries == first->tries &&
+            one->is_beside == first->is_beside && one->stage == first->stage &&
             (one->stage != ADMISSION_UNKNOWN || one->kind == first->kind))
             low = middle + 1;
         else

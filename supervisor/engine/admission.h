@@ -8,6 +8,8 @@
  * does not fit, a smaller one that does takes the place (backfill; packing.h finds the best).
  * Whoever stands first in line is passed over only so often: then nothing starts until it fits, so
  * that none starves. Further tries come after all first tries: what keeps crashing holds up nobody.
+ * A variant of a pair of which another one runs comes after all others of its tries: it would only
+ * wait for what that one makes.
  *
  * Candidates of several lines have ranks: a lower rank goes first, and a higher one takes what is
  * left over. It may do so only so often while the first rank can start nothing; then what runs is
@@ -40,6 +42,7 @@ struct admission_candidate {
     uint64_t margin_bytes; /* of it: the margin */
     int64_t time_ms;       /* 0: not known */
     int tries;             /* already made in this run */
+    bool is_beside;        /* a variant of its pair runs, for whose results it would wait */
     enum admission_stage stage;
     size_t kind; /* UNKNOWN: one after the other, by kind and size of the input */
     double size;

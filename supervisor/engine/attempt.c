@@ -35,6 +35,7 @@ struct attempt {
     int64_t started_ms, ended_ms;
     int64_t deadline_ms, grace_ms; /* on the monotonic clock; 0: not set */
     int64_t progress_ms;           /* when it last made some */
+    bool is_shared;                /* took results of another variant */
     enum verdict_stop limit;
     enum verdict_stop stop;
     int64_t limit_ms;
@@ -81,6 +82,12 @@ static void on_report(void *context, const struct report *report) {
         if (report->fraction > attempt->fraction)
             attempt->fraction = report->fraction;
         (void)snprintf(attempt->stage, sizeof(attempt->stage), "%s", report->stage);
+        break;
+    case REPORT_WAITING: /* whoever makes it is watched in its turn */
+        (void)snprintf(attempt->stage, sizeof(attempt->stage), "%.50s (waits)", report->stage);
+        break;
+    case REPORT_STAGE_END:
+        attempt->is_shared |= json_is_true(json_object_get(report->record, "shared"));
         break;
     case REPORT_MEMORY:
         keep_peak(attempt, report);
@@ -446,6 +453,7 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
     };
     memcpy(ret->started, attempt->started, sizeof(ret->started));
     memcpy(ret->stage, attempt->stage, sizeof(ret->stage));
+    ret->is_shared = attempt->is_shared;
     struct verdict_facts facts = {
         .is_command = is_command(attempt),
         .start_error = attempt->child ? NULL : attempt->start_failure.text,

@@ -75,7 +75,8 @@ struct attempt_result {
     uint64_t largest_rss_bytes; /* of its largest process alone */
     uint64_t min_rss_bytes;     /* the least resident size seen while it ran; 0: too short to see */
     char stage[ATTEMPT_STAGE_BYTES];
-    int start_code;           /* negative errno: why it could not start; 0: it did */
+    bool is_shared; /* took results of another variant: its time and memory are no whole's */
+    int start_code; /* negative errno: why it could not start; 0: it did */
     enum verdict_stop stop;   /* why registrar ended it */
     uint64_t limit_bytes;     /* that the kernel held it to; 0: to none */
     json_t *inputs, *outputs; /* arrays, owned; NULL when out of memory */

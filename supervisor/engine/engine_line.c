@@ -111,6 +111,11 @@ int engine_add(struct engine_line *line, const struct task *task,
         .order = engine->n_added++,
         .attempts = attempts,
     };
+    if (engine_variants_join(slot) < 0) {
+        engine->n_slots--;
+        free(slot);
+        return -ENOMEM;
+    }
     if (line->last)
         line->last->next = slot;
     else
@@ -139,6 +144,7 @@ void engine_line_return(struct engine_slot *slot, bool is_finished) {
     else
         line->last = slot->previous;
     line->engine->n_slots--;
+    engine_variants_leave(slot, is_finished || slot->is_cancelled);
     handlers->result(handlers->context, line, slot->context, result);
     free(result->reason);
     json_decref(result->evidence);

@@ -95,6 +95,7 @@ static struct admission_candidate candidate_of(struct engine_slot *slot) {
         .margin_bytes = margin_of(slot),
         .time_ms = slot->forecast.time_ms,
         .tries = slot->tries,
+        .is_beside = engine_variants_are_busy(slot),
         .stage = stages[slot->forecast.basis],
         .kind = need->kind,
         .size = need->size,
@@ -366,7 +367,7 @@ void engine_queue_learn(struct engine_slot *slot, const struct attempt_result *r
         .prior_bytes = slot->forecast.prior_bytes,
         .wall_ms = result->wall_ms,
         .prior_ms = slot->forecast.prior_ms,
-        .is_whole = verdict == VERDICT_OK || verdict == VERDICT_DOUBTFUL,
+        .is_whole = (verdict == VERDICT_OK || verdict == VERDICT_DOUBTFUL) && !result->is_shared,
         .is_first = slot->attempts == 1,
         .time = clock_rfc3339(now),
     };

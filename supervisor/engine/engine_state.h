@@ -15,8 +15,11 @@
 #include "supervisor/memory/trace_report.h"
 #include "supervisor/memory/watch.h"
 
+struct engine_variants;
+
 struct engine_slot {
     struct engine_line *line;
+    struct engine_variants *variants; /* of the same pair, this one among them; NULL: it is none */
     struct engine_slot *previous, *next; /* of the line */
     const struct task *task;
     const struct preflight_task *planned;
@@ -67,6 +70,7 @@ struct engine {
     struct attempt_host host;
     struct groups groups;
     struct engine_line *lines; /* in order of their opening */
+    struct engine_variants *variants;
     uint64_t n_added;
     size_t n_slots;                      /* in all lines */
     struct admission_candidate *waiting; /* sorted; see engine_queue.c */
@@ -129,6 +133,14 @@ struct engine_slot *engine_queue_take(struct engine *engine);
 void engine_queue_learn(struct engine_slot *slot, const struct attempt_result *result);
 uint64_t engine_queue_reserved(const struct engine *engine);    /* by all that run */
 enum admission_wait engine_queue_why(struct engine_slot *slot); /* of one that waits */
+
+/* engine_variants.c */
+MUST_USE int engine_variants_join(struct engine_slot *slot); /* -ENOMEM */
+/* The task is handed back; is_over: it will not be done again. */
+void engine_variants_leave(struct engine_slot *slot, bool is_over);
+void engine_variants_run(struct engine_slot *slot, bool is_running);
+/* Another variant of its pair runs, and may be making what this one needs too. */
+bool engine_variants_are_busy(const struct engine_slot *slot);
 
 /* engine_task.c: the slot may be gone afterwards. */
 void engine_task_step(struct engine_slot *slot, enum task_event event);

@@ -149,6 +149,7 @@ static void leave_running(struct engine_slot *slot) {
             engine->running[i] = engine->running[--engine->n_running];
             break;
         }
+    engine_variants_run(slot, false);
     attempt_close(slot->attempt);
     slot->attempt = NULL;
 }
@@ -344,6 +345,7 @@ static void start(struct engine_slot *slot) {
     }
     engine->running[engine->n_running++] = slot;
     line->n_running++;
+    engine_variants_run(slot, true);
     if (engine->handlers.started)
         engine->handlers.started(engine->handlers.context, line, slot->context,
                                  slot->reserved_bytes);

@@ -5,6 +5,7 @@
 
 #include "common/atomic_file.h"
 #include "common/clock.h"
+#include "common/names.h"
 #include "common/protocol.h"
 #include "supervisor/service/as_user.h"
 
@@ -99,11 +100,19 @@ static int make_environment(const struct launch_base *base, const struct credent
 static int make_stdin(const struct launch_base *base, const struct launch_line *line,
                       const struct task *task, int attempt, const char *folder,
                       struct launch *launch, struct failure *failure) {
+    CLEANUP_FREE char *shared =
+        task->shared ? names_format("%s/%s", line->out, task->shared) : NULL;
+    if (task->shared && !shared)
+        return no_memory(task, failure);
     CLEANUP_JSON json_t *request = json_pack(
         "{s:i, s:s, s:i, s:s, s:s, s:s, s:O, s:i, s:I, s:b}", "v", PROTOCOL_VERSION, "task",
         task->id, "attempt", attempt, "pre", task->inputs[0], "post", task->inputs[1], "out",
         folder, "params", task->params, "threads", line->threads, "memory_bytes",
         (json_int_t)line->worker_memory_bytes, "sandbox", !base->is_unconfined);
+    if (request && shared && json_object_set_new(request, "shared", json_string(shared)) < 0) {
+        json_decref(request);
+        request = NULL;
+    }
     if (!request) /* names come from the file system and may be no UTF-8, which JSON cannot hold */
         return failure_set(failure, -EILSEQ,
                            "cannot hand over %s: a name is not valid UTF-8; rename the file",

@@ -61,6 +61,10 @@ json_t *record_attempt_end(const struct task *task, int number, const struct att
                   seconds(result->cpu_ms), "peak_rss_bytes", (json_int_t)result->peak_rss_bytes,
                   "largest_rss_bytes", (json_int_t)result->largest_rss_bytes, "min_rss_bytes",
                   (json_int_t)result->min_rss_bytes, "stage", result->stage, "peak", result->peak);
+    if (record && result->is_shared && json_object_set_new(record, "shared", json_true()) < 0) {
+        json_decref(record);
+        return NULL;
+    }
     return with_forecast(record, task, expected);
 }
 

@@ -200,7 +200,8 @@ int model_replay(void *context, const json_t *record, struct failure *failure) {
         .prior_bytes = count_of(record, "prior_bytes"),
         .wall_ms = ms_of(record, "wall_s"),
         .prior_ms = ms_of(record, "prior_s"),
-        .is_whole = strcmp(verdict, "ok") == 0 || strcmp(verdict, "doubtful") == 0,
+        .is_whole = (strcmp(verdict, "ok") == 0 || strcmp(verdict, "doubtful") == 0) &&
+                    !json_is_true(json_object_get(record, "shared")),
         .is_first = count_of(record, "attempt") == 1,
         .time = json_string_value(json_object_get(record, "time")),
     };

@@ -5,6 +5,7 @@
 #include "supervisor/memory/probe.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum { PROBE_TIMEOUT_MS = 10000 /* headers of one file; a sleeping drive may need some seconds */ };
@@ -86,6 +87,23 @@ static int describe(const struct task *task, struct probe_result **pair, struct 
     return r;
 }
 
+/* What variants before it in the list, which are wanted too, make for all. */
+static void find_shared(const struct task_list *tasks, const bool *wanted, size_t i,
+                        struct preflight_needs *needs) {
+    const struct task *task = &tasks->items[i];
+    struct footprint_pair *pair = &needs->items[i].need.pair;
+    for (size_t k = i; task->shared && k-- > 0;) {
+        const struct task *other = &tasks->items[k];
+        if (!other->shared || strcmp(other->shared, task->shared) != 0)
+            break;
+        if (!preflight_needs_is_wanted(tasks, wanted, k) || needs->items[k].error)
+            continue;
+        pair->has_signal |= params_agree(task->params, other->params, PARAMS_EFFECT_SIGNAL);
+        pair->has_map |= params_agree(task->params, other->params, PARAMS_EFFECT_MAP);
+        pair->has_picture |= params_agree(task->params, other->params, PARAMS_EFFECT_PICTURE);
+    }
+}
+
 int preflight_needs_gather(const struct task_list *tasks, const bool *wanted, const char *worker,
                            struct preflight_needs *ret, struct failure *failure) {
     CLEANUP(probes_free) struct probes probes = {0};
@@ -98,6 +116,8 @@ int preflight_needs_gather(const struct task_list *tasks, const bool *wanted, co
     for (size_t i = 0; r == 0 && i < tasks->count; i++)
         if (preflight_needs_is_wanted(tasks, wanted, i))
             r = describe(&tasks->items[i], &pair, &needs.items[i], failure);
+    for (size_t i = 0; r == 0 && i < tasks->count; i++)
+        find_shared(tasks, wanted, i, &needs);
     if (r < 0)
         return r;
     ret->count = needs.count;

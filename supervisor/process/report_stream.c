@@ -135,9 +135,10 @@ static bool parse_blocked(const json_t *record, struct report *ret) {
 
 static bool parse_report(json_t *record, struct report *ret) {
     static const char *const events[REPORT_COUNT] = {
-        [REPORT_PROGRESS] = "progress", [REPORT_STAGE_END] = "stage_end",
-        [REPORT_MEMORY] = "memory",     [REPORT_RESULT] = "result",
-        [REPORT_ERROR] = "error",       [REPORT_BLOCKED] = "blocked",
+        [REPORT_PROGRESS] = "progress",   [REPORT_WAITING] = "waiting",
+        [REPORT_STAGE_END] = "stage_end", [REPORT_MEMORY] = "memory",
+        [REPORT_RESULT] = "result",       [REPORT_ERROR] = "error",
+        [REPORT_BLOCKED] = "blocked",
     };
     static const char *const statuses[] = {"aligned", "doubtful", "failed", NULL};
     static const char *const causes[] = {"input", "environment", NULL};
@@ -159,6 +160,7 @@ static bool parse_report(json_t *record, struct report *ret) {
     switch (kind) {
     case REPORT_PROGRESS:
         return parse_progress(record, ret);
+    case REPORT_WAITING:
     case REPORT_STAGE_END:
         return ret->stage[0] != '\0';
     case REPORT_MEMORY:

@@ -14,6 +14,7 @@
 
 enum report_kind {
     REPORT_PROGRESS,
+    REPORT_WAITING,
     REPORT_STAGE_END,
     REPORT_MEMORY,
     REPORT_RESULT,
@@ -25,7 +26,7 @@ enum report_kind {
 /* One line. Strings are borrowed from record; those that a kind does not have are "". */
 struct report {
     enum report_kind kind;
-    const char *stage;     /* progress, stage_end, memory */
+    const char *stage;     /* progress, waiting, stage_end, memory */
     double fraction;       /* progress: 0 to 1 */
     uint64_t memory_bytes; /* progress: 0 when not told */
     uint64_t peak_bytes;   /* memory: not 0 */

@@ -110,7 +110,7 @@ static const struct {
 static int work(struct report *report, const struct align_task *task) {
     struct failure failure = {0};
     const char *const inputs[] = {task->pre, task->post};
-    const struct landlock_paths paths = {inputs, ARRAY_LEN(inputs), task->out};
+    const struct landlock_paths paths = {inputs, ARRAY_LEN(inputs), task->out, task->shared};
     const char *slash = strrchr(task->name, '/');
     if (sandbox_enter(&paths, report_descriptor(report), &failure) < 0)
         return PROTOCOL_EXIT_ERROR;

@@ -63,7 +63,7 @@ static struct params parameters(const char *model) {
     char assignment[32];
     json_t *object = params_defaults();
     (void)snprintf(assignment, sizeof(assignment), "model=%s", model);
-    assert_int_equal(params_set_text(object, assignment, &failure), 0);
+    assert_int_equal(params_set_text(object, assignment, "--set", &failure), 0);
     assert_int_equal(params_parse(object, &params, &failure), 0);
     json_decref(object);
     return params;

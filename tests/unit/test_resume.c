@@ -204,7 +204,7 @@ static void other_work_is_done(void **state) {
     struct bench *bench = *state;
     struct failure failure = {0};
     replay(bench, "task_end", task_end(bench, "ok", ""));
-    assert_int_equal(params_set_text(bench->task.params, "scale_max=2", &failure), 0);
+    assert_int_equal(params_set_text(bench->task.params, "scale_max=2", "--set", &failure), 0);
     assert_false(is_finished(bench));
     replay(bench, "task_end", task_end(bench, "ok", ""));
     assert_true(is_finished(bench));

@@ -104,7 +104,8 @@ static int set_up(void **state) {
         return -1;
     pair.context = (struct align_context){.pre = pair.pre,
                                           .post = pair.post,
-                                          .checkpoints = pair.folder,
+                                          .pre_folder = pair.folder,
+                                          .post_folder = pair.folder,
                                           .params = &pair.params,
                                           .threads = 2};
     pair.search = make_search(&pair);

@@ -20,15 +20,16 @@ struct progress;
 
 /* What all stages share. Borrows everything. */
 struct align_context {
-    struct image *pre, *post; /* opened; scratch attached where needed, after survey */
-    const char *checkpoints;  /* folder for level files and scratch; exists */
+    struct image *pre, *post;             /* opened; scratch attached where needed, after survey */
+    const char *pre_folder, *post_folder; /* for level files and scratch; they exist */
     const struct params *params;
     int threads;
     struct progress *progress; /* runs 0 to 1 in each stage call */
 };
 
-/* which: "pre" or "post". Streams that image; writes checkpoints/<which>.levels (and
- * <which>.scratch where needed). *ret_survey holds the channel choice, statistics, identity. */
+/* which: "pre" or "post". Streams that image; writes <which>.levels (and
+ * <which>.scratch where needed) into its folder. *ret_survey holds the channel choice, statistics,
+ * identity. */
 MUST_USE int align_survey(const struct align_context *context, const char *which,
                           json_t **ret_survey, struct failure *failure);
 

@@ -6,10 +6,11 @@
 
 int levels_path(const struct align_context *context, const char *which, const char *what,
                 char ret[LEVELS_PATH_BYTES], struct failure *failure) {
-    int length = snprintf(ret, LEVELS_PATH_BYTES, "%s/%s.%s", context->checkpoints, which, what);
+    const char *folder = strcmp(which, "pre") == 0 ? context->pre_folder : context->post_folder;
+    int length = snprintf(ret, LEVELS_PATH_BYTES, "%s/%s.%s", folder, which, what);
     if (length < 0 || length >= LEVELS_PATH_BYTES)
         return failure_set(failure, -ENAMETOOLONG, "the path %s is too long: choose a shorter OUT",
-                           context->checkpoints);
+                           folder);
     return 0;
 }
 

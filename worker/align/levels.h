@@ -14,7 +14,7 @@ MUST_USE int levels_open(const struct align_context *context, const char *which,
 /* For CLEANUP. */
 void levels_cleanup(struct pyramid **pyramid);
 
-/* checkpoints/<which>.<what>; -ENAMETOOLONG when it does not fit. */
+/* The folder's <which>.<what>; -ENAMETOOLONG when it does not fit. */
 MUST_USE int levels_path(const struct align_context *context, const char *which, const char *what,
                          char ret[LEVELS_PATH_BYTES], struct failure *failure);
 

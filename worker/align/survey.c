@@ -41,7 +41,7 @@ static void stream_cleanup(struct stream *stream) {
         (void)fclose(stream->file); /* unlinked: nothing of it is kept */
 }
 
-/* An unlinked file in the checkpoints folder: gone with the process, whatever happens to it. */
+/* An unlinked file beside the levels: gone with the process, whatever happens to it. */
 static int open_unlinked(const struct align_context *context, const char *which, FILE **ret,
                          struct failure *failure) {
     char path[LEVELS_PATH_BYTES];

@@ -17,7 +17,8 @@
 static int enter_sandbox(const struct apply_task *task, const struct report *report,
                          struct failure *failure) {
     const char *const inputs[] = {task->transform, task->image};
-    const struct landlock_paths paths = {inputs, task->image ? 2 : 1, task->out};
+    const struct landlock_paths paths = {
+        .inputs = inputs, .n_inputs = task->image ? 2 : 1, .output = task->out};
     return task->is_unconfined ? 0 : sandbox_enter(&paths, report_descriptor(report), failure);
 }
 

@@ -3,7 +3,6 @@
 #include "worker/output/background_scale.h"
 
 #include "worker/memory/tracked.h"
-#include "worker/output/log_ratio.h"
 #include "worker/output/tile_plan.h"
 #include "worker/output/tile_queue.h"
 
@@ -11,16 +10,11 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    SIGNAL_BINS = 65536,
-    SAMPLED_PIXELS = 16 << 20, /* more change the scale by less than one part in a thousand */
-};
+enum { SAMPLED_PIXELS = 16 << 20 /* more change the scale by less than 1 in a thousand */ };
 
 struct counter {
     struct tile_render *render;
-    uint64_t *ratio;      /* LOG_RATIO_FINE_BINS */
-    uint64_t *pre, *post; /* SIGNAL_BINS */
-    double pre_bins_per_count, post_bins_per_count;
+    struct background_counts *counts;
     uint32_t step, first_x, first_y; /* sampled tiles: first + k step in both directions */
 };
 
@@ -40,21 +34,22 @@ static void spread_of(uint64_t place, float *ret_a, float *ret_b) {
  * between. So each count is spread over its own unit interval before the ratio is taken. */
 static void count_tile(struct counter *counter, const struct tile_render_tile *tile,
                        uint64_t tile_place) {
-    float pre_factor = (float)counter->pre_bins_per_count;
-    float post_factor = (float)counter->post_bins_per_count;
+    struct background_counts *counts = counter->counts;
+    float pre_factor = (float)counts->pre_bins_per_count;
+    float post_factor = (float)counts->post_bins_per_count;
     for (uint32_t y = 0; y < tile->height; y++) {
         size_t at = (size_t)y * TILE_RENDER_PX;
         for (uint32_t x = 0; x < tile->width; x++) {
             if (!tile->covered[at + x])
                 continue;
             float pre = tile->pre_signal[at + x], post = tile->post_signal[at + x];
-            counter->pre[(size_t)(pre * pre_factor)]++;
-            counter->post[(size_t)(post * post_factor)]++;
+            counts->pre[(size_t)(pre * pre_factor)]++;
+            counts->post[(size_t)(post * post_factor)]++;
             if (!(pre > 0 && post > 0))
                 continue;
             float pre_spread, post_spread;
             spread_of(tile_place + at + x, &pre_spread, &post_spread);
-            counter->ratio[log_ratio_bin(pre + pre_spread, post + post_spread)]++;
+            counts->ratio[log_ratio_bin(pre + pre_spread, post + post_spread)]++;
         }
     }
 }
@@ -73,13 +68,11 @@ static int count_cb(void *worker, const struct tile_place *place, struct failure
 
 static void counter_close(struct counter *counter) {
     tile_render_close(counter->render);
-    tracked_free(counter->ratio);
-    tracked_free(counter->pre);
-    tracked_free(counter->post);
+    background_counts_free(counter->counts);
 }
 
 static double bins_per_count(const struct signal *signal) {
-    return fmin(1, (SIGNAL_BINS - 1) / signal_max(signal));
+    return fmin(1, (BACKGROUND_COUNTS_BINS - 1) / signal_max(signal));
 }
 
 /* first: NULL, or the one whose caches it shares. */
@@ -87,21 +80,17 @@ static int counter_open(const struct tile_render_task *task, const struct counte
                         uint64_t cache_bytes, uint32_t step, struct counter *ret,
                         struct failure *failure) {
     struct counter counter = {
-        .ratio = tracked_alloc(LOG_RATIO_FINE_BINS, sizeof(uint64_t), "ratio histogram"),
-        .pre = tracked_alloc(SIGNAL_BINS, sizeof(uint64_t), "signal histograms"),
-        .post = tracked_alloc(SIGNAL_BINS, sizeof(uint64_t), "signal histograms"),
-        .pre_bins_per_count = bins_per_count(task->pre_signal),
-        .post_bins_per_count = bins_per_count(task->post_signal),
+        .counts = background_counts_new(),
         .step = step,
         .first_x = step / 2,
         .first_y = step / 2,
     };
-    int r = 0;
-    if (!counter.ratio || !counter.pre || !counter.post)
-        r = failure_set(failure, -ENOMEM,
-                        "no memory for the scale's histograms; raise --worker-memory");
-    if (r == 0)
-        r = first ? tile_render_open_beside(first->render, &counter.render, failure)
+    if (!counter.counts)
+        return failure_set(failure, -ENOMEM,
+                           "no memory for the scale's histograms; raise --worker-memory");
+    counter.counts->pre_bins_per_count = bins_per_count(task->pre_signal);
+    counter.counts->post_bins_per_count = bins_per_count(task->post_signal);
+    int r = first ? tile_render_open_beside(first->render, &counter.render, failure)
                   : tile_render_open(task, cache_bytes, &counter.render, failure);
     if (r < 0)
         counter_close(&counter);
@@ -110,20 +99,11 @@ static int counter_open(const struct tile_render_task *task, const struct counte
     return r;
 }
 
-static void merge(struct counter *into, const struct counter *from) {
-    for (size_t i = 0; i < LOG_RATIO_FINE_BINS; i++)
-        into->ratio[i] += from->ratio[i];
-    for (size_t i = 0; i < SIGNAL_BINS; i++) {
-        into->pre[i] += from->pre[i];
-        into->post[i] += from->post[i];
-    }
-}
-
 /* Signal value below which `percent` of the sampled pixels lie. */
 static double signal_percentile(const uint64_t *bins, double per_count, uint64_t n,
                                 double percent) {
     double rank = percent / 100 * (double)n, below = 0;
-    for (size_t i = 0; i < SIGNAL_BINS; i++) {
+    for (size_t i = 0; i < BACKGROUND_COUNTS_BINS; i++) {
         below += (double)bins[i];
         if (below >= rank && bins[i] > 0)
             return (double)i / per_count;
@@ -155,9 +135,9 @@ static json_t *ratio_statistics(const uint64_t *ratio, uint64_t n) {
     return object;
 }
 
-static json_t *statistics(const struct counter *sum) {
+static json_t *statistics(const struct background_counts *sum) {
     uint64_t n = 0, n_ratio = 0;
-    for (size_t i = 0; i < SIGNAL_BINS; i++)
+    for (size_t i = 0; i < BACKGROUND_COUNTS_BINS; i++)
         n += sum->pre[i];
     for (size_t i = 0; i < LOG_RATIO_FINE_BINS; i++)
         n_ratio += sum->ratio[i];
@@ -176,8 +156,8 @@ static json_t *moffat_json(const struct log_ratio_scale *estimate) {
                      moffat->alpha, "beta", moffat->beta, "rms", estimate->rms);
 }
 
-static int conclude(const struct counter *sum, const struct params *params, json_t **ret,
-                    struct failure *failure) {
+int background_scale_conclude(const struct background_counts *sum, const struct params *params,
+                              json_t **ret, struct failure *failure) {
     struct log_ratio_scale estimate = {0};
     bool estimated = log_ratio_estimate(sum->ratio, &estimate);
     CLEANUP_JSON json_t *scales = json_object();
@@ -211,9 +191,9 @@ static uint32_t sampled(uint32_t pixels, uint32_t step) {
     return (tiles - step / 2 + step - 1) / step;
 }
 
-int background_scale_measure(const struct tile_render_task *task, const struct params *params,
-                             int threads, struct progress *progress, json_t **ret,
-                             struct failure *failure) {
+int background_scale_count(const struct tile_render_task *task, int threads,
+                           struct progress *progress, struct background_counts **ret,
+                           struct failure *failure) {
     struct tile_render_task unpadded = *task; /* the pad must not shift what is sampled */
     unpadded.pad = 0;
     uint32_t width = tile_render_canvas_width(&unpadded);
@@ -222,8 +202,7 @@ int background_scale_measure(const struct tile_render_task *task, const struct p
     uint32_t step = share > 1 ? (uint32_t)ceil(sqrt(share)) : 1;
     while (step > 1 && (sampled(width, step) == 0 || sampled(height, step) == 0))
         step--; /* a ribbon narrower than half a step */
-    const uint64_t histograms = (LOG_RATIO_FINE_BINS + 2 * SIGNAL_BINS) * sizeof(uint64_t);
-    struct tile_plan plan = tile_plan_make(&unpadded, threads, histograms);
+    struct tile_plan plan = tile_plan_make(&unpadded, threads, sizeof(struct background_counts));
     size_t n = (size_t)plan.n_workers;
     CLEANUP_FREE struct counter *counters = calloc(n, sizeof(*counters));
     CLEANUP_FREE void **workers = calloc(n, sizeof(*workers));
@@ -240,9 +219,9 @@ int background_scale_measure(const struct tile_render_task *task, const struct p
     if (r == 0)
         r = tile_queue_run(&walk, 0, workers, plan.n_workers, count_cb, progress, failure);
     for (size_t i = 1; i < n && r == 0; i++)
-        merge(&counters[0], &counters[i]);
+        background_counts_add(counters[0].counts, counters[i].counts);
     if (r == 0)
-        r = conclude(&counters[0], params, ret, failure);
+        *ret = STEAL_PTR(counters[0].counts);
     for (size_t i = n; i-- > 0;) /* the first one owns the caches */
         counter_close(&counters[i]);
     return r;

@@ -11,15 +11,19 @@
 #ifndef WORKER_OUTPUT_BACKGROUND_SCALE_H
 #define WORKER_OUTPUT_BACKGROUND_SCALE_H
 
+#include "worker/output/background_counts.h"
 #include "worker/output/tile_render.h"
 
 struct progress;
 
+/* Counts the sampled tiles. The caller owns *ret. */
+MUST_USE int background_scale_count(const struct tile_render_task *task, int threads,
+                                    struct progress *progress, struct background_counts **ret,
+                                    struct failure *failure);
 /* -ENODATA when the images have too few common pixels above 0 and no scale was given by hand. */
-MUST_USE int background_scale_measure(const struct tile_render_task *task,
-                                      const struct params *params, int threads,
-                                      struct progress *progress, json_t **ret,
-                                      struct failure *failure);
+MUST_USE int background_scale_conclude(const struct background_counts *counts,
+                                       const struct params *params, json_t **ret,
+                                       struct failure *failure);
 
 /* One difference image to write. */
 struct background_scale_difference {

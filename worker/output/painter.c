@@ -27,7 +27,7 @@ struct parcel {
 struct crew {
     const struct painter_job *job;
     struct tile_codec_shape shapes[PAINTER_MAX_FILES];
-    size_t n_files;
+    size_t n_files, n_aligned; /* of them the first, unless it stands already */
     struct tile_order *order;
 };
 
@@ -55,12 +55,14 @@ static int fill_parcel(struct painter *painter, const struct tile_render_tile *t
                        struct failure *failure) {
     const struct crew *crew = painter->crew;
     struct parcel *parcel = painter->parcel;
-    int r = tile_codec_encode(painter->codec, &crew->shapes[0], tile->aligned, parcel->pictures[0],
+    int r = 0;
+    if (crew->n_aligned > 0)
+        r = tile_codec_encode(painter->codec, &crew->shapes[0], tile->aligned, parcel->pictures[0],
                               &parcel->sizes[0], failure);
     if (tile->width < TILE_RENDER_PX || tile->height < TILE_RENDER_PX)
         memset(painter->difference, 0, TILE_PIXELS * sizeof(float));
-    for (size_t i = 1; i < crew->n_files && r == 0; i++) {
-        subtract(tile, crew->job->differences[i - 1].scale, painter->difference);
+    for (size_t i = crew->n_aligned; i < crew->n_files && r == 0; i++) {
+        subtract(tile, crew->job->differences[i - crew->n_aligned].scale, painter->difference);
         r = tile_codec_encode(painter->codec, &crew->shapes[i], painter->difference,
                               parcel->pictures[i], &parcel->sizes[i], failure);
     }
@@ -112,12 +114,14 @@ static int deliver_cb(void *context, void *item, struct failure *failure) {
 static void describe_files(struct crew *crew) {
     const struct image_info *pre = image_get_info(crew->job->task->pre);
     const struct tile_codec_shape tile = {.width = TILE_RENDER_PX, .height = TILE_RENDER_PX};
-    crew->n_files = 1 + crew->job->n_differences;
+    crew->n_aligned = crew->job->task->ready ? 0 : 1;
+    crew->n_files = crew->n_aligned + crew->job->n_differences;
     for (size_t i = 0; i < crew->n_files; i++) {
+        const bool is_difference = i >= crew->n_aligned;
         crew->shapes[i] = tile;
-        crew->shapes[i].is_float = i > 0;
-        crew->shapes[i].samples = i > 0 ? 1 : pre->samples;
-        crew->shapes[i].bits = i > 0 ? 32 : pre->bits;
+        crew->shapes[i].is_float = is_difference;
+        crew->shapes[i].samples = is_difference ? 1 : pre->samples;
+        crew->shapes[i].bits = is_difference ? 32 : pre->bits;
     }
 }
 

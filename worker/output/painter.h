@@ -19,7 +19,8 @@ struct painter_job {
     enum params_compression compression;
     const struct tile_walk *walk;
     uint64_t first;                     /* position to begin at */
-    struct tiff_writer *const *writers; /* of aligned_pre, then of the differences */
+    struct tiff_writer *const *writers; /* of aligned_pre unless task->ready, then of the
+                                           differences */
     struct tile_sync *sync;
     int threads;
     struct progress *progress;

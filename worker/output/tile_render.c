@@ -27,7 +27,7 @@ struct tile_render {
     struct tile_render_task task;
     struct placement placement;
     struct image_info pre, post;
-    struct image_reader *pre_reader, *post_reader;
+    struct image_reader *pre_reader, *post_reader, *ready_reader;
     struct tile_render_tile tile;
     uint32_t x, y;        /* canvas position of the tile */
     uint8_t *box;         /* source box, native samples ... */
@@ -37,6 +37,8 @@ struct tile_render {
     float *row;           /* one row of sampled lanes */
     double *positions;    /* x of one row, then y */
 };
+
+static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 static size_t pixel_bytes(const struct image_info *info) {
     return (size_t)info->samples * info->bits / 8;
@@ -113,6 +115,8 @@ int tile_render_open(const struct tile_render_task *task, uint64_t cache_bytes,
         r = image_reader_open(task->pre, cache_bytes, &render->pre_reader, failure);
     if (r == 0)
         r = image_reader_open(task->post, cache_bytes, &render->post_reader, failure);
+    if (r == 0 && task->ready) /* each tile is read once */
+        r = image_reader_open(task->ready, 0, &render->ready_reader, failure);
     if (r < 0)
         tile_render_close(render);
     else
@@ -128,6 +132,8 @@ int tile_render_open_beside(const struct tile_render *first, struct tile_render 
         r = image_reader_open_beside(first->pre_reader, &render->pre_reader, failure);
     if (r == 0)
         r = image_reader_open_beside(first->post_reader, &render->post_reader, failure);
+    if (r == 0 && first->ready_reader)
+        r = image_reader_open(first->task.ready, 0, &render->ready_reader, failure);
     if (r < 0)
         tile_render_close(render);
     else
@@ -148,6 +154,7 @@ void tile_render_close(struct tile_render *render) {
         return;
     image_reader_close(render->pre_reader);
     image_reader_close(render->post_reader);
+    image_reader_close(render->ready_reader);
     tracked_free(render->box);
     tracked_free(render->block);
     tracked_free(render->post_pixels);
@@ -314,6 +321,35 @@ static int render_piece(struct tile_render *render, const struct placement_piece
     return 0;
 }
 
+static int render_pieces(struct tile_render *render, struct failure *failure) {
+    const struct tile_render_tile *tile = &render->tile;
+    int r = hold_tile(render, failure);
+    for (uint32_t y = 0; y < tile->height && r == 0; y += PIECE_PX)
+        for (uint32_t x = 0; x < tile->width && r == 0; x += PIECE_PX) {
+            struct placement_piece piece = {render->x + x, render->y + y,
+                                            min_u32(PIECE_PX, tile->width - x),
+                                            min_u32(PIECE_PX, tile->height - y)};
+            r = render_piece(render, &piece, failure);
+        }
+    return r;
+}
+
+/* Its pixels come from the file; which of them are covered, from the map. */
+static int read_ready(struct tile_render *render, struct failure *failure) {
+    struct tile_render_tile *tile = &render->tile;
+    double *xs = render->positions, *ys = xs + TILE_RENDER_PX;
+    for (uint32_t row = 0; row < tile->height; row++)
+        for (uint32_t x = 0; x < tile->width; x += PIECE_PX) { /* as they were when rendered */
+            uint8_t *covered = tile->covered + (size_t)row * TILE_RENDER_PX + x;
+            uint32_t width = min_u32(PIECE_PX, tile->width - x), first, end = 0;
+            placement_row(&render->placement, render->x + x, render->y + row, width, xs, ys);
+            while (placement_next_run(&render->placement, xs, ys, end, width, &first, &end))
+                memset(covered + first, 1, end - first);
+        }
+    return image_reader_read(render->ready_reader, render->x, render->y, tile->width, tile->height,
+                             tile->aligned, TILE_RENDER_PX * pixel_bytes(&render->pre), failure);
+}
+
 /* The post image's part of the tile as signal; what lies outside it is no longer covered. */
 static int read_post(struct tile_render *render, struct failure *failure) {
     struct tile_render_tile *tile = &render->tile;
@@ -360,8 +396,6 @@ static void finish_signals(struct tile_render *render) {
     tile->n_covered = n_covered;
 }
 
-static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y,
                     const struct tile_render_tile **ret, struct failure *failure) {
     struct tile_render_tile *tile = &render->tile;
@@ -371,19 +405,9 @@ int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y
     tile->height = min_u32(TILE_RENDER_PX, tile_render_canvas_height(&render->task) - render->y);
     memset(tile->aligned, 0, TILE_PIXELS * pixel_bytes(&render->pre));
     memset(tile->covered, 0, TILE_PIXELS);
-    int r = hold_tile(render, failure);
-    if (r < 0)
-        return r;
-    for (uint32_t y = 0; y < tile->height; y += PIECE_PX)
-        for (uint32_t x = 0; x < tile->width; x += PIECE_PX) {
-            struct placement_piece piece = {render->x + x, render->y + y,
-                                            min_u32(PIECE_PX, tile->width - x),
-                                            min_u32(PIECE_PX, tile->height - y)};
-            r = render_piece(render, &piece, failure);
-            if (r < 0)
-                return r;
-        }
-    r = read_post(render, failure);
+    int r = render->ready_reader ? read_ready(render, failure) : render_pieces(render, failure);
+    if (r == 0)
+        r = read_post(render, failure);
     if (r < 0)
         return r;
     finish_signals(render);

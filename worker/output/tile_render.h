@@ -21,6 +21,8 @@ enum { TILE_RENDER_PX = 256 };
 /* What is rendered. Borrows everything. */
 struct tile_render_task {
     struct image *pre, *post;
+    struct image *ready; /* the aligned image of this task, made before: read, not rendered; or NULL
+                          */
     const struct transform *post_to_pre;
     const struct signal *pre_signal, *post_signal;
     enum params_interpolation interpolation;

@@ -14,8 +14,10 @@
 _Static_assert((int)PAINTER_MAX_FILES <= (int)TILE_JOURNAL_FILES, "the journal names every output");
 
 struct warp {
-    struct tiff_writer *writers[PAINTER_MAX_FILES]; /* aligned_pre, then the differences */
+    /* aligned_pre unless it is ready, then the differences */
+    struct tiff_writer *writers[PAINTER_MAX_FILES];
     size_t n_writers;
+    char *ready; /* path of an aligned picture that waits for its name; NULL: none does */
     struct tile_journal *journal;
     struct tile_walk walk;
     struct warp_counts counts;
@@ -68,7 +70,9 @@ static int open_writers(const struct warp_options *options, struct warp *warp,
         .compression = options->compression,
         .description = "registrar: pre-stain image in the post-stain frame",
     };
-    int r = open_writer(options, WARP_ALIGNED_NAME, &aligned, warp, failure);
+    int r = 0;
+    if (!options->task->ready)
+        r = open_writer(options, WARP_ALIGNED_NAME, &aligned, warp, failure);
     struct tiff_writer_options difference = aligned;
     difference.samples = 1;
     difference.bits = 32;
@@ -100,11 +104,20 @@ static bool is_beginning(const struct warp *warp) {
     return true;
 }
 
+/* With another set of files, a journal is another one. */
+static const char *journal_key(const struct warp_options *options,
+                               char key[TILE_JOURNAL_KEY_BYTES]) {
+    (void)snprintf(key, TILE_JOURNAL_KEY_BYTES, "%s%s", options->key,
+                   *options->key && options->task->ready ? "-ready" : "");
+    return key;
+}
+
 /* What an earlier attempt left, when all of it is there. */
 static bool reopen(const struct warp_options *options, struct warp *warp) {
     struct failure failure = {0};
-    int r = tile_journal_open(options->journal, options->key, warp->counts.tiles, &warp->journal,
-                              &failure);
+    char key[TILE_JOURNAL_KEY_BYTES];
+    int r = tile_journal_open(options->journal, journal_key(options, key), warp->counts.tiles,
+                              &warp->journal, &failure);
     if (r == 0 && !is_beginning(warp))
         r = -ESTALE;
     if (r == 0)
@@ -116,7 +129,7 @@ static bool reopen(const struct warp_options *options, struct warp *warp) {
 
 static int create(const struct warp_options *options, struct warp *warp, struct failure *failure) {
     struct tile_journal_head head = {.n_tiles = warp->counts.tiles};
-    (void)snprintf(head.key, sizeof(head.key), "%s", options->key);
+    (void)journal_key(options, head.key);
     int r = tile_journal_remove(options->journal, failure);
     if (r == 0)
         r = open_writers(options, warp, failure);
@@ -165,8 +178,12 @@ static int paint(const struct warp_options *options, struct warp *warp, struct f
 
 int warp_run(const struct warp_options *options, struct warp **ret, struct failure *failure) {
     struct warp *warp = calloc(1, sizeof(*warp));
-    if (!warp)
+    if (warp && options->task->ready)
+        warp->ready = strdup(image_path(options->task->ready));
+    if (!warp || (options->task->ready && !warp->ready)) {
+        warp_abandon(warp);
         return failure_set(failure, -ENOMEM, "no memory to open the outputs");
+    }
     warp->walk = tile_plan_walk(
         options->task, (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1,
         (tile_render_canvas_height(options->task) - 1) / TILE_RENDER_PX + 1, 1);
@@ -190,8 +207,15 @@ struct warp_counts warp_get_counts(const struct warp *warp) {
     return warp->counts;
 }
 
+/* "aligned_pre.tiff.tmp" loses its end. */
+static int publish_ready(const char *temporary, struct failure *failure) {
+    CLEANUP_FREE char *path = strndup(temporary, strlen(temporary) - strlen(".tmp"));
+    return path ? atomic_file_publish(temporary, path, failure)
+                : failure_set(failure, -ENOMEM, "no memory to publish %s", temporary);
+}
+
 int warp_publish(struct warp *warp, struct failure *failure) {
-    int r = 0;
+    int r = warp->ready ? publish_ready(warp->ready, failure) : 0;
     for (size_t i = 0; i < warp->n_writers && r == 0; i++)
         r = tiff_writer_publish(STEAL_PTR(warp->writers[i]), failure);
     warp_abandon(warp);
@@ -204,6 +228,7 @@ void warp_abandon(struct warp *warp) {
     for (size_t i = 0; i < warp->n_writers; i++)
         tiff_writer_abandon(warp->writers[i]);
     tile_journal_close(warp->journal);
+    free(warp->ready);
     free(warp);
 }
 

@@ -13,7 +13,9 @@
 #include "worker/output/background_scale.h"
 
 struct warp_options {
-    const struct tile_render_task *task;                   /* borrowed */
+    /* Borrowed. With `ready`: that is the aligned picture, under its temporary name, and only the
+     * differences are painted. */
+    const struct tile_render_task *task;
     const struct background_scale_difference *differences; /* borrowed */
     size_t n_differences;
     enum params_compression compression;

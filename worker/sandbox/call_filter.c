@@ -155,10 +155,11 @@ static struct scmp_arg_cmp condition(int number) {
     }
 }
 
-static int fill(scmp_filter_ctx filter) {
+static int fill(scmp_filter_ctx filter, bool may_link) {
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(denied_calls); i++)
-        r = deny(filter, &denied_calls[i], NULL);
+        if (!may_link || denied_calls[i].number != SCMP_SYS(linkat))
+            r = deny(filter, &denied_calls[i], NULL);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(denied_uses); i++) {
         const struct scmp_arg_cmp when = condition(denied_uses[i].number);
         r = deny(filter, &denied_uses[i], &when);
@@ -169,7 +170,7 @@ static int fill(scmp_filter_ctx filter) {
     return r;
 }
 
-int call_filter_enter(int report_fd, struct failure *failure) {
+int call_filter_enter(int report_fd, bool may_link, struct failure *failure) {
     if (!kernel_support_seccomp())
         return failure_set(failure, -ENOSYS, "this kernel offers no seccomp filters");
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -182,7 +183,7 @@ int call_filter_enter(int report_fd, struct failure *failure) {
     /* rules as a tree; an older library keeps its list */
     (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (r == 0)
-        r = fill(filter);
+        r = fill(filter, may_link);
     if (r < 0)
         r = failure_set_errno(failure, r, "system calls cannot be filtered");
     if (r == 0)

@@ -15,8 +15,10 @@
 
 #include "common/failure.h"
 
+#include <stdbool.h>
+
 /* For all threads, for good. What was blocked is told on report_fd. -ENOSYS: this kernel has no
- * filters. */
-MUST_USE int call_filter_enter(int report_fd, struct failure *failure);
+ * filters. may_link: linkat is left to it, as Landlock looks at what it links. */
+MUST_USE int call_filter_enter(int report_fd, bool may_link, struct failure *failure);
 
 #endif

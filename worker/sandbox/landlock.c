@@ -119,6 +119,8 @@ int landlock_enter(const struct landlock_paths *paths, struct failure *failure) 
         r = allow(ruleset, paths->inputs[i], right_read_file, failure);
     if (r == 0 && paths->output)
         r = allow(ruleset, paths->output, read | write, failure);
+    if (r == 0 && paths->shared)
+        r = allow(ruleset, paths->shared, read | write, failure);
     if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         r = failure_set_errno(failure, -errno, "Landlock refuses to hold this process");
     return r;

@@ -10,10 +10,13 @@
 
 #include <stddef.h>
 
+enum { LANDLOCK_KNOWS_LINKS = 2 /* the version from which on links between folders are a right */ };
+
 struct landlock_paths {
     const char *const *inputs; /* files to read; one that is not there is left out */
     size_t n_inputs;
     const char *output; /* a folder to read and write below; NULL: none */
+    const char *shared; /* another one; NULL: none */
 };
 
 /* Besides the paths: what libc and the libraries read (themselves, /proc/self, /sys about the

@@ -3,6 +3,7 @@
 #include "worker/sandbox/sandbox.h"
 
 #include "common/atomic_file.h"
+#include "common/kernel_support.h"
 #include "worker/sandbox/call_filter.h"
 
 #include <errno.h>
@@ -29,21 +30,28 @@ static void set_limits(void) {
     (void)setrlimit(RLIMIT_MSGQUEUE, &(struct rlimit){0, 0});
 }
 
+static int make_folder(const char *path, struct failure *failure) {
+    struct stat status;
+    return path && stat(path, &status) < 0 ? atomic_file_make_folders(path, failure) : 0;
+}
+
 int sandbox_enter(const struct landlock_paths *paths, int report_fd, struct failure *failure) {
     struct failure missing;
-    struct stat status;
-    if (paths->output && stat(paths->output, &status) < 0) {
-        int r = atomic_file_make_folders(paths->output, failure);
-        if (r < 0)
-            return r;
-    }
+    int r = make_folder(paths->output, failure);
+    if (r == 0)
+        r = make_folder(paths->shared, failure);
+    if (r < 0)
+        return r;
     set_limits();
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* known since Linux 3.5; else both below fail */
-    if (landlock_enter(paths, &missing) < 0)
+    r = landlock_enter(paths, &missing);
+    if (r < 0)
         tell(&missing);
-    if (call_filter_enter(report_fd, &missing) < 0)
+    const bool may_link =
+        r == 0 && paths->shared && kernel_support_landlock() >= LANDLOCK_KNOWS_LINKS;
+    if (call_filter_enter(report_fd, may_link, &missing) < 0)
         tell(&missing);
-    return 0;
+    return may_link ? 1 : 0;
 }
 
 bool sandbox_refuses(const char *path) {

@@ -1,8 +1,9 @@
 /* The fence that a worker puts around itself once it knows its task, before it opens an image.
  *
  * An image from anywhere goes through decoders that others wrote. Should one of them be taken over,
- * it can read this task's images, write this task's folder, and nothing else: no other file, no
- * network, no other process or program. What this kernel lacks is told in the log and left out.
+ * it can read this task's images, write this task's folder (and the one that variants of its pair
+ * share), and nothing else: no other file, no network, no other process or program. What this
+ * kernel lacks is told in the log and left out.
  */
 #ifndef WORKER_SANDBOX_SANDBOX_H
 #define WORKER_SANDBOX_SANDBOX_H
@@ -12,8 +13,10 @@
 #include <stdbool.h>
 
 /* From here on, and for every thread that is started from now: Landlock, the filter of system
- * calls, no new privileges, no core file. The output folder is made if it is missing; that this
- * fails is the only failure. Blocked calls are told on report_fd. */
+ * calls, no new privileges, no core file. The folders to write in are made if they are missing;
+ * that this fails is the only failure, and negative. Blocked calls are told on report_fd. With a
+ * shared folder 1 is returned where linkat(2) is left to it, between its two folders: Landlock must
+ * know of links for that. */
 MUST_USE int sandbox_enter(const struct landlock_paths *paths, int report_fd,
                            struct failure *failure);
 

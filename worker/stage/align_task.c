@@ -45,9 +45,9 @@ static int read_params(struct align_task *task, struct failure *failure) {
 }
 
 static int read_members(struct align_task *task, struct failure *failure) {
-    static const char *const keys[] = {"v",   "task",   "attempt", "pre",          "post",
-                                       "out", "params", "threads", "memory_bytes", "sandbox",
-                                       NULL};
+    static const char *const keys[] = {"v",      "task",   "attempt", "pre",          "post",
+                                       "out",    "params", "threads", "memory_bytes", "sandbox",
+                                       "shared", NULL};
     const json_t *document = task->document;
     int64_t version = PROTOCOL_VERSION, attempt = 1, threads = 1, memory = DEFAULT_MEMORY_BYTES;
     const json_t *sandbox = json_object_get(document, "sandbox");
@@ -66,6 +66,8 @@ static int read_members(struct align_task *task, struct failure *failure) {
         r = json_read_string(document, "post", where, &task->post, failure);
     if (r == 0)
         r = json_read_string(document, "out", where, &task->out, failure);
+    if (r == 0)
+        r = json_read_optional_string(document, "shared", where, &task->shared, failure);
     if (r == 0)
         r = json_read_optional_int(document, "threads", where, 1, ALIGN_TASK_MAX_THREADS, &threads,
                                    failure);

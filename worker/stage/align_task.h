@@ -12,11 +12,13 @@ struct align_task {
     int attempt;
     const char *pre, *post; /* image files */
     const char *out;        /* the task's output folder */
+    const char *shared;     /* folder of what variants of this pair share; NULL: nothing is */
     json_t *params_json;    /* owned: complete, in the table's order */
     struct params params;
     int threads;
     uint64_t memory_bytes; /* cap on RSS */
     bool is_unconfined;    /* does without the sandbox */
+    bool may_link; /* a second name for a file of its own: the sandbox allows it, or is off */
 };
 
 /* Reads a task from the stream. Parameters that are not given stand at their defaults, threads at

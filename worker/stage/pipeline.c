@@ -12,8 +12,10 @@
 #include "worker/stage/disk_space.h"
 #include "worker/stage/memory_report.h"
 #include "worker/stage/pipeline_finish.h"
+#include "worker/stage/pipeline_key.h"
 #include "worker/stage/pipeline_qc.h"
 #include "worker/stage/pipeline_state.h"
+#include "worker/stage/shared_stage.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,9 +24,6 @@ struct stage_row {
     const char *name;
     double share; /* of the task's time, measured */
     int (*run)(struct pipeline *pipeline, json_t **ret, struct failure *failure);
-    /* Parameters that it looks at and no stage before it does. A stage that begins to look at
-     * another one must say so here, or a resumed task would not notice its change. */
-    const char *params[4];
 };
 
 /* With the reduced image that the pictures are drawn from: of all files that a survey leaves it
@@ -67,55 +66,15 @@ static int run_verify(struct pipeline *pipeline, json_t **ret, struct failure *f
 }
 
 static const struct stage_row rows[STAGE_COUNT] = {
-    [STAGE_SURVEY_PRE] = {"survey-pre", 0.08, run_survey_pre, {"channel"}},
-    [STAGE_SURVEY_POST] = {"survey-post", 0.08, run_survey_post, {"channel"}},
-    [STAGE_SEARCH] = {"search", 0.25, run_search, {"angle_range", "scale_min", "scale_max"}},
-    [STAGE_REFINE] = {"refine", 0.14, run_refine, {"model", "seed"}},
-    [STAGE_VERIFY] = {"verify", 0.08, run_verify, {"max_residual", "min_tiles"}},
-    [STAGE_SCALE] = {"scale",
-                     0.05,
-                     pipeline_finish_scale,
-                     {"interpolation", "scale_percentile", "manual_scale"}},
-    [STAGE_WARP] = {"warp", 0.28, pipeline_finish_warp, {"pad", "compression"}},
-    [STAGE_QC] = {"qc", 0.04, pipeline_qc, {NULL}},
+    [STAGE_SURVEY_PRE] = {"survey-pre", 0.08, run_survey_pre},
+    [STAGE_SURVEY_POST] = {"survey-post", 0.08, run_survey_post},
+    [STAGE_SEARCH] = {"search", 0.25, run_search},
+    [STAGE_REFINE] = {"refine", 0.14, run_refine},
+    [STAGE_VERIFY] = {"verify", 0.08, run_verify},
+    [STAGE_SCALE] = {"scale", 0.05, pipeline_finish_scale},
+    [STAGE_WARP] = {"warp", 0.28, pipeline_finish_warp},
+    [STAGE_QC] = {"qc", 0.04, pipeline_qc},
 };
-
-/* --- what a stage's result depends on --- */
-
-static json_t *relevant_params(const struct pipeline *pipeline, enum stage stage) {
-    json_t *params = json_object();
-    for (int s = stage <= STAGE_SURVEY_POST ? (int)stage : 0; s <= (int)stage; s++)
-        for (size_t i = 0; i < ARRAY_LEN(rows[s].params) && rows[s].params[i]; i++)
-            if (json_object_set(params, rows[s].params[i],
-                                json_object_get(pipeline->task->params_json, rows[s].params[i]))) {
-                json_decref(params);
-                return NULL;
-            }
-    return params;
-}
-
-/* The surveys depend on their own image only; all others on both and on every result before. */
-static const char *stage_key(const struct pipeline *pipeline, enum stage stage,
-                             char key[CHECKPOINT_KEY_BYTES]) {
-    CLEANUP_JSON json_t *params = relevant_params(pipeline, stage);
-    CLEANUP_JSON json_t *inputs = json_array();
-    CLEANUP_JSON json_t *before = json_array();
-    bool survey = stage <= STAGE_SURVEY_POST;
-    for (int i = 0; i < 2; i++)
-        if (!survey || i == (int)stage)
-            json_array_append_new(inputs, json_pack("[I,I]", (json_int_t)pipeline->inputs[i].size,
-                                                    (json_int_t)pipeline->inputs[i].mtime_ns));
-    for (int s = 0; s < (int)stage && !survey; s++) {
-        char hash[CHECKPOINT_KEY_BYTES];
-        json_array_append_new(before, json_string(checkpoint_key(pipeline->done[s].object, hash)));
-    }
-    char method[PARAMS_FINGERPRINT_BYTES];
-    CLEANUP_JSON json_t *all = json_pack("{s:s,s:s,s:O,s:O,s:O}", "stage", rows[stage].name,
-                                         "method", params_fingerprint(params, method), "params",
-                                         params, "inputs", inputs, "before", before);
-    key[0] = '\0'; /* out of memory: a key that no checkpoint has */
-    return all ? checkpoint_key(all, key) : key;
-}
 
 /* --- resuming --- */
 
@@ -135,11 +94,39 @@ static bool load(struct pipeline *pipeline, enum stage stage) {
     char key[CHECKPOINT_KEY_BYTES];
     if (checkpoint_path(pipeline, stage, &path, NULL) < 0)
         return false;
-    int r = checkpoint_load(path, rows[stage].name, stage_key(pipeline, stage, key),
+    int r = checkpoint_load(path, rows[stage].name, pipeline_key(pipeline, stage, key),
                             &pipeline->done[stage], &failure);
     if (r < 0 && r != -ENOENT)
         pipeline_say(pipeline, "%s is done anew: %s", rows[stage].name, failure.text);
     return r == 0;
+}
+
+/* Scale and warp have their own ways to share (pipeline_shared.h). */
+static bool is_shared_whole(const struct pipeline *pipeline, enum stage stage) {
+    return pipeline->task->shared && stage <= STAGE_VERIFY;
+}
+
+/* Where variants of the pair have the stage's result. The caller owns it. */
+static char *shared_folder(const struct pipeline *pipeline, enum stage stage) {
+    char key[CHECKPOINT_KEY_BYTES];
+    return shared_stage_folder(pipeline->task->shared, rows[stage].name,
+                               pipeline_key_shared(pipeline, stage, key));
+}
+
+static char *shared_path(const struct pipeline *pipeline, enum stage stage) {
+    CLEANUP_FREE char *folder = shared_folder(pipeline, stage);
+    char *path = NULL;
+    return folder && asprintf(&path, "%s/" SHARED_STAGE_CHECKPOINT, folder) >= 0 ? path : NULL;
+}
+
+/* As load, of what another variant made. */
+static bool load_shared(struct pipeline *pipeline, enum stage stage) {
+    char key[CHECKPOINT_KEY_BYTES];
+    if (!is_shared_whole(pipeline, stage))
+        return false;
+    CLEANUP_FREE char *path = shared_path(pipeline, stage);
+    return path && checkpoint_load(path, rows[stage].name, pipeline_key(pipeline, stage, key),
+                                   &pipeline->done[stage], NULL) == 0;
 }
 
 static bool pair_failed(const struct pipeline *pipeline) {
@@ -160,7 +147,8 @@ static bool pictures_stand(const struct pipeline *pipeline) {
  * removed at the end of a task and needed only while something later is still to be done. */
 static void look_ahead(struct pipeline *pipeline) {
     int stage = 0;
-    while (stage < STAGE_COUNT && load(pipeline, (enum stage)stage)) {
+    while (stage < STAGE_COUNT &&
+           (load(pipeline, (enum stage)stage) || load_shared(pipeline, (enum stage)stage))) {
         if (stage == STAGE_VERIFY && pair_failed(pipeline))
             stage = STAGE_QC - 1; /* nothing comes between */
         else if (stage == STAGE_WARP && !outputs_stand(pipeline))
@@ -179,13 +167,14 @@ static void look_ahead(struct pipeline *pipeline) {
 static bool survey_files_stand(struct pipeline *pipeline, enum stage stage) {
     bool is_pre = stage == STAGE_SURVEY_PRE;
     const json_t *files = pipeline->done[stage].files;
+    const char *folder = pipeline->survey_folders[stage];
     struct image *image = is_pre ? pipeline->context.pre : pipeline->context.post;
     if (pipeline->levels_needed &&
-        !checkpoint_files_intact(files, pipeline->task->out,
+        !checkpoint_files_intact(files, folder,
                                  is_pre ? PIPELINE_PRE_LEVELS : PIPELINE_POST_LEVELS))
         return false;
     if (pipeline->reduced_needed &&
-        !checkpoint_files_intact(files, pipeline->task->out,
+        !checkpoint_files_intact(files, folder,
                                  is_pre ? PIPELINE_PRE_REDUCED : PIPELINE_POST_REDUCED))
         return false;
     if (!pipeline->pixels_needed || !image_get_info(image)->needs_scratch)
@@ -193,24 +182,45 @@ static bool survey_files_stand(struct pipeline *pipeline, enum stage stage) {
     const char *name = is_pre ? PIPELINE_PRE_SCRATCH : PIPELINE_POST_SCRATCH;
     CLEANUP_FREE char *path = NULL;
     struct failure failure = {0};
-    if (!checkpoint_files_intact(files, pipeline->task->out, name) ||
-        asprintf(&path, "%s/%s", pipeline->task->out, name) < 0)
+    if (!checkpoint_files_intact(files, folder, name) || asprintf(&path, "%s/%s", folder, name) < 0)
         return false;
     return image_attach_scratch(image, path, &failure) == 0;
+}
+
+static bool is_right(struct pipeline *pipeline, enum stage stage) {
+    if (stage == STAGE_WARP)
+        return outputs_stand(pipeline);
+    if (stage == STAGE_QC)
+        return pictures_stand(pipeline);
+    return stage > STAGE_SURVEY_POST || survey_files_stand(pipeline, stage);
 }
 
 static bool stands(struct pipeline *pipeline, enum stage stage) {
     if (!load(pipeline, stage))
         return false;
-    bool right = stage == STAGE_WARP          ? outputs_stand(pipeline)
-                 : stage == STAGE_QC          ? pictures_stand(pipeline)
-                 : stage <= STAGE_SURVEY_POST ? survey_files_stand(pipeline, stage)
-                                              : true;
+    bool right = is_right(pipeline, stage);
     if (!right) {
         pipeline_say(pipeline, "%s is done anew: its files are gone or changed", rows[stage].name);
         checkpoint_clear(&pipeline->done[stage]);
     }
     return right;
+}
+
+/* As stands, of what another variant made; noted as this task's own too. */
+static bool take_shared(struct pipeline *pipeline, enum stage stage) {
+    CLEANUP_FREE char *path = NULL;
+    char key[CHECKPOINT_KEY_BYTES];
+    if (!load_shared(pipeline, stage))
+        return false;
+    if (!is_right(pipeline, stage)) {
+        checkpoint_clear(&pipeline->done[stage]);
+        return false;
+    }
+    pipeline->is_shared[stage] = true;
+    if (checkpoint_path(pipeline, stage, &path, NULL) == 0) /* unnoted, it is taken again */
+        (void)!checkpoint_save(path, rows[stage].name, pipeline_key(pipeline, stage, key),
+                               &pipeline->done[stage], NULL);
+    return true;
 }
 
 /* --- running --- */
@@ -221,14 +231,15 @@ static int list_files(struct pipeline *pipeline, enum stage stage, json_t *files
     if (stage > STAGE_SURVEY_POST)
         return 0;
     bool is_pre = stage == STAGE_SURVEY_PRE;
+    const char *folder = pipeline->survey_folders[stage];
     struct image *image = is_pre ? pipeline->context.pre : pipeline->context.post;
-    int r = checkpoint_add_file(files, pipeline->task->out,
-                                is_pre ? PIPELINE_PRE_LEVELS : PIPELINE_POST_LEVELS, failure);
+    int r = checkpoint_add_file(files, folder, is_pre ? PIPELINE_PRE_LEVELS : PIPELINE_POST_LEVELS,
+                                failure);
     if (r == 0)
-        r = checkpoint_add_file(files, pipeline->task->out,
+        r = checkpoint_add_file(files, folder,
                                 is_pre ? PIPELINE_PRE_REDUCED : PIPELINE_POST_REDUCED, failure);
     if (r == 0 && image_get_info(image)->needs_scratch)
-        r = checkpoint_add_file(files, pipeline->task->out,
+        r = checkpoint_add_file(files, folder,
                                 is_pre ? PIPELINE_PRE_SCRATCH : PIPELINE_POST_SCRATCH, failure);
     return r;
 }
@@ -265,11 +276,29 @@ static int run_stage(struct pipeline *pipeline, enum stage stage, struct failure
     (void)tracked_take_stage_peak(); /* what came before is not this stage's */
     int64_t start_ns = clock_monotonic_ns();
     CLEANUP_JSON json_t *object = NULL;
-    (void)stage_key(pipeline, stage, pipeline->key);
+    (void)pipeline_key(pipeline, stage, pipeline->key);
     int r = rows[stage].run(pipeline, &object, failure);
     if (r < 0)
         return r;
     return save(pipeline, stage, object, (double)(clock_monotonic_ns() - start_ns) / 1e9, failure);
+}
+
+/* Makes it for all variants, or takes it from the one that made it meanwhile. The claim ends with
+ * the descriptor. */
+static int share_stage(struct pipeline *pipeline, enum stage stage, struct failure *failure) {
+    CLEANUP_FREE char *folder = shared_folder(pipeline, stage);
+    CLEANUP_FREE char *path = shared_path(pipeline, stage);
+    CLEANUP_CLOSE int claim = -1;
+    if (!folder || !path)
+        return failure_set(failure, -ENOMEM, "no memory for a path below %s",
+                           pipeline->task->shared);
+    int r = shared_stage_claim(folder, pipeline->context.progress, &claim, failure);
+    if (r < 0 || take_shared(pipeline, stage))
+        return r;
+    r = run_stage(pipeline, stage, failure);
+    return r < 0 ? r
+                 : checkpoint_save(path, rows[stage].name, pipeline->key, &pipeline->done[stage],
+                                   failure);
 }
 
 /* For the log. */
@@ -279,7 +308,8 @@ static void log_stage_end(const struct pipeline *pipeline, enum stage stage, boo
     double wall_s = json_number_value(json_object_get(measured, "wall_s"));
     json_int_t peak_bytes = json_integer_value(json_object_get(measured, "peak_bytes"));
     if (resumed)
-        (void)fprintf(stderr, "%-12s was done before\n", rows[stage].name);
+        (void)fprintf(stderr, "%-12s was done before%s\n", rows[stage].name,
+                      pipeline->is_shared[stage] ? ", by another variant" : "");
     else
         (void)fprintf(stderr, "%-12s %s, buffers of %s\n", rows[stage].name,
                       units_format_duration((int64_t)(1e3 * wall_s), time),
@@ -296,6 +326,10 @@ static int tell_stage_end(struct pipeline *pipeline, enum stage stage, bool resu
     json_t *line = json_pack("{s:s,s:s,s:b}", "event", "stage_end", "stage", rows[stage].name,
                              "resumed", resumed);
     json_t *entry = json_pack("{s:s,s:b}", "stage", rows[stage].name, "resumed", resumed);
+    if (pipeline->is_shared[stage]) {
+        json_object_set_new(line, "shared", json_true());
+        json_object_set_new(entry, "shared", json_true());
+    }
     if (json_object_update(line, pipeline->done[stage].measured) < 0 ||
         json_object_update(entry, pipeline->done[stage].measured) < 0 ||
         json_array_append(pipeline->stages, entry) < 0) {
@@ -319,10 +353,14 @@ static int run_stages(struct pipeline *pipeline, struct failure *failure) {
         tracked_set_stage(rows[s].name);
         progress_begin(pipeline->context.progress, rows[s].name, start, start + rows[s].share);
         start += rows[s].share;
-        bool resumed = stands(pipeline, stage);
+        bool resumed = stands(pipeline, stage) || take_shared(pipeline, stage);
         int r = progress_set(pipeline->context.progress, 0); /* stop between stages too */
-        if (r == 0 && !resumed)
+        if (r == 0 && !resumed && is_shared_whole(pipeline, stage)) {
+            r = share_stage(pipeline, stage, failure);
+            resumed = pipeline->is_shared[stage];
+        } else if (r == 0 && !resumed) {
             r = run_stage(pipeline, stage, failure);
+        }
         if (r == 0)
             r = tell_stage_end(pipeline, stage, resumed, failure);
         if (r < 0)
@@ -366,6 +404,20 @@ static int open_inputs(struct pipeline *pipeline, struct failure *failure) {
     return 0;
 }
 
+static int choose_survey_folders(struct pipeline *pipeline, struct failure *failure) {
+    for (int i = 0; i < 2; i++) {
+        enum stage stage = (enum stage)i;
+        pipeline->survey_folders[i] =
+            pipeline->task->shared ? shared_folder(pipeline, stage) : strdup(pipeline->checkpoints);
+        if (!pipeline->survey_folders[i])
+            return failure_set(failure, -ENOMEM, "no memory for a path below %s",
+                               pipeline->checkpoints);
+    }
+    pipeline->context.pre_folder = pipeline->survey_folders[STAGE_SURVEY_PRE];
+    pipeline->context.post_folder = pipeline->survey_folders[STAGE_SURVEY_POST];
+    return 0;
+}
+
 static int prepare(struct pipeline *pipeline, struct failure *failure) {
     int r = set_budget(pipeline->task, failure);
     if (r == 0)
@@ -376,7 +428,8 @@ static int prepare(struct pipeline *pipeline, struct failure *failure) {
     }
     if (r == 0)
         r = atomic_file_make_folders(pipeline->checkpoints, failure);
-    pipeline->context.checkpoints = pipeline->checkpoints;
+    if (r == 0)
+        r = choose_survey_folders(pipeline, failure);
     pipeline->stages = json_array();
     if (r == 0 && !pipeline->stages)
         r = failure_set(failure, -ENOMEM, "no memory for the stages' list");
@@ -391,6 +444,8 @@ static void clear(struct pipeline *pipeline) {
     progress_close(pipeline->context.progress);
     json_decref(pipeline->stages);
     free(pipeline->checkpoints);
+    for (int i = 0; i < 2; i++)
+        free(pipeline->survey_folders[i]);
 }
 
 int pipeline_run(const struct align_task *task, struct report *report, struct failure *failure) {

@@ -8,6 +8,7 @@
 #include "worker/align/transform.h"
 #include "worker/output/result_file.h"
 #include "worker/output/warp.h"
+#include "worker/stage/pipeline_shared.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -114,22 +115,26 @@ int pipeline_finish_scale(struct pipeline *pipeline, json_t **ret, struct failur
     int r = read_render_inputs(pipeline, &inputs, failure);
     if (r < 0)
         return r;
-    return background_scale_measure(&inputs.task, &pipeline->task->params, pipeline->task->threads,
-                                    pipeline->context.progress, ret, failure);
+    struct background_counts *counts = NULL;
+    r = pipeline_shared_count(pipeline, &inputs.task, &counts, failure);
+    if (r == 0)
+        r = background_scale_conclude(counts, &pipeline->task->params, ret, failure);
+    background_counts_free(counts);
+    return r;
 }
 
-static int remove_file(const struct pipeline *pipeline, const char *name, struct failure *failure) {
+static int remove_file(const char *folder, const char *name, struct failure *failure) {
     CLEANUP_FREE char *path = NULL;
-    if (asprintf(&path, "%s/%s", pipeline->task->out, name) < 0)
-        return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->out);
+    if (asprintf(&path, "%s/%s", folder, name) < 0)
+        return failure_set(failure, -ENOMEM, "no memory for a path below %s", folder);
     if (unlink(path) < 0 && errno != ENOENT)
         return failure_set_errno(failure, -errno, "cannot remove the outdated %s", path);
     return 0;
 }
 
 static int remove_old_results(const struct pipeline *pipeline, struct failure *failure) {
-    int r = remove_file(pipeline, "result.json", failure);
-    return r < 0 ? r : remove_file(pipeline, "transform.json", failure);
+    int r = remove_file(pipeline->task->out, "result.json", failure);
+    return r < 0 ? r : remove_file(pipeline->task->out, "transform.json", failure);
 }
 
 /* Gives the pictures their names and removes those that do not belong to this set. */
@@ -179,12 +184,19 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     if (asprintf(&journal, "%s/%s", pipeline->task->out, PIPELINE_WARP_JOURNAL) < 0)
         return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->out);
     options.journal = journal;
+    CLEANUP(pipeline_shared_picture_close)
+    struct pipeline_shared_picture picture;
+    r = pipeline_shared_picture_open(pipeline, &inputs.task, &picture, failure);
+    inputs.task.ready = picture.ready;
     struct warp *warp = NULL;
-    r = warp_run(&options, &warp, failure);
+    if (r == 0)
+        r = warp_run(&options, &warp, failure);
     if (r < 0)
         return r;
     struct warp_counts counts = warp_get_counts(warp);
     r = publish(pipeline, warp, names, failure);
+    if (r == 0)
+        pipeline_shared_picture_give(pipeline, &picture);
     for (size_t i = 0; i <= n && r == 0; i++)
         r = checkpoint_add_file(files, pipeline->task->out,
                                 json_string_value(json_array_get(names, i)), failure);
@@ -234,14 +246,14 @@ static int write_results(const struct pipeline *pipeline, json_t *inputs, struct
 }
 
 /* Level and scratch files are large, and of no use once the pair is done: the JSON checkpoints
- * alone let a later run make the pictures again. */
+ * alone let a later run make the pictures again. Those that variants share are the supervisor's to
+ * remove, which knows who still needs them. */
 static int remove_survey_files(const struct pipeline *pipeline, struct failure *failure) {
     static const char *const names[] = {PIPELINE_PRE_LEVELS, PIPELINE_POST_LEVELS,
-                                        PIPELINE_PRE_SCRATCH, PIPELINE_POST_SCRATCH,
-                                        PIPELINE_WARP_JOURNAL};
-    int r = 0;
-    for (size_t i = 0; i < ARRAY_LEN(names) && r == 0; i++)
-        r = remove_file(pipeline, names[i], failure);
+                                        PIPELINE_PRE_SCRATCH, PIPELINE_POST_SCRATCH};
+    int r = remove_file(pipeline->task->out, PIPELINE_WARP_JOURNAL, failure);
+    for (size_t i = 0; i < ARRAY_LEN(names) && r == 0 && !pipeline->task->shared; i++)
+        r = remove_file(pipeline->checkpoints, names[i], failure);
     return r;
 }
 

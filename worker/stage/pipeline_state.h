@@ -20,13 +20,14 @@ enum stage {
     STAGE_COUNT
 };
 
-/* Files of the surveys and of a warp that is not finished, below the task's folder. */
-#define PIPELINE_PRE_LEVELS "checkpoints/pre.levels"
-#define PIPELINE_POST_LEVELS "checkpoints/post.levels"
-#define PIPELINE_PRE_REDUCED "checkpoints/pre.reduced" /* stays: see worker/qc/reduced.h */
-#define PIPELINE_POST_REDUCED "checkpoints/post.reduced"
-#define PIPELINE_PRE_SCRATCH "checkpoints/pre.scratch"
-#define PIPELINE_POST_SCRATCH "checkpoints/post.scratch"
+/* Files of the surveys, in their folders. */
+#define PIPELINE_PRE_LEVELS "pre.levels"
+#define PIPELINE_POST_LEVELS "post.levels"
+#define PIPELINE_PRE_REDUCED "pre.reduced" /* stays: see worker/qc/reduced.h */
+#define PIPELINE_POST_REDUCED "post.reduced"
+#define PIPELINE_PRE_SCRATCH "pre.scratch"
+#define PIPELINE_POST_SCRATCH "post.scratch"
+/* Of a warp that is not finished, below the task's folder. */
 #define PIPELINE_WARP_JOURNAL "checkpoints/warp.journal"
 
 /* An input file as it was when the task began. */
@@ -42,10 +43,12 @@ struct pipeline {
     struct align_context context;    /* owns pre, post, progress */
     struct pipeline_input inputs[2]; /* pre, post */
     char *checkpoints;               /* folder; owned */
+    char *survey_folders[2];         /* of pre's and post's files: checkpoints, or shared; owned */
     char key[CHECKPOINT_KEY_BYTES];  /* of the stage that runs */
     struct checkpoint done[STAGE_COUNT];
     json_t *stages;                                    /* array for result.json */
     bool levels_needed, pixels_needed, reduced_needed; /* by a stage that is still to be done */
+    bool is_shared[STAGE_COUNT]; /* it, or a part of it, was taken from another variant */
 };
 
 #endif

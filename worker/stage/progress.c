@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-enum { REPORT_INTERVAL_MS = 100 };
+enum { REPORT_INTERVAL_MS = 100, WAIT_INTERVAL_MS = 1000 };
 
 struct progress {
     pthread_mutex_t lock; /* guards all but next_ms */
@@ -92,6 +92,23 @@ int progress_set(struct progress *progress, double fraction) {
         return 0;
     (void)pthread_mutex_lock(&progress->lock);
     tell(progress, fraction >= 0 ? fmin(fraction, 1) : 0);
+    (void)pthread_mutex_unlock(&progress->lock);
+    return 0;
+}
+
+int progress_wait(struct progress *progress) {
+    if (!progress)
+        return 0;
+    if (stop_wanted())
+        return -ECANCELED;
+    int64_t now = clock_monotonic_ms(), next = atomic_load(&progress->next_ms);
+    if (now < next ||
+        !atomic_compare_exchange_strong(&progress->next_ms, &next, now + WAIT_INTERVAL_MS))
+        return 0;
+    (void)pthread_mutex_lock(&progress->lock);
+    if (progress->report)
+        (void)report_send(progress->report,
+                          json_pack("{s:s,s:s}", "event", "waiting", "stage", progress->stage));
     (void)pthread_mutex_unlock(&progress->lock);
     return 0;
 }

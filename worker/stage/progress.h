@@ -13,6 +13,10 @@
 struct progress;
 MUST_USE int progress_set(struct progress *progress, double fraction);
 
+/* The stage waits for another process that makes the same: told about once a second. Returns as
+ * progress_set does. */
+MUST_USE int progress_wait(struct progress *progress);
+
 /* For the pipeline, which owns the progress. */
 struct report;
 
