@@ -428,7 +428,13 @@ static json_t *list_of(const json_t *record, const char *key, json_t *ours) {
     return json_incref(json_is_array(list) ? list : ours);
 }
 
+/* Why no program of it ever ran; NULL: one did. */
+static const struct failure *not_started(const struct attempt *attempt) {
+    return attempt->child ? child_not_begun(attempt->child) : &attempt->start_failure;
+}
+
 void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
+    const struct failure *start_failure = not_started(attempt);
     const struct rusage *usage = &attempt->end.exit.usage;
     /* Of a small process, samples from /proc may lie some pages above the peak that the kernel
      * accounts at its exit: the peak counts. */
@@ -446,7 +452,7 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
         .peak_rss_bytes = peak_bytes,
         .largest_rss_bytes = largest_bytes,
         .min_rss_bytes = memory.least_bytes < peak_bytes ? memory.least_bytes : peak_bytes,
-        .start_code = attempt->child ? 0 : attempt->start_failure.code,
+        .start_code = start_failure ? start_failure->code : 0,
         .stop = attempt->stop,
         .limit_bytes = attempt->end.cgroup.limit_bytes,
         .peak = json_incref(attempt->peak),
@@ -456,7 +462,7 @@ void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
     ret->is_shared = attempt->is_shared;
     struct verdict_facts facts = {
         .is_command = is_command(attempt),
-        .start_error = attempt->child ? NULL : attempt->start_failure.text,
+        .start_error = start_failure ? start_failure->text : NULL,
         .code = attempt->end.exit.code,
         .status = attempt->end.exit.status,
         .stop = attempt->stop,

@@ -139,6 +139,8 @@ void engine_line_close(struct engine_line *line);
 void *engine_line_context(const struct engine_line *line);
 /* While held nothing of it is started; what runs goes on. */
 void engine_line_hold(struct engine_line *line, bool is_held);
+/* Whether anything of it might start now: it is not held, and has not used up its share. */
+bool engine_line_may_start(const struct engine_line *line);
 /* Lower ranks come first. */
 void engine_line_rank(struct engine_line *line, uint32_t rank);
 size_t engine_line_waiting(const struct engine_line *line);

@@ -68,6 +68,8 @@ bool engine_line_is_open(const struct engine_line *line) {
            (settings->jobs == 0 || line->n_running < (size_t)settings->jobs);
 }
 
+bool engine_line_may_start(const struct engine_line *line) { return engine_line_is_open(line); }
+
 uint64_t engine_line_budget(const struct engine_line *line) {
     const uint64_t all = line->engine->settings.limits.memory_bytes;
     const uint64_t own = line->settings.memory_bytes;

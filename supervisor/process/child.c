@@ -23,6 +23,9 @@ enum {
     CHILD_LAST_PAUSE_MS = 100,
     CHILD_EARLY_MS = 20, /* an exec takes less */
     CHILD_GIVE_UP_MS = 5000,
+    CHILD_PATIENCE_MS = 1000,        /* for a user's process to begin, while all others wait, */
+    CHILD_LITTLE_PATIENCE_MS = 20,   /* and after one that did not */
+    CHILD_PATIENT_AGAIN_MS = 600000, /* so long */
     CHILD_UNKNOWN_STATUS = 255,
 };
 
@@ -39,6 +42,8 @@ struct child {
     bool over;
     bool told_breach;
     struct child_end end;
+    char *program, *cwd, *user; /* of one that begins late; owned */
+    struct failure not_begun;
     int64_t ended_ms, pause_ms;
     uv_poll_t exit_poll, report_poll;
     uv_timer_t sweep_timer;
@@ -80,6 +85,10 @@ uint64_t child_start_ticks(const struct child *child) { return child->process.st
 
 bool child_ended(const struct child *child) { return child->exited; }
 
+const struct failure *child_not_begun(const struct child *child) {
+    return child->not_begun.code < 0 ? &child->not_begun : NULL;
+}
+
 const char *child_breach(const struct child *child) { return report_stream_breach(child->stream); }
 
 /* ---- freeing ---- */
@@ -87,6 +96,10 @@ const char *child_breach(const struct child *child) { return report_stream_breac
 static void release(struct child *child) {
     report_stream_close(child->stream);
     cgroup_leaf_close(child->leaf);
+    cleanup_close(&child->process.begin_fd);
+    free(child->program);
+    free(child->cwd);
+    free(child->user);
     free(child);
 }
 
@@ -185,6 +198,10 @@ static void on_ended(uv_poll_t *handle, int status, int events) {
         child->end.exit = (struct spawn_exit){.code = CLD_EXITED, .status = CHILD_UNKNOWN_STATUS};
     if (child->leaf)
         cgroup_leaf_read(child->leaf, &child->end.cgroup);
+    if (child->process.begin_fd >= 0 && child->program &&
+        spawn_hear_late(child->process.begin_fd, child->program, child->cwd, child->user,
+                        &child->not_begun) < 0)
+        cleanup_close(&child->process.begin_fd);
     child->exited = true;
     child->ended_ms = clock_monotonic_ms();
     close_watched(&child->exit_poll, &child->process.pidfd);
@@ -255,6 +272,23 @@ static int make_report_pipe(struct child *child, const struct child_request *req
     return 0;
 }
 
+/* Of our own rights nobody can hold a process but we. */
+static int patience_ms(const struct child_host *host, const struct child_request *request) {
+    if (!request->credentials)
+        return 0;
+    const bool was_late =
+        host->late_ms > 0 && clock_monotonic_ms() - host->late_ms < CHILD_PATIENT_AGAIN_MS;
+    return was_late ? CHILD_LITTLE_PATIENCE_MS : CHILD_PATIENCE_MS;
+}
+
+/* Without memory for the names it is only told less well. */
+static void note_late(struct child *child, const struct child_request *request) {
+    child->host->late_ms = clock_monotonic_ms();
+    child->program = strdup(request->argv[0]);
+    child->cwd = request->cwd ? strdup(request->cwd) : NULL;
+    child->user = strdup(request->credentials->name);
+}
+
 static int start_process(struct child *child, const struct child_request *request,
                          struct failure *failure) {
     CLEANUP_CLOSE int stdin_fd = -1;
@@ -283,8 +317,12 @@ static int start_process(struct child *child, const struct child_request *reques
         .has_cgroup = child->leaf != NULL,
         .cgroup_fd = child->leaf ? cgroup_leaf_clone_fd(child->leaf) : -1,
         .cgroup_procs_fd = child->leaf ? cgroup_leaf_procs_fd(child->leaf) : -1,
+        .patience_ms = patience_ms(child->host, request),
     };
-    return spawn_start(&spawn, &child->process, failure);
+    r = spawn_start(&spawn, &child->process, failure);
+    if (r == 0 && child->process.begin_fd >= 0)
+        note_late(child, request);
+    return r;
 }
 
 static void drop_leaf(struct child *child) {
@@ -356,7 +394,7 @@ int child_start(struct child_host *host, const struct child_request *request,
         .callbacks = *callbacks,
         .context = context,
         .stream = report_stream_open(callbacks->report, context),
-        .process = {.pidfd = -1},
+        .process = {.pidfd = -1, .begin_fd = -1},
         .report_fd = -1,
         .pause_ms = CHILD_FIRST_PAUSE_MS,
     };

@@ -22,6 +22,7 @@ struct child_host {
     char *buffer;             /* owns; reads of fd 3 go through it */
     struct rlimit files;      /* open files that the children may have: what we were given */
     struct cgroup_tree *tree; /* borrows; NULL: children get no control group */
+    int64_t late_ms;          /* when a user's process last took long to begin; 0: none did */
 };
 
 MUST_USE int child_host_open(uv_loop_t *loop, struct child_host *ret, struct failure *failure);
@@ -64,7 +65,9 @@ MUST_USE int child_start(struct child_host *host, const struct child_request *re
                          struct failure *failure);
 pid_t child_pid(const struct child *child);
 uint64_t child_start_ticks(const struct child *child);
-bool child_ended(const struct child *child);         /* its leader did */
+bool child_ended(const struct child *child); /* its leader did */
+/* Why it never began, where that came out only at its end; NULL: it did. Borrowed. */
+const struct failure *child_not_begun(const struct child *child);
 const char *child_breach(const struct child *child); /* NULL: none. Borrowed */
 /* Reads what fd 3 holds now: a report that waits unread must count before a stall is declared. */
 void child_listen(struct child *child);

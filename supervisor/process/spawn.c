@@ -10,8 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -118,9 +118,11 @@ static int place_descriptors(struct plan *plan) {
     for (int i = 0; i < n; i++)
         if (dup2(source[i], i) < 0)
             return -errno;
-    if (syscall(SYS_close_range, (unsigned)n, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+    /* At once, not with exec: a user who stops his process before that would keep our locks. */
+    if (syscall(SYS_close_range, (unsigned)n, (unsigned)plan->complaint_fd - 1, 0) == 0 &&
+        syscall(SYS_close_range, (unsigned)plan->complaint_fd + 1, ~0U, 0) == 0)
         return 0;
-    /* Before Linux 5.11. Ours are all close-on-exec; these are what our starter left open. */
+    /* Before Linux 5.9. Ours are all close-on-exec; these are what our starter left open. */
     for (int fd = n; fd < SPAWN_OLD_KERNEL_FDS; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     return 0;
@@ -243,19 +245,17 @@ static int clone_child(struct plan *plan, int *ret_pidfd) {
     return pid;
 }
 
-static int explain(const struct complaint *complaint, const struct spawn_request *request,
-                   struct failure *failure) {
-    const char *program = request->argv[0];
+static int explain(const struct complaint *complaint, const char *program, const char *cwd,
+                   const char *user, struct failure *failure) {
     int code = -complaint->error;
     switch ((enum step)complaint->step) {
     case STEP_FOLDER:
-        return failure_set_errno(failure, code, "cannot start %s in the folder %s", program,
-                                 request->cwd);
+        return failure_set_errno(failure, code, "cannot start %s in the folder %s", program, cwd);
     case STEP_ORPHANED:
         return failure_set(failure, code, "cannot start %s: its parent is gone", program);
     case STEP_RIGHTS:
         return failure_set_errno(failure, code, "cannot start %s with the rights of %s", program,
-                                 request->credentials->name);
+                                 user);
     case STEP_DESCRIPTORS:
         return failure_set_errno(failure, code, "cannot start %s: no descriptors for it", program);
     case STEP_CGROUP: /* not the end; see hear */
@@ -281,13 +281,26 @@ static int explain(const struct complaint *complaint, const struct spawn_request
     return failure_set_errno(failure, code, "cannot start %s", program);
 }
 
+/* True: nothing was said within the time. */
+static bool is_silent(int fd, int patience_ms) {
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    int r;
+    do /* each that interrupts starts the time anew: none does without end */
+        r = patience_ms > 0 ? poll(&wait, 1, patience_ms) : 1;
+    while (r < 0 && errno == EINTR);
+    return r == 0;
+}
+
 /* End of file: exec worked. A complaint: it did not, and the child is reaped here; one about the
- * group alone is noted. */
+ * group alone is noted. 1: it is not heard from yet. */
 static int hear(int fd, int pidfd, const struct spawn_request *request, int *ret_cgroup_error,
                 struct failure *failure) {
+    const char *user = request->credentials ? request->credentials->name : NULL;
     struct complaint complaint;
     ssize_t n;
     for (;;) {
+        if (is_silent(fd, request->patience_ms))
+            return 1;
         n = read(fd, &complaint, sizeof(complaint));
         if (n == sizeof(complaint) && complaint.step == STEP_CGROUP)
             *ret_cgroup_error = -complaint.error;
@@ -301,7 +314,17 @@ static int hear(int fd, int pidfd, const struct spawn_request *request, int *ret
         ; /* it is in _exit */
     if (n != sizeof(complaint))
         return failure_set(failure, -EIO, "cannot start %s: it died at once", request->argv[0]);
-    return explain(&complaint, request, failure);
+    return explain(&complaint, request->argv[0], request->cwd, user, failure);
+}
+
+int spawn_hear_late(int begin_fd, const char *program, const char *cwd, const char *user,
+                    struct failure *failure) {
+    struct complaint complaint = {STEP_CGROUP, 0};
+    while (complaint.step == STEP_CGROUP) /* that one comes first, and is not the end */
+        if (is_silent(begin_fd, 1) ||
+            read(begin_fd, &complaint, sizeof(complaint)) != sizeof(complaint))
+            return 0;
+    return explain(&complaint, program, cwd, user, failure);
 }
 
 /* An ignored SIGCHLD, inherited from whoever started us, would let the kernel reap in our place. */
@@ -357,7 +380,8 @@ int spawn_start(const struct spawn_request *request, struct spawned *ret, struct
     *ret = (struct spawned){.pid = pid,
                             .pidfd = STEAL_FD(pidfd),
                             .start_ticks = stat.start_ticks,
-                            .cgroup_error = cgroup_error};
+                            .cgroup_error = cgroup_error,
+                            .begin_fd = r > 0 ? STEAL_FD(heard_fd) : -1};
     return 0;
 }
 

@@ -31,6 +31,8 @@ struct spawn_request {
     bool has_cgroup;                       /* it starts in a control group: */
     int cgroup_fd;                         /* its folder, for CLONE_INTO_CGROUP; -1: v1 */
     int cgroup_procs_fd; /* its cgroup.procs, for a child that has to write itself; -1: none */
+    int patience_ms;     /* another user can hold his process before it has begun (SIGSTOP, a
+                            folder that never answers): so long he is waited for; 0: for ever */
 };
 
 struct spawned {
@@ -38,6 +40,8 @@ struct spawned {
     int pidfd;            /* caller owns; O_CLOEXEC */
     uint64_t start_ticks; /* /proc/PID/stat field 22: with the pid it names the process for good */
     int cgroup_error;     /* negative errno: it runs, but outside the control group; 0: inside */
+    int begin_fd;         /* it had not begun within patience_ms: for spawn_hear_late once it has
+                             ended; caller owns; -1: it has begun */
 };
 
 struct spawn_exit {
@@ -50,6 +54,11 @@ struct spawn_exit {
  * are reported here, not as an exit status. */
 MUST_USE int spawn_start(const struct spawn_request *request, struct spawned *ret,
                          struct failure *failure);
+/* Why a process that has ended by now, and that was not waited for, never began. 0: it did begin,
+ * or was ended before. The texts are as in the request; user: its credentials' name. Never blocks.
+ */
+MUST_USE int spawn_hear_late(int begin_fd, const char *program, const char *cwd, const char *user,
+                             struct failure *failure);
 /* -EAGAIN while it runs. Never blocks. Afterwards the pid is free: signal it no more. */
 MUST_USE int spawn_reap(int pidfd, struct spawn_exit *ret);
 /* Signals the process through its pidfd (never a recycled pid). */

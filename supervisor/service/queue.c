@@ -132,6 +132,7 @@ void queue_free_batch(struct queue_batch *batch) {
     free(batch->on_finish);
     free(batch->paused_by);
     free(batch->damage);
+    free(batch->obstacle);
     free(batch->tasks);
     free(batch->index);
     free(batch);
@@ -175,6 +176,13 @@ struct queue_batch *queue_find(const struct queue *queue, const char *name) {
         if (strcmp(queue->batches[i]->name, name) == 0)
             return queue->batches[i];
     return NULL;
+}
+
+void queue_set_obstacle(struct queue_batch *batch, const char *why, int64_t until_ms) {
+    char *copy = strdup(why); /* out of memory: it is held without a word */
+    free(batch->obstacle);
+    batch->obstacle = copy;
+    batch->obstacle_ms = until_ms;
 }
 
 /* ---- tasks ---- */

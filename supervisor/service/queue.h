@@ -74,9 +74,11 @@ struct queue_batch {
     int priority;           /* among the same user's batches; more is earlier */
     uint64_t order;         /* of submission: more is later; never used twice */
     bool is_paused;
-    char *paused_by; /* user; NULL unless is_paused */
-    bool is_closed;  /* its end is recorded: summary written, hooks run */
-    char *damage;    /* why its tasks cannot be read any more, a sentence; NULL: they can */
+    char *paused_by;     /* user; NULL unless is_paused */
+    bool is_closed;      /* its end is recorded: summary written, hooks run */
+    char *damage;        /* why its tasks cannot be read any more, a sentence; NULL: they can */
+    char *obstacle;      /* why it could not be begun, a sentence; NULL: nothing was in its way */
+    int64_t obstacle_ms; /* when that is to be looked at again */
     uint32_t n_tasks;
     uint32_t n_state[QUEUE_STATE_COUNT];
     uint32_t n_verdict[VERDICT_COUNT]; /* of the ended */
@@ -202,6 +204,7 @@ struct queue_taken {
     struct forecast_task
         need;        /* kind is to be filled in: model_kind(model, task->kind_name, ...) */
     int attempts;    /* so far, in all */
+    size_t bytes;    /* of its line */
     json_t *earlier; /* task_end of the same task and work with a final verdict, to be looked at
                         with the user's rights before it runs again (resume_open, resume_replay,
                         resume_decide): where inputs
@@ -213,6 +216,10 @@ struct queue_taken {
 MUST_USE int queue_next(struct queue *queue, struct queue_batch *batch, struct queue_taken *ret,
                         struct failure *failure);
 void queue_taken_free(struct queue_taken *taken);
+
+/* The batch could not be begun, for a reason that is not the queue's: it is held until then, and
+ * keeps no other batch's place. */
+void queue_set_obstacle(struct queue_batch *batch, const char *why, int64_t until_ms);
 
 /* Whether the caller's batch may go into the engine at all stays the service's business; these only
  * tell the queue what came of a task that was taken. */

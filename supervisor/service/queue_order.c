@@ -19,6 +19,10 @@ static struct queue_hold hold_of(const struct queue *queue, const struct queue_b
         hold.is_held = true;
         hold.until_ms = sooner(hold.until_ms, batch->not_before_ms);
     }
+    if (batch->obstacle_ms > now) {
+        hold.is_held = true;
+        hold.until_ms = sooner(hold.until_ms, batch->obstacle_ms);
+    }
     return hold;
 }
 
@@ -142,6 +146,8 @@ const char *queue_why(const struct queue *queue, const struct queue_batch *batch
         (void)snprintf(text, QUEUE_WHY_BYTES, "the whole queue is paused by %s", queue->paused_by);
     else if (queue->is_drained)
         (void)snprintf(text, QUEUE_WHY_BYTES, "the queue is being drained: nothing new starts");
+    else if (batch->obstacle_ms > now)
+        (void)snprintf(text, QUEUE_WHY_BYTES, "%s", batch->obstacle ? batch->obstacle : "");
     else if (*why_later(queue, batch, now, text) == '\0')
         return why_behind(queue, batch, now, text);
     return text;

@@ -25,7 +25,9 @@ int queue_read_task(const struct queue_batch *batch, uint32_t number, struct que
     CLEANUP_JSON json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
     if (!json)
         return failure_set(failure, -EBADMSG, "%s is not JSON any more", where);
-    struct queue_taken taken = {.number = number, .attempts = (int)batch->tasks[number].attempts};
+    struct queue_taken taken = {.number = number,
+                                .attempts = (int)batch->tasks[number].attempts,
+                                .bytes = batch->tasks[number].length};
     r = task_json_read(json, where, &taken.task, &taken.need, failure);
     if (r < 0)
         return r;

@@ -28,6 +28,7 @@ struct service_task {
     struct service_batch *of;
     struct queue_taken taken;
     struct preflight_task planned;
+    bool is_waiting; /* it counts as taken */
 };
 
 /* A batch whose end is being dealt with. */
@@ -50,10 +51,11 @@ struct service {
     uv_idle_t idle;              /* while ends are dealt with */
     struct service_batch *batches;
     struct service_end *ends;
-    size_t n_taken;  /* in the engine, not yet started */
-    bool is_dirty;   /* windows and ranks are to be looked at */
-    bool is_moved;   /* and what holds batches too: the clock or a user moved something */
-    int64_t next_ms; /* when the clock will; 0: never */
+    size_t n_taken;       /* in the engine, not yet started */
+    uint64_t taken_bytes; /* of their lines */
+    bool is_dirty;        /* windows and ranks are to be looked at */
+    bool is_moved;        /* and what holds batches too: the clock or a user moved something */
+    int64_t next_ms;      /* when the clock will; 0: never */
     bool is_started, is_ending, is_closed;
     bool disk_full;
     uint64_t compacted_bytes; /* the ledger's size when that was last tried */

@@ -11,6 +11,20 @@
 /* Charged as an attempt starts, the rest when it ends: users who have used as much take turns. */
 enum { TASK_FIRST_CHARGE_MS = 1000 };
 
+/* Counted from when the engine has it until it starts. */
+static void count_waiting(struct service *service, struct service_task *task, bool is_waiting) {
+    if (task->is_waiting == is_waiting)
+        return;
+    task->is_waiting = is_waiting;
+    if (is_waiting) {
+        service->n_taken++;
+        service->taken_bytes += task->taken.bytes;
+    } else {
+        service->n_taken--;
+        service->taken_bytes -= task->taken.bytes;
+    }
+}
+
 static void free_task(struct service_task *task) {
     queue_taken_free(&task->taken);
     free(task->planned.error);
@@ -56,10 +70,10 @@ static int hand_over(struct service_batch *of, struct service_task *task, struct
     const int r = plan(of->service, of, task, failure);
     if (r < 0)
         return r;
-    of->service->n_taken++;
+    count_waiting(of->service, task, true);
     if (engine_add(of->line, &task->taken.task, &task->planned, task->taken.attempts, task) == 0)
         return 0;
-    of->service->n_taken--;
+    count_waiting(of->service, task, false);
     return failure_set_errno(failure, -ENOMEM, "cannot start %s", task->taken.task.id);
 }
 
@@ -105,9 +119,10 @@ static uint64_t charged(const struct service *service, uint64_t reserved_bytes) 
 void service_task_started(void *context, struct engine_line *line, void *task_context,
                           uint64_t reserved_bytes) {
     struct service *service = context;
-    const struct service_task *task = task_context;
+    struct service_task *task = task_context;
     const int64_t now_ms = clock_wall_ms();
     (void)line;
+    count_waiting(service, task, false);
     queue_started(service->queue, task->of->batch, task->taken.number, now_ms);
     queue_charge(service->queue, task->of->batch, charged(service, reserved_bytes),
                  TASK_FIRST_CHARGE_MS, now_ms);
@@ -134,6 +149,7 @@ void service_task_result(void *context, struct engine_line *line, void *task_con
     struct queue_batch *batch = task->of->batch;
     bool is_last;
     (void)line;
+    count_waiting(service, task, false);
     service->is_dirty = true;
     if (result->finished) {
         const struct queue_result end = {

@@ -13,8 +13,11 @@ enum {
     WINDOW_TASKS = 64,      /* of a batch, that wait in the engine */
     WINDOW_LEAST_TASKS = 4, /* of each batch in line, however many others have */
     WINDOW_ALL_TASKS = 512,
-    WINDOW_BATCHES = 64, /* in line at once */
-    WINDOW_TURN = 256,   /* tasks looked at before others have the loop again */
+    WINDOW_BATCHES = 64,         /* in line at once that may start something, */
+    WINDOW_BATCHES_OF_USER = 16, /* and all in all of each user */
+    WINDOW_BYTES = 64 << 20,     /* of the lines of tasks that wait in the engine */
+    WINDOW_AGAIN_MS = 60 * 1000, /* until a batch that could not be begun is tried again */
+    WINDOW_TURN = 256,           /* tasks looked at before others have the loop again */
     MACHINE_AGE_MS = 5000,
     TIMER_MOST_MS = 10 * 60 * 1000, /* clocks are set, machines sleep */
 };
@@ -169,8 +172,12 @@ void service_window_close(struct service *service) {
 
 static bool has_room(const struct service_batch *of) {
     const size_t waiting = engine_line_waiting(of->line);
-    return waiting < WINDOW_LEAST_TASKS ||
-           (waiting < WINDOW_TASKS && of->service->n_taken < WINDOW_ALL_TASKS);
+    const bool is_crowded =
+        of->service->n_taken >= WINDOW_ALL_TASKS || of->service->taken_bytes >= WINDOW_BYTES;
+    if (waiting == 0)
+        return true;
+    return of->service->taken_bytes < 2 * WINDOW_BYTES &&
+           (waiting < WINDOW_LEAST_TASKS || (waiting < WINDOW_TASKS && !is_crowded));
 }
 
 /* It is tried again with every turn. */
@@ -192,17 +199,42 @@ static bool take_one(struct service_batch *of, size_t *n_added) {
     return r == 0;
 }
 
+/* How many of its user's the batches before it have in line. They mostly stand together. */
+static size_t count_before(struct queue_batch *const *batches, const size_t *counts, size_t i) {
+    for (size_t k = i; k-- > 0;)
+        if (batches[k]->uid == batches[i]->uid)
+            return counts[k];
+    return 0;
+}
+
+/* It is looked at again by the clock: who comes next is not to wait for it. */
+static void put_off(struct service *service, struct queue_batch *batch,
+                    const struct failure *failure) {
+    tell_once(service, failure);
+    queue_set_obstacle(batch, failure->text, clock_wall_ms() + WINDOW_AGAIN_MS);
+    service->is_moved = service->is_dirty = true;
+}
+
+/* Those that wait for something of their own (room on their disk) keep nobody's place. */
 static size_t fill(struct service *service) {
-    struct queue_batch *batches[WINDOW_BATCHES];
-    size_t n_added = 0, n_looked = 0;
-    const size_t n = queue_order(service->queue, clock_wall_ms(), batches, WINDOW_BATCHES);
-    for (size_t i = 0; i < n && i < WINDOW_BATCHES; i++) {
+    const size_t most = queue_count(service->queue) + 1;
+    CLEANUP_FREE struct queue_batch **batches = calloc(most, sizeof(struct queue_batch *));
+    CLEANUP_FREE size_t *counts = calloc(most, sizeof(*counts));
+    size_t n_added = 0, n_looked = 0, n_open = 0;
+    const size_t n =
+        batches && counts ? queue_order(service->queue, clock_wall_ms(), batches, most) : 0;
+    for (size_t i = 0; i < n && n_open < WINDOW_BATCHES; i++) {
         struct failure failure;
+        counts[i] = count_before(batches, counts, i);
+        if (counts[i] >= WINDOW_BATCHES_OF_USER)
+            continue;
         if (!batches[i]->engine_line && open_batch(service, batches[i], &failure) < 0) {
-            tell_once(service, &failure);
+            put_off(service, batches[i], &failure);
             continue;
         }
         struct service_batch *of = batches[i]->engine_line;
+        counts[i]++;
+        n_open += engine_line_may_start(of->line);
         engine_line_rank(of->line, (uint32_t)i);
         while (n_looked < WINDOW_TURN && has_room(of) && ++n_looked && take_one(of, &n_added))
             ;
@@ -212,9 +244,10 @@ static size_t fill(struct service *service) {
 }
 
 void service_window_rank(struct service *service) {
-    struct queue_batch *batches[WINDOW_BATCHES];
-    const size_t n = queue_order(service->queue, clock_wall_ms(), batches, WINDOW_BATCHES);
-    for (size_t i = 0; i < n && i < WINDOW_BATCHES; i++) {
+    const size_t most = queue_count(service->queue) + 1;
+    CLEANUP_FREE struct queue_batch **batches = calloc(most, sizeof(struct queue_batch *));
+    const size_t n = batches ? queue_order(service->queue, clock_wall_ms(), batches, most) : 0;
+    for (size_t i = 0; i < n; i++) {
         const struct service_batch *of = batches[i]->engine_line;
         if (of)
             engine_line_rank(of->line, (uint32_t)i);

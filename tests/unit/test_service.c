@@ -93,9 +93,10 @@ static void await_batches(struct bench *bench, int n) {
 }
 
 /* n tasks "t/0", "t/1", ... that each run this in a shell. */
-static struct queue_batch *submit(struct bench *bench, const char *name, size_t n,
-                                  const char *command, const char *more) {
-    const struct rights_caller caller = me();
+static struct queue_batch *submit_as(struct bench *bench, uid_t uid, const char *name, size_t n,
+                                     const char *command, const char *more) {
+    struct rights_caller caller = me();
+    caller.uid = uid;
     struct failure failure = {0};
     struct queue_submit *submit = NULL;
     struct queue_answer answer = {0};
@@ -120,6 +121,11 @@ static struct queue_batch *submit(struct bench *bench, const char *name, size_t 
         fail_msg("%s", failure.text);
     service_changed(bench->service, NULL, NULL, NULL);
     return queue_find(service_queue(bench->service), name);
+}
+
+static struct queue_batch *submit(struct bench *bench, const char *name, size_t n,
+                                  const char *command, const char *more) {
+    return submit_as(bench, getuid(), name, n, command, more);
 }
 
 static json_t *summary(const struct bench *bench, const char *name) {
@@ -299,6 +305,27 @@ static void waits_for_its_time(void **state) {
     stop_service(bench);
 }
 
+/* However many there are of a user who is gone: they hold nobody up, and say why they wait. */
+static void what_cannot_be_begun_keeps_no_place(void **state) {
+    struct bench *bench = *state;
+    if (geteuid() != 0)
+        skip(); /* nobody else works for others */
+    open_service(bench);
+    service_start(bench->service);
+    struct queue_batch *gone[100];
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
+        CLEANUP_FREE char *name = names_format("gone-%zu", i);
+        gone[i] = submit_as(bench, (uid_t)4000000001, name, 1, "exit 0", "");
+    }
+    queue_charge(service_queue(bench->service), submit(bench, "own", 1, "exit 0", ""), 1 << 30,
+                 1 << 20, clock_wall_ms()); /* they would come first */
+    await_batches(bench, 1);
+    char why[SERVICE_WHY_BYTES];
+    assert_in("nobody has the uid 4000000001", service_why(bench->service, gone[0], NULL, why));
+    assert_int_equal(gone[0]->n_state[QUEUE_WAITING], 1);
+    stop_service(bench);
+}
+
 static void judges_what_cannot_fit(void **state) {
     struct bench *bench = *state;
     const struct rights_caller caller = me();
@@ -351,6 +378,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(done_already, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_its_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_begun_keeps_no_place, setup, teardown),
         cmocka_unit_test_setup_teardown(judges_what_cannot_fit, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,6 +154,51 @@ static void refusals(void **state) {
     }
 }
 
+/* A control group that does not answer stands for all that can hold a process before it begins. */
+static void who_does_not_begin_holds_nobody_up(void **state) {
+    (void)state;
+    static const struct {
+        const char *program;
+        int code;
+    } cases[] = {{"true", 0}, {"no-such-program-here", -ENOENT}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *argv[] = {cases[i].program, NULL};
+        int ends[2];
+        char byte = 0;
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+        while (write(ends[1], &byte, 1) == 1)
+            ;
+        assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+        const struct spawn_request request = {.argv = argv,
+                                              .envp = (const char *const *)environ,
+                                              .stdin_fd = -1,
+                                              .stdout_fd = -1,
+                                              .stderr_fd = -1,
+                                              .report_fd = -1,
+                                              .has_cgroup = true,
+                                              .cgroup_fd = -1,
+                                              .cgroup_procs_fd = ends[1],
+                                              .patience_ms = 10};
+        struct spawned child;
+        struct spawn_exit exit_facts;
+        struct failure failure = {0};
+        assert_int_equal(spawn_start(&request, &child, &failure), 0);
+        assert_true(child.begin_fd >= 0);
+        assert_int_equal(spawn_reap(child.pidfd, &exit_facts), -EAGAIN);
+        (void)close(ends[1]);
+        while (read(ends[0], &byte, 1) == 1) /* until it has written, and has gone on */
+            ;
+        wait_for_end(child.pidfd, &exit_facts);
+        assert_int_equal(spawn_hear_late(child.begin_fd, argv[0], NULL, NULL, &failure),
+                         cases[i].code);
+        if (cases[i].code < 0)
+            assert_non_null(strstr(failure.text, "no program of that name in PATH"));
+        (void)close(child.begin_fd);
+        (void)close(ends[0]);
+    }
+}
+
 static void signalled_through_the_pidfd(void **state) {
     (void)state;
     const char *argv[] = {"sleep", "1000", NULL};
@@ -350,6 +395,7 @@ int main(void) {
         cmocka_unit_test(own_session_folder_and_score),
         cmocka_unit_test(signals_are_as_new),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(who_does_not_begin_holds_nobody_up),
         cmocka_unit_test(signalled_through_the_pidfd),
         cmocka_unit_test(falls_back_to_fork),
         cmocka_unit_test(falls_back_to_writing_itself),
