@@ -30,6 +30,8 @@ struct conf {
     uint64_t worker_memory_bytes;
     const char *quiet_hours; /* for window_parse; NULL: none */
     int64_t timeout_ms, stall_timeout_ms, sample_interval_ms;
+    int64_t max_timeout_ms;        /* that a task or batch may ask for */
+    struct conf_amount max_memory; /* the same, for one task */
     int retries;
     bool sandbox;
     const char *admin_group; /* NULL: none */
@@ -37,10 +39,11 @@ struct conf {
     const char *on_failure, *on_batch_end; /* shell commands; NULL: none */
     const char *hook_user;                 /* NULL: the daemon's own */
     int64_t hook_timeout_ms;
-    uint64_t ledger_bytes;     /* above it the ledger is compacted */
-    int64_t keep_ms;           /* so long what ended is remembered, */
-    int keep_batches;          /* and so many batches of it */
-    char *text[CONF_MAX_KEYS]; /* the values as they were written; owned, the above borrow */
+    uint64_t disk_reserve_bytes; /* nothing is queued when the state's disk has less */
+    uint64_t ledger_bytes;       /* above it the ledger is compacted */
+    int64_t keep_ms;             /* so long what ended is remembered, */
+    int keep_batches;            /* and so many batches of it */
+    char *text[CONF_MAX_KEYS];   /* the values as they were written; owned, the above borrow */
 };
 
 struct conf_row {

@@ -66,6 +66,10 @@ void queue_set_half_life(struct queue *queue, int64_t half_life_ms) {
     queue->half_life_ms = half_life_ms > 0 ? half_life_ms : FAIR_SHARE_HALF_LIFE_MS;
 }
 
+void queue_set_reserve(struct queue *queue, uint64_t reserve_bytes) {
+    queue->reserve_bytes = reserve_bytes;
+}
+
 void queue_set_judge(struct queue *queue, queue_judge_cb judge, void *context) {
     queue->judge = judge;
     queue->judge_context = context;

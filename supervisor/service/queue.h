@@ -42,11 +42,13 @@
 #include "supervisor/service/window.h"
 
 enum {
-    QUEUE_MAX_TASKS = 4000000,      /* of one batch */
-    QUEUE_MAX_BATCHES = 10000,      /* that are not forgotten */
-    QUEUE_MAX_USER_BATCHES = 2000,  /* of them one user's, unless he is an administrator */
-    QUEUE_MAX_NAME_BYTES = 100,     /* of a batch */
-    QUEUE_MAX_LINE_BYTES = 1 << 20, /* of a task, with its newline */
+    QUEUE_MAX_TASKS = 4000000,            /* of one batch */
+    QUEUE_MAX_BATCHES = 10000,            /* that are not forgotten */
+    QUEUE_MAX_USER_BATCHES = 2000,        /* of them one user's, unless he is an administrator */
+    QUEUE_MAX_NAME_BYTES = 100,           /* of a batch */
+    QUEUE_MAX_LINE_BYTES = 1 << 20,       /* of a task, with its newline */
+    QUEUE_MAX_USER_TASKS = 8000000,       /* of one user, as above */
+    QUEUE_MAX_UNFINISHED_BYTES = 1 << 30, /* of the batches that one user is sending */
     QUEUE_WHY_BYTES = 256,
     QUEUE_LEAST_PRIORITY = -100,
     QUEUE_MOST_PRIORITY = 100,
@@ -133,6 +135,8 @@ void queue_close(struct queue *queue); /* NULL is fine; nothing is lost by it */
 void queue_set_quiet_hours(struct queue *queue, const struct window_list *quiet);
 /* Half-life of the fair share's memory; 0: the usual day. */
 void queue_set_half_life(struct queue *queue, int64_t half_life_ms);
+/* What is to stay free on the state folder's disk, for results: with less nothing is taken in. */
+void queue_set_reserve(struct queue *queue, uint64_t reserve_bytes);
 /* Asked of every task as it is submitted: what could never be done is refused then (negative errno
  * and a sentence; the batch is refused with it). need's kind is 0. NULL: everything is taken. */
 typedef int (*queue_judge_cb)(void *context, const struct options *options, const struct task *task,

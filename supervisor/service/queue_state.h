@@ -23,6 +23,7 @@ struct queue_task {
 struct queue_user {
     uid_t uid;
     struct fair_share share;
+    uint64_t unfinished_bytes; /* of what he is submitting */
 };
 
 struct queue {
@@ -33,6 +34,7 @@ struct queue {
     size_t n_users;
     const struct window_list *quiet;
     int64_t half_life_ms;
+    uint64_t reserve_bytes;
     queue_judge_cb judge;
     void *judge_context;
     uint64_t hash_seed; /* a random number */
@@ -55,6 +57,9 @@ struct queue_submit {
     struct queue_batch *batch; /* being made */
     struct queue_file file;
     uint32_t n_announced;
+    uid_t caller_uid;
+    bool is_admin;
+    uint64_t bytes, checked_bytes; /* taken in; when the disk was last looked at */
     size_t capacity;               /* of the batch's tasks */
     char *wanted_name;             /* NULL: after OUT */
     bool is_finished;              /* the file */

@@ -5,13 +5,19 @@
 
 #include "common/json_read.h"
 #include "common/names.h"
+#include "common/units.h"
 #include "supervisor/batch/task_json.h"
 #include "supervisor/service/queue_options.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
-enum { MAX_TEXT_BYTES = 64 << 10 /* of the command line, of --on-finish */ };
+enum {
+    MAX_TEXT_BYTES = 64 << 10,    /* of the command line, of --on-finish */
+    TASK_BYTES = 64,              /* that a task takes beside its line */
+    LOOK_AT_DISK_BYTES = 4 << 20, /* so often */
+};
 
 static const char where[] = "the batch";
 
@@ -19,9 +25,18 @@ static int out_of_memory(struct failure *failure) {
     return failure_set(failure, -ENOMEM, "no memory left for a new batch");
 }
 
+/* It is no longer unfinished. */
+static void give_back(const struct queue_submit *submit) {
+    struct queue_user *user =
+        submit->bytes > 0 ? queue_user_of(submit->queue, submit->caller_uid) : NULL;
+    if (user)
+        user->unfinished_bytes -= submit->bytes;
+}
+
 void queue_submit_abort(struct queue_submit *submit) {
     if (!submit)
         return;
+    give_back(submit);
     queue_file_close(&submit->file);
     queue_free_batch(submit->batch);
     free(submit->wanted_name);
@@ -129,22 +144,69 @@ static int read_header(struct queue_submit *submit, const struct rights_caller *
                : 0;
 }
 
+/* ---- room ---- */
+
+/* Before the disk is full: then no result could be recorded, and nobody's work would go on. */
+static int check_disk(const struct queue *queue, struct failure *failure) {
+    struct statvfs disk;
+    char left[UNITS_TEXT_BYTES], kept[UNITS_TEXT_BYTES];
+    if (queue->reserve_bytes == 0 || statvfs(queue->folder, &disk) < 0)
+        return 0; /* writing says what is wrong */
+    const uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (free_bytes >= queue->reserve_bytes)
+        return 0;
+    return failure_set(
+        failure, -ENOSPC,
+        "the disk of the service's state has only %s left, and %s are kept there for "
+        "results: nothing more is queued until there is room below %s",
+        units_format_size(free_bytes, left), units_format_size(queue->reserve_bytes, kept),
+        queue->folder);
+}
+
+/* Counts a line against what its user may be sending at once. */
+static int check_line(struct queue_submit *submit, size_t length, struct failure *failure) {
+    struct queue_user *user = queue_user_of(submit->queue, submit->caller_uid);
+    if (!user)
+        return out_of_memory(failure);
+    const uint64_t bytes = length + TASK_BYTES;
+    if (user->unfinished_bytes + bytes > QUEUE_MAX_UNFINISHED_BYTES && !submit->is_admin)
+        return failure_set(
+            failure, -EBUSY,
+            "the batches that %s is submitting have more than %d MiB together, which "
+            "is the most; submit them one after the other, in smaller parts",
+            submit->batch->user, QUEUE_MAX_UNFINISHED_BYTES >> 20);
+    user->unfinished_bytes += bytes;
+    submit->bytes += bytes;
+    if (submit->bytes - submit->checked_bytes < LOOK_AT_DISK_BYTES)
+        return 0;
+    submit->checked_bytes = submit->bytes;
+    return check_disk(submit->queue, failure);
+}
+
 /* One user's many small batches leave room for those of others. */
 static int check_room(const struct queue *queue, const struct rights_caller *caller,
-                      struct failure *failure) {
+                      uint32_t n_announced, struct failure *failure) {
     size_t own = 0;
+    uint64_t n_tasks = n_announced;
     if (queue->count >= QUEUE_MAX_BATCHES)
         return failure_set(failure, -EBUSY,
                            "the queue holds %d batches already; wait until old ones are forgotten",
                            QUEUE_MAX_BATCHES);
-    for (size_t i = 0; i < queue_count(queue); i++)
+    for (size_t i = 0; i < queue_count(queue); i++) {
         own += queue_at(queue, i)->uid == caller->uid;
-    return own < QUEUE_MAX_USER_BATCHES || caller->is_admin
-               ? 0
-               : failure_set(failure, -EBUSY,
-                             "%s has %d batches in the queue already; put more tasks into each, or "
-                             "wait until old ones are forgotten",
-                             caller->user, QUEUE_MAX_USER_BATCHES);
+        n_tasks += queue_at(queue, i)->uid == caller->uid ? queue_at(queue, i)->n_tasks : 0;
+    }
+    if (own >= QUEUE_MAX_USER_BATCHES && !caller->is_admin)
+        return failure_set(failure, -EBUSY,
+                           "%s has %d batches in the queue already; put more tasks into each, or "
+                           "wait until old ones are forgotten",
+                           caller->user, QUEUE_MAX_USER_BATCHES);
+    if (n_tasks > QUEUE_MAX_USER_TASKS && !caller->is_admin)
+        return failure_set(failure, -EBUSY,
+                           "%s would have %llu tasks in the queue, and the most is %d; wait until "
+                           "old batches are forgotten",
+                           caller->user, (unsigned long long)n_tasks, QUEUE_MAX_USER_TASKS);
+    return check_disk(queue, failure);
 }
 
 int queue_submit_begin(struct queue *queue, const struct rights_caller *caller,
@@ -159,9 +221,11 @@ int queue_submit_begin(struct queue *queue, const struct rights_caller *caller,
     if (!submit->batch)
         return out_of_memory(failure);
     submit->batch->hash_seed = queue->hash_seed;
-    int r = check_room(queue, caller, failure);
+    submit->caller_uid = caller->uid;
+    submit->is_admin = caller->is_admin;
+    int r = read_header(submit, caller, header, now, failure);
     if (r == 0)
-        r = read_header(submit, caller, header, now, failure);
+        r = check_room(queue, caller, submit->n_announced, failure);
     if (r < 0)
         return r;
     CLEANUP_FREE char *path = names_format("%s/.%llu" QUEUE_FILE_TEMPORARY, queue->folder,
@@ -224,13 +288,16 @@ int queue_submit_line(struct queue_submit *submit, const char *bytes, size_t len
     if (length >= QUEUE_MAX_LINE_BYTES)
         return failure_set(failure, -EMSGSIZE, "%s is longer than %d bytes", place,
                            QUEUE_MAX_LINE_BYTES);
+    int r = check_line(submit, length, failure);
+    if (r < 0)
+        return r;
     json_error_t error;
     CLEANUP_JSON json_t *json = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, &error);
     if (!json)
         return failure_set(failure, -EINVAL, "%s is not JSON: %s", place, error.text);
     CLEANUP(task_free) struct task task = {0};
     struct forecast_task need = {0};
-    int r = task_json_read(json, place, &task, &need, failure);
+    r = task_json_read(json, place, &task, &need, failure);
     if (r == 0 && submit->queue->judge)
         r = submit->queue->judge(submit->queue->judge_context, &submit->batch->options, &task,
                                  &need, failure);

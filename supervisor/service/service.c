@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 /* ---- the ledger ---- */
 
@@ -217,6 +218,17 @@ static int open_engine(struct service *service, struct failure *failure) {
     return engine_open(&settings, &handlers, &service->engine, failure);
 }
 
+/* Of a small disk only a part. */
+static uint64_t disk_reserve(const struct service *service) {
+    enum { MOST_SHARE = 20 };
+    const uint64_t wanted = service->settings.conf->disk_reserve_bytes;
+    struct statvfs disk;
+    if (statvfs(service->settings.state_dir, &disk) < 0 || disk.f_blocks == 0)
+        return wanted;
+    const uint64_t most = (uint64_t)disk.f_blocks * disk.f_frsize / MOST_SHARE;
+    return wanted < most ? wanted : most;
+}
+
 static int read_settings(struct service *service, struct failure *failure) {
     const struct conf *conf = service->settings.conf;
     struct window_list quiet = {.count = 0};
@@ -226,6 +238,7 @@ static int read_settings(struct service *service, struct failure *failure) {
     service->quiet = quiet;
     queue_set_quiet_hours(service->queue, quiet.count > 0 ? &service->quiet : NULL);
     queue_set_half_life(service->queue, conf->half_life_ms);
+    queue_set_reserve(service->queue, disk_reserve(service));
     return 0;
 }
 

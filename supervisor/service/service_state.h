@@ -79,6 +79,8 @@ bool service_window_refill(void *context); /* the engine's handler */
 void service_window_rank(struct service *service);
 void service_window_set_limits(struct service *service);
 void service_window_close(struct service *service);
+/* What one task may ask for. */
+uint64_t service_window_max_memory(const struct service *service);
 /* Lets go of a batch whose tasks have all ended. */
 void service_window_drop(struct service *service, struct queue_batch *batch);
 

@@ -53,12 +53,15 @@ static bool is_done(const struct service_batch *of, const struct queue_taken *ta
 static int plan(const struct service *service, const struct service_batch *of,
                 struct service_task *task, struct failure *failure) {
     const bool is_pair = task->taken.task.kind == TASK_ALIGN;
+    const struct conf *conf = service->settings.conf;
     struct preflight_task *planned = &task->planned;
     planned->is_wanted = true;
     planned->need = task->taken.need;
     planned->need.kind = model_kind(service->model, task->taken.task.kind_name, is_pair);
     planned->disk_bytes = forecast_disk(&planned->need);
     planned->is_in_ram = of->is_in_ram;
+    if (task->taken.task.timeout_ms > conf->max_timeout_ms) /* lowered since it was submitted */
+        task->taken.task.timeout_ms = conf->max_timeout_ms;
     if (is_pair && !planned->need.is_pair) /* the worker will say why */
         planned->error = strdup("its images could not be read");
     if (planned->need.kind == SIZE_MAX || (is_pair && !planned->need.is_pair && !planned->error))
@@ -174,15 +177,39 @@ void service_task_result(void *context, struct engine_line *line, void *task_con
 
 /* ---- before it is queued ---- */
 
-int service_task_judge(void *context, const struct options *options, const struct task *task,
-                       const struct forecast_task *need, struct failure *failure) {
-    const struct service *service = context;
+/* What the administrator allows to no task. */
+static int judge_limits(const struct service *service, const struct options *options,
+                        const struct task *task, struct failure *failure) {
+    const struct conf *conf = service->settings.conf;
+    char asked[UNITS_TEXT_BYTES], most[UNITS_TEXT_BYTES];
+    const int64_t batch_ms =
+        options->timeout_ms != OPTIONS_DEFAULT_TIMEOUT_MS ? options->timeout_ms : 0;
+    const int64_t timeout_ms = task->timeout_ms > 0 ? task->timeout_ms : batch_ms;
+    const uint64_t most_bytes = service_window_max_memory(service);
+    if (timeout_ms > conf->max_timeout_ms)
+        return failure_set(failure, -EFBIG,
+                           "%s asks for a timeout of %s, and this service allows %s at most "
+                           "(max-timeout); give it less",
+                           task->id, units_format_duration(timeout_ms, asked),
+                           units_format_duration(conf->max_timeout_ms, most));
+    if (task->memory_bytes > most_bytes)
+        return failure_set(failure, -EFBIG,
+                           "%s asks for %s of memory, and this service allows a task %s at most "
+                           "(max-memory); give it less",
+                           task->id, units_format_size(task->memory_bytes, asked),
+                           units_format_size(most_bytes, most));
+    return 0;
+}
+
+/* What could never start. */
+static int judge_fit(const struct service *service, const struct options *options,
+                     const struct task *task, const struct forecast_task *need,
+                     struct failure *failure) {
     const uint64_t budget = service->limits.memory_bytes;
     struct forecast_task known = *need;
     char needed[UNITS_TEXT_BYTES], there[UNITS_TEXT_BYTES];
     known.kind = model_kind(service->model, task->kind_name, task->kind == TASK_ALIGN);
-    if (options->force || task->broken || known.kind == SIZE_MAX ||
-        (task->kind == TASK_ALIGN && !need->is_pair))
+    if (task->broken || known.kind == SIZE_MAX || (task->kind == TASK_ALIGN && !need->is_pair))
         return 0;
     const struct forecast forecast =
         forecast_make(&known, service->model, 1, options->worker_memory_bytes);
@@ -194,4 +221,13 @@ int service_task_judge(void *context, const struct options *options, const struc
                        "never start; give it less, or --force it",
                        task->id, units_format_size(forecast.predicted_bytes, needed),
                        units_format_size(budget, there));
+}
+
+int service_task_judge(void *context, const struct options *options, const struct task *task,
+                       const struct forecast_task *need, struct failure *failure) {
+    const struct service *service = context;
+    if (options->force)
+        return 0;
+    const int r = judge_fit(service, options, task, need, failure);
+    return r < 0 ? r : judge_limits(service, options, task, failure);
 }

@@ -28,6 +28,12 @@ static uint64_t amount(const struct conf_amount *amount, uint64_t of) {
     return amount->share > 0 ? (uint64_t)(amount->share * (double)of) : amount->bytes;
 }
 
+uint64_t service_window_max_memory(const struct service *service) {
+    const uint64_t total = service->machine.total_bytes;
+    const struct conf_amount *most = &service->settings.conf->max_memory;
+    return most->share > 0 && total == UINT64_MAX ? UINT64_MAX : amount(most, total);
+}
+
 /* What there is for tasks, were none running. */
 static uint64_t available(struct service *service) {
     struct engine_view running[WINDOW_BATCHES];
@@ -93,6 +99,8 @@ static struct engine_line_settings settings_of(const struct service_batch *of) {
     const int at_once = of->batch->n_tasks < (uint32_t)jobs ? (int)of->batch->n_tasks : jobs;
     const int shared = of->service->machine.cores / (at_once > 0 ? at_once : 1);
     const int wanted = options->threads > 0 ? options->threads : conf->threads;
+    const int64_t timeout_ms =
+        options->timeout_ms != OPTIONS_DEFAULT_TIMEOUT_MS ? options->timeout_ms : conf->timeout_ms;
     uint64_t memory = options->memory_bytes;
     if (options->memory_share > 0)
         memory = (uint64_t)(options->memory_share * (double)of->service->machine.available_bytes);
@@ -101,8 +109,7 @@ static struct engine_line_settings settings_of(const struct service_batch *of) {
         .batch = of->batch->name,
         .user = of->batch->user,
         .credentials = of->credentials,
-        .timeout_ms = options->timeout_ms != OPTIONS_DEFAULT_TIMEOUT_MS ? options->timeout_ms
-                                                                        : conf->timeout_ms,
+        .timeout_ms = timeout_ms < conf->max_timeout_ms ? timeout_ms : conf->max_timeout_ms,
         .stall_timeout_ms = options->stall_timeout_ms != OPTIONS_DEFAULT_STALL_TIMEOUT_MS
                                 ? options->stall_timeout_ms
                                 : conf->stall_timeout_ms,

@@ -345,6 +345,21 @@ static void judges_what_cannot_fit(void **state) {
     assert_non_null(strstr(failure.text, "t/0"));
     assert_non_null(strstr(failure.text, "could never start"));
     queue_submit_abort(submitted);
+    bench->conf.max_timeout_ms = 60000;
+    bench->conf.max_memory = (struct conf_amount){.bytes = 1 << 20};
+    assert_int_equal(
+        queue_submit_begin(service_queue(bench->service), &caller, header, 1, &submitted, &failure),
+        0);
+    static const char slow[] = "{\"id\":\"t/1\",\"kind\":\"c\",\"command\":[\"/bin/true\"],"
+                               "\"cwd\":\"/\",\"timeout_ms\":61000,\"need\":{\"size\":1.0}}";
+    assert_int_equal(queue_submit_line(submitted, slow, strlen(slow), &failure), -EFBIG);
+    assert_non_null(strstr(failure.text, "t/1 asks for a timeout of"));
+    static const char big[] = "{\"id\":\"t/2\",\"kind\":\"c\",\"command\":[\"/bin/true\"],"
+                              "\"cwd\":\"/\",\"memory_bytes\":1048577,\"need\":{\"size\":1.0}}";
+    assert_int_equal(queue_submit_line(submitted, big, strlen(big), &failure), -EFBIG);
+    assert_non_null(strstr(failure.text, "t/2 asks for"));
+    assert_non_null(strstr(failure.text, "max-memory"));
+    queue_submit_abort(submitted);
     service_start(bench->service);
     stop_service(bench);
 }
