@@ -16,7 +16,7 @@ enum sort { SORT_KEPT, SORT_GONE, SORT_START, SORT_END, SORT_TASK_END, SORT_BATC
 
 struct entry {
     uint64_t key[2];
-    uint32_t batch;    /* of a task: NOBODY or the place of its batch */
+    uint32_t batch;    /* of a task: NOBODY or the place of its batch; of a kind: of what is kept */
     uint32_t last_end; /* seq of a task's last task_end; 0: none */
     uint32_t open;     /* seq of its attempt_start without an end; 0: none */
     int64_t uid;       /* of a batch */
@@ -40,10 +40,10 @@ struct names {
 };
 
 struct kind {
-    uint64_t key[2];
+    uint32_t name, user;                  /* their places */
     uint32_t newest[LEDGER_KEEP_SAMPLES]; /* a ring of seqs */
     uint32_t n_seen;
-    uint32_t smallest, largest; /* seqs */
+    uint32_t smallest, largest, last; /* seqs */
     double smallest_size, largest_size;
 };
 
@@ -53,7 +53,7 @@ struct ledger_keep {
     uint32_t *owners;         /* per record: its task, or its batch; owned */
     struct attempt *attempts; /* per record; owned */
     uint32_t count, capacity;
-    struct names tasks, batches;
+    struct names tasks, batches, users, kind_names;
     struct kind *kinds; /* owned */
     size_t n_kinds;
     uint32_t notes[LEDGER_KEEP_NOTES];
@@ -90,6 +90,10 @@ void ledger_keep_close(struct ledger_keep *keep) {
     free(keep->tasks.index);
     free(keep->batches.entries);
     free(keep->batches.index);
+    free(keep->users.entries);
+    free(keep->users.index);
+    free(keep->kind_names.entries);
+    free(keep->kind_names.index);
     free(keep->kinds);
     free(keep->shares);
     free(keep);
@@ -276,23 +280,59 @@ static void see_task_end(struct entry *task, const json_t *record, uint32_t seq)
     task->is_ok = strcmp(text_of(record, "verdict"), "ok") == 0;
 }
 
-static int see_sample(struct ledger_keep *keep, const json_t *record, uint32_t seq) {
-    uint64_t key[2];
-    key_of(keep, text_of(record, "kind"), json_object_get(record, "prior_bytes") ? 1 : 0, key);
-    const double size = json_number_value(json_object_get(record, "size"));
-    size_t i = 0;
-    while (i < keep->n_kinds && memcmp(keep->kinds[i].key, key, sizeof(key)) != 0)
-        i++;
-    if (i == keep->n_kinds) {
-        struct kind *grown = reallocarray(keep->kinds, i + 1, sizeof(*grown));
-        if (!grown)
-            return -ENOMEM;
-        keep->kinds = grown;
-        keep->n_kinds++;
-        keep->kinds[i] = (struct kind){
-            .key = {key[0], key[1]}, .smallest_size = INFINITY, .largest_size = -INFINITY};
+/* A place for one more: new, or that of the user's kind that was last used longest ago. */
+static struct kind *make_kind(struct ledger_keep *keep, uint32_t user) {
+    size_t n_own = 0;
+    struct kind *oldest = NULL;
+    for (size_t i = 0; i < keep->n_kinds; i++) {
+        struct kind *kind = &keep->kinds[i];
+        n_own += kind->user == user;
+        if (kind->user == user && (!oldest || kind->last < oldest->last))
+            oldest = kind;
     }
-    struct kind *kind = &keep->kinds[i];
+    if (n_own >= LEDGER_KEEP_KINDS) {
+        keep->kind_names.entries[oldest->name].batch = NOBODY;
+        return oldest;
+    }
+    struct kind *grown = reallocarray(keep->kinds, keep->n_kinds + 1, sizeof(*grown));
+    if (!grown)
+        return NULL;
+    keep->kinds = grown;
+    return &grown[keep->n_kinds++];
+}
+
+/* Of a user: nobody is to push out what is another's. NULL: out of memory. */
+static struct kind *kind_of(struct ledger_keep *keep, const json_t *record) {
+    uint64_t key[2];
+    key_of(keep, text_of(record, "user"), 0, key);
+    const int64_t user = place_of(&keep->users, key);
+    if (user < 0)
+        return NULL;
+    const uint64_t is_pair = json_object_get(record, "prior_bytes") != NULL;
+    key_of(keep, text_of(record, "kind"), 2 * (uint64_t)user + is_pair, key);
+    const int64_t name = place_of(&keep->kind_names, key);
+    if (name < 0)
+        return NULL;
+    uint32_t *place = &keep->kind_names.entries[name].batch;
+    if (*place != NOBODY)
+        return &keep->kinds[*place];
+    struct kind *kind = make_kind(keep, (uint32_t)user);
+    if (!kind)
+        return NULL;
+    *kind = (struct kind){.name = (uint32_t)name,
+                          .user = (uint32_t)user,
+                          .smallest_size = INFINITY,
+                          .largest_size = -INFINITY};
+    *place = (uint32_t)(kind - keep->kinds);
+    return kind;
+}
+
+static int see_sample(struct ledger_keep *keep, const json_t *record, uint32_t seq) {
+    const double size = json_number_value(json_object_get(record, "size"));
+    struct kind *kind = kind_of(keep, record);
+    if (!kind)
+        return -ENOMEM;
+    kind->last = seq;
     kind->newest[kind->n_seen++ % LEDGER_KEEP_SAMPLES] = seq;
     if (size < kind->smallest_size) {
         kind->smallest_size = size;

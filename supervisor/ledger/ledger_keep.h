@@ -1,8 +1,9 @@
 /* Which records of a ledger still count. Pure: it is shown every record, then asked of each.
  *
  * Kept are: the first record; of each task its last task_end; the attempts of tasks that did not
- * end ok or have not ended, the newest of each; attempts that have no end; of each kind of task the
- * newest attempts and those of the smallest and the largest input, for the memory model; of runs
+ * end ok or have not ended, the newest of each; attempts that have no end; of each user's kinds of
+ * task that were last used the newest attempts and those of the smallest and the largest input, for
+ * the memory model; of runs
  * the last start and end; all that was done to a batch of the service that is not forgotten; the
  * newest notes; and whatever this version does not know. Gone are: attempts of what is done, the
  * history of what was done again, and forgotten batches.
@@ -18,6 +19,7 @@
 enum {
     LEDGER_KEEP_ATTEMPTS = 8,  /* of each task that has not ended ok */
     LEDGER_KEEP_SAMPLES = 512, /* of each kind */
+    LEDGER_KEEP_KINDS = 512,   /* of each user */
     LEDGER_KEEP_NOTES = 64,
 };
 

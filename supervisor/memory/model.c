@@ -2,6 +2,8 @@
  * something else than the published one, because each time all waiting tasks are sorted anew. */
 #include "supervisor/memory/model.h"
 
+#include "common/names.h"
+
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -24,7 +26,9 @@ struct sample {
 };
 
 struct kind {
-    char *name; /* owned */
+    char *name, *user;   /* owned; no name: it is forgotten */
+    uint32_t generation; /* of the place: the upper half of the kind's number */
+    uint64_t used;       /* when it was last */
     bool is_pair;
     struct sample *samples; /* owned */
     size_t n_samples, capacity, n_new;
@@ -37,12 +41,37 @@ struct kind {
 
 struct model {
     struct kind *kinds; /* owned */
-    size_t count, capacity;
-    json_t *index[2]; /* of commands, of pairs: name -> position */
+    size_t count, capacity, most_of_user;
+    uint64_t n_uses;
+    json_t *index[2]; /* of commands, of pairs: "user/name" -> number */
     uint64_t random;
 };
 
 /* ---- kinds ---- */
+
+enum { GENERATION_SHIFT = 32 };
+
+static void free_kind(struct kind *kind) {
+    free(kind->name);
+    free(kind->user);
+    free(kind->samples);
+}
+
+/* No user's name holds a slash. NULL: out of memory. */
+static char *key_of(const char *name, const char *user) {
+    return names_format("%s/%s", user ? user : "", name);
+}
+
+/* NULL: it was forgotten, or never was. */
+static struct kind *kind_at(const struct model *model, size_t number) {
+    const size_t place = number & UINT32_MAX;
+    struct kind *kind = place < model->count ? &model->kinds[place] : NULL;
+    return kind && kind->generation == number >> GENERATION_SHIFT ? kind : NULL;
+}
+
+static bool is_of(const struct kind *kind, const char *user) {
+    return kind->name && (user && kind->user ? strcmp(user, kind->user) == 0 : user == kind->user);
+}
 
 int model_open(struct model **ret, struct failure *failure) {
     struct model *model = calloc(1, sizeof(*model));
@@ -62,21 +91,43 @@ int model_open(struct model **ret, struct failure *failure) {
 void model_close(struct model *model) {
     if (!model)
         return;
-    for (size_t i = 0; i < model->count; i++) {
-        free(model->kinds[i].name);
-        free(model->kinds[i].samples);
-    }
+    for (size_t i = 0; i < model->count; i++)
+        free_kind(&model->kinds[i]);
     free(model->kinds);
     json_decref(model->index[0]);
     json_decref(model->index[1]);
     free(model);
 }
 
-size_t model_kind(struct model *model, const char *name, bool is_pair) {
-    json_t *index = model->index[is_pair];
-    const json_t *position = json_object_get(index, name);
-    if (position)
-        return (size_t)json_integer_value(position);
+void model_limit(struct model *model, size_t most_of_user) { model->most_of_user = most_of_user; }
+
+/* Makes room among the user's. */
+static void forget_oldest(struct model *model, const char *user) {
+    struct kind *oldest = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < model->count; i++) {
+        struct kind *kind = &model->kinds[i];
+        if (!is_of(kind, user))
+            continue;
+        n++;
+        if (!oldest || kind->used < oldest->used)
+            oldest = kind;
+    }
+    if (!oldest || n < model->most_of_user)
+        return;
+    CLEANUP_FREE char *key = key_of(oldest->name, user);
+    if (!key)
+        return; /* it stays: there is one too many */
+    (void)json_object_del(model->index[oldest->is_pair], key);
+    free_kind(oldest);
+    *oldest = (struct kind){.generation = oldest->generation + 1};
+}
+
+/* A place that is free; SIZE_MAX: out of memory. */
+static size_t make_kind_place(struct model *model) {
+    for (size_t i = 0; model->most_of_user > 0 && i < model->count; i++)
+        if (!model->kinds[i].name)
+            return i;
     if (model->count == model->capacity) {
         const size_t capacity = model->capacity ? 2 * model->capacity : FIRST_CAPACITY;
         struct kind *kinds = realloc(model->kinds, capacity * sizeof(*kinds));
@@ -85,16 +136,44 @@ size_t model_kind(struct model *model, const char *name, bool is_pair) {
         model->kinds = kinds;
         model->capacity = capacity;
     }
-    struct kind *kind = &model->kinds[model->count];
-    *kind = (struct kind){.name = strdup(name), .is_pair = is_pair};
+    model->kinds[model->count] = (struct kind){0};
+    return model->count++;
+}
+
+size_t model_find_kind(const struct model *model, const char *name, const char *user,
+                       bool is_pair) {
+    CLEANUP_FREE char *key = key_of(name, user);
+    const json_t *number = key ? json_object_get(model->index[is_pair], key) : NULL;
+    return number ? (size_t)json_integer_value(number) : SIZE_MAX;
+}
+
+size_t model_kind(struct model *model, const char *name, const char *user, bool is_pair) {
+    const size_t found = model_find_kind(model, name, user, is_pair);
+    if (found != SIZE_MAX) {
+        model->kinds[found & UINT32_MAX].used = ++model->n_uses;
+        return found;
+    }
+    if (model->most_of_user > 0)
+        forget_oldest(model, user);
+    CLEANUP_FREE char *key = key_of(name, user);
+    const size_t place = key ? make_kind_place(model) : SIZE_MAX;
+    if (place == SIZE_MAX)
+        return SIZE_MAX;
+    struct kind *kind = &model->kinds[place];
+    const size_t number = place | (size_t)kind->generation << GENERATION_SHIFT;
+    json_t *index = model->index[is_pair];
+    kind->name = strdup(name);
+    kind->user = user ? strdup(user) : NULL;
+    kind->is_pair = is_pair;
+    kind->used = ++model->n_uses;
     /* a name that is no UTF-8 has no place in a ledger either: it is not found again */
-    if (!kind->name ||
-        (json_object_set_new(index, name, json_integer((json_int_t)model->count)) < 0 &&
-         json_object_set_new(index, "?", json_integer((json_int_t)model->count)) < 0)) {
-        free(kind->name);
+    if (!kind->name || (user && !kind->user) ||
+        (json_object_set_new(index, key, json_integer((json_int_t)number)) < 0 &&
+         json_object_set_new(index, "?", json_integer((json_int_t)number)) < 0)) {
+        free(STEAL_PTR(kind->name));
         return SIZE_MAX;
     }
-    return model->count++;
+    return number;
 }
 
 /* ---- samples ---- */
@@ -136,8 +215,9 @@ static struct sample *make_place(struct model *model, struct kind *kind) {
 }
 
 int model_observe(struct model *model, const struct model_observation *seen) {
-    struct kind *kind = &model->kinds[seen->kind];
-    if (seen->peak_bytes == 0 || (kind->is_pair && (seen->prior_bytes == 0 || seen->prior_ms <= 0)))
+    struct kind *kind = kind_at(model, seen->kind);
+    if (!kind || seen->peak_bytes == 0 ||
+        (kind->is_pair && (seen->prior_bytes == 0 || seen->prior_ms <= 0)))
         return 0; /* it says nothing */
     struct sample *sample = make_place(model, kind);
     if (!sample)
@@ -193,7 +273,8 @@ int model_replay(void *context, const json_t *record, struct failure *failure) {
         return 0; /* kind is not there in the ledgers of the first versions */
     const bool is_pair = json_object_get(record, "prior_bytes") != NULL;
     struct model_observation seen = {
-        .kind = model_kind(model, kind, is_pair),
+        .kind =
+            model_kind(model, kind, json_string_value(json_object_get(record, "user")), is_pair),
         .size = json_number_value(json_object_get(record, "size")),
         .peak_bytes = count_of(record, "peak_rss_bytes"),
         .predicted_bytes = count_of(record, "predicted_bytes"),
@@ -298,13 +379,13 @@ static struct model_forecast forecast(const struct regression *fit, double size)
 }
 
 struct model_forecast model_memory(const struct model *model, size_t kind, double size) {
-    const struct kind *one = &model->kinds[kind];
-    return forecast(&one->memory, one->is_pair ? 0 : size);
+    const struct kind *one = kind_at(model, kind);
+    return one ? forecast(&one->memory, one->is_pair ? 0 : size) : (struct model_forecast){0};
 }
 
 struct model_forecast model_time(const struct model *model, size_t kind, double size) {
-    const struct kind *one = &model->kinds[kind];
-    return forecast(&one->time, one->is_pair ? 0 : size);
+    const struct kind *one = kind_at(model, kind);
+    return one ? forecast(&one->time, one->is_pair ? 0 : size) : (struct model_forecast){0};
 }
 
 /* ---- for people ---- */
@@ -327,6 +408,7 @@ void model_look(const struct model *model, size_t kind, struct model_kind_view *
         qsort(errors, n, sizeof(*errors), compare_floats);
     *ret = (struct model_kind_view){
         .name = one->name,
+        .user = one->user,
         .is_pair = one->is_pair,
         .memory = &one->memory,
         .time = &one->time,

@@ -2,8 +2,10 @@
  *
  * Learned from the ledger's attempt_end records and, while a batch runs, from each attempt as it
  * ends. Of each kind a bounded sample is kept, newer attempts rather than older ones, and the
- * smallest and largest inputs always. Commands are fitted by their inputs' bytes; pairs by how far
- * the measured value is from the one that their headers foretell (common/footprint.h).
+ * smallest and largest inputs always. Each user of a service has kinds of his own: what he calls
+ * his tasks, and how they behave, is no matter of others' forecasts. Commands are fitted by their
+ * inputs' bytes; pairs by how far the measured value is from the one that their headers foretell
+ * (common/footprint.h).
  */
 #ifndef SUPERVISOR_MEMORY_MODEL_H
 #define SUPERVISOR_MEMORY_MODEL_H
@@ -19,9 +21,16 @@ struct model;
 MUST_USE int model_open(struct model **ret, struct failure *failure);
 void model_close(struct model *model); /* NULL is fine */
 
+/* So many kinds of each user at most: of more, the one that was last used longest ago is forgotten.
+ * 0, as at first: as many as there are. */
+void model_limit(struct model *model, size_t most_of_user);
+
 /* The kind's number, for the functions below; it is made when it is not there. A command may have
- * the kind "align" too: it is another one. SIZE_MAX: out of memory. */
-size_t model_kind(struct model *model, const char *name, bool is_pair);
+ * the kind "align" too: it is another one. user: NULL where there is one alone. SIZE_MAX: out of
+ * memory. The number of a kind that was forgotten is that of one of which nothing is known. */
+size_t model_kind(struct model *model, const char *name, const char *user, bool is_pair);
+/* The same, but nothing is made. SIZE_MAX, of which nothing is known: it is not there. */
+size_t model_find_kind(const struct model *model, const char *name, const char *user, bool is_pair);
 
 /* One attempt that is over. */
 struct model_observation {
@@ -60,7 +69,7 @@ struct model_forecast model_time(const struct model *model, size_t kind, double 
 
 /* For registrar model. */
 struct model_kind_view {
-    const char *name; /* borrowed, as all below */
+    const char *name, *user; /* borrowed, as all below; user: NULL: of nobody in particular */
     bool is_pair;
     const struct regression *memory, *time;
     uint64_t n_attempts; /* all that were seen; the fits are made from a sample of them */

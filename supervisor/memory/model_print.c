@@ -136,6 +136,10 @@ static void print_kind(const struct model_kind_view *kind, FILE *stream, size_t 
                  {"so far", describe_error}};
     char line[LINE_BYTES];
     (void)text_print(stream, kind->name, TEXT_UNLIMITED, TEXT_CUT_END);
+    if (kind->user) {
+        (void)fputs(", of ", stream);
+        (void)text_print(stream, kind->user, TEXT_UNLIMITED, TEXT_CUT_END);
+    }
     (void)fputc('\n', stream);
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         lines[i].describe(kind, line);
@@ -192,6 +196,8 @@ static json_t *kind_to_json(const struct model_kind_view *kind) {
         "{s:f, s:{s:I, s:f, s:f, s:f}, s:s, s:s}", "interval", width_of(fit), "error", "forecasts",
         (json_int_t)kind->n_judged, "median", kind->error_median, "most", kind->error_most, "worst",
         kind->error_worst, "first", kind->first, "last", kind->last);
+    if (kind->user && json_object_set_new(more, "user", json_string(kind->user)) < 0)
+        return NULL;
     return object && more && json_object_update(object, more) == 0 ? STEAL_PTR(object) : NULL;
 }
 

@@ -37,7 +37,7 @@ static int collect(const struct task_list *tasks, const bool *wanted,
             continue;
         }
         task->need = needs->items[i].need;
-        task->need.kind = model_kind(model, tasks->items[i].kind_name, task->need.is_pair);
+        task->need.kind = model_kind(model, tasks->items[i].kind_name, NULL, task->need.is_pair);
         if (task->need.kind == SIZE_MAX)
             return out_of_memory(failure);
         ret->tasks[ret->count] = task->need;

@@ -139,8 +139,9 @@ void queue_set_half_life(struct queue *queue, int64_t half_life_ms);
 void queue_set_reserve(struct queue *queue, uint64_t reserve_bytes);
 /* Asked of every task as it is submitted: what could never be done is refused then (negative errno
  * and a sentence; the batch is refused with it). need's kind is 0. NULL: everything is taken. */
-typedef int (*queue_judge_cb)(void *context, const struct options *options, const struct task *task,
-                              const struct forecast_task *need, struct failure *failure);
+typedef int (*queue_judge_cb)(void *context, const char *user, const struct options *options,
+                              const struct task *task, const struct forecast_task *need,
+                              struct failure *failure);
 void queue_set_judge(struct queue *queue, queue_judge_cb judge, void *context);
 /* While drained nothing new is to start; not kept over a restart. by: user, borrowed; NULL: no
  * longer. */

@@ -299,8 +299,8 @@ int queue_submit_line(struct queue_submit *submit, const char *bytes, size_t len
     struct forecast_task need = {0};
     r = task_json_read(json, place, &task, &need, failure);
     if (r == 0 && submit->queue->judge)
-        r = submit->queue->judge(submit->queue->judge_context, &submit->batch->options, &task,
-                                 &need, failure);
+        r = submit->queue->judge(submit->queue->judge_context, submit->batch->user,
+                                 &submit->batch->options, &task, &need, failure);
     return r < 0 ? r : add_line(submit, &task, &need, bytes, length, failure);
 }
 

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+enum { SERVICE_KINDS_OF_USER = 512 /* in the model */ };
+
 /* ---- the ledger ---- */
 
 static void note_group(struct service *service, const json_t *record) {
@@ -246,6 +248,8 @@ static int open_parts(struct service *service, struct failure *failure) {
     int r = probe_find_worker(&service->worker, failure);
     if (r == 0)
         r = model_open(&service->model, failure);
+    if (r == 0)
+        model_limit(service->model, SERVICE_KINDS_OF_USER);
     if (r == 0)
         r = queue_open(service->settings.state_dir, &service->queue, failure);
     if (r == 0)

@@ -96,8 +96,9 @@ void service_task_result(void *context, struct engine_line *line, void *task_con
 MUST_USE int service_task_take(struct service_batch *of, bool *ret_is_added,
                                struct failure *failure);
 /* A queue_judge_cb. */
-int service_task_judge(void *context, const struct options *options, const struct task *task,
-                       const struct forecast_task *need, struct failure *failure);
+int service_task_judge(void *context, const char *user, const struct options *options,
+                       const struct task *task, const struct forecast_task *need,
+                       struct failure *failure);
 
 /* service_end.c */
 void service_end_begin(struct service *service, struct queue_batch *batch);

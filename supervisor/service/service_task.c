@@ -57,7 +57,8 @@ static int plan(const struct service *service, const struct service_batch *of,
     struct preflight_task *planned = &task->planned;
     planned->is_wanted = true;
     planned->need = task->taken.need;
-    planned->need.kind = model_kind(service->model, task->taken.task.kind_name, is_pair);
+    planned->need.kind =
+        model_kind(service->model, task->taken.task.kind_name, of->batch->user, is_pair);
     planned->disk_bytes = forecast_disk(&planned->need);
     planned->is_in_ram = of->is_in_ram;
     if (task->taken.task.timeout_ms > conf->max_timeout_ms) /* lowered since it was submitted */
@@ -202,14 +203,14 @@ static int judge_limits(const struct service *service, const struct options *opt
 }
 
 /* What could never start. */
-static int judge_fit(const struct service *service, const struct options *options,
+static int judge_fit(const struct service *service, const char *user, const struct options *options,
                      const struct task *task, const struct forecast_task *need,
                      struct failure *failure) {
     const uint64_t budget = service->limits.memory_bytes;
     struct forecast_task known = *need;
     char needed[UNITS_TEXT_BYTES], there[UNITS_TEXT_BYTES];
-    known.kind = model_kind(service->model, task->kind_name, task->kind == TASK_ALIGN);
-    if (task->broken || known.kind == SIZE_MAX || (task->kind == TASK_ALIGN && !need->is_pair))
+    known.kind = model_find_kind(service->model, task->kind_name, user, task->kind == TASK_ALIGN);
+    if (task->broken || (task->kind == TASK_ALIGN && !need->is_pair))
         return 0;
     const struct forecast forecast =
         forecast_make(&known, service->model, 1, options->worker_memory_bytes);
@@ -223,11 +224,12 @@ static int judge_fit(const struct service *service, const struct options *option
                        units_format_size(budget, there));
 }
 
-int service_task_judge(void *context, const struct options *options, const struct task *task,
-                       const struct forecast_task *need, struct failure *failure) {
+int service_task_judge(void *context, const char *user, const struct options *options,
+                       const struct task *task, const struct forecast_task *need,
+                       struct failure *failure) {
     const struct service *service = context;
     if (options->force)
         return 0;
-    const int r = judge_fit(service, options, task, need, failure);
+    const int r = judge_fit(service, user, options, task, need, failure);
     return r < 0 ? r : judge_limits(service, options, task, failure);
 }

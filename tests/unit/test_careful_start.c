@@ -180,7 +180,7 @@ static double play_learning(struct play *play) {
     struct failure failure;
     struct model *model = NULL;
     assert_int_equal(model_open(&model, &failure), 0);
-    const size_t kind = model_kind(model, "k", false);
+    const size_t kind = model_kind(model, "k", NULL, false);
     int passed_over = 0;
     while (play->n_done < play->n) {
         struct admission_candidate waiting[MAX_TASKS];

@@ -178,6 +178,33 @@ static void use_is_not_forgotten(void **state) {
     }
 }
 
+/* The samples of kinds by the hundred are kept, of each user; not by the million, nor one user's in
+ * place of another's. */
+static void kinds_without_end_are_not_kept(void **state) {
+    enum { KINDS = 4 * LEDGER_KEEP_KINDS };
+    struct ledger_keep *keep = NULL;
+    struct failure failure = {0};
+    (void)state;
+    assert_int_equal(ledger_keep_open(&keep, &failure), 0);
+    for (int i = 0; i < KINDS + 4; i++) { /* the third is another's, the ends are of one task */
+        CLEANUP_FREE char *kind = names_format("k%d", i);
+        CLEANUP_JSON json_t *record =
+            i == 0 ? json_pack("{s:s}", "event", "note")
+            : i == KINDS + 3
+                ? json_pack("{s:s, s:s, s:s}", "event", "task_end", "task", "t", "verdict", "ok")
+                : json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "event", "attempt_end", "task", "t",
+                            "user", i == 2 ? "anna" : "bert", "kind", kind, "attempt", 1, "verdict",
+                            "ok");
+        assert_int_equal(ledger_keep_see(keep, record, &failure), 0);
+    }
+    ledger_keep_decide(keep);
+    assert_int_equal(ledger_keep_count(keep), 1 + 1 + LEDGER_KEEP_KINDS + 1);
+    assert_true(ledger_keep_counts(keep, 3));
+    assert_false(ledger_keep_counts(keep, 4));
+    assert_true(ledger_keep_counts(keep, KINDS + 3));
+    ledger_keep_close(keep);
+}
+
 static int count_events(void *context, const json_t *record, struct failure *failure) {
     (void)failure;
     json_t *counts = context;
@@ -289,6 +316,7 @@ int main(void) {
         COMPACT_TEST(queue_stays_the_same),
         COMPACT_TEST(queue_stays_the_same_while_it_is_open),
         COMPACT_TEST(use_is_not_forgotten),
+        cmocka_unit_test(kinds_without_end_are_not_kept),
         COMPACT_TEST(a_runs_ledger_keeps_what_counts),
         COMPACT_TEST(what_must_not_be_touched_is_not),
     };

@@ -70,10 +70,10 @@ static void records_of_a_ledger(void **state) {
 
 static void pairs_are_held_against_their_headers(void **state) {
     struct model *model = *state;
-    const size_t command = model_kind(model, "align", false);
-    const size_t pair = model_kind(model, "align", true);
+    const size_t command = model_kind(model, "align", NULL, false);
+    const size_t pair = model_kind(model, "align", NULL, true);
     assert_int_not_equal(command, pair);
-    assert_int_equal(model_kind(model, "align", true), pair);
+    assert_int_equal(model_kind(model, "align", NULL, true), pair);
     for (int i = 0; i < 6; i++) {
         const struct model_observation seen = {.kind = pair,
                                                .size = 1e8 * (i + 1),
@@ -107,7 +107,7 @@ static void pairs_are_held_against_their_headers(void **state) {
 /* A million attempts: the sample stays small, new ones replace old ones, the ends are kept. */
 static void a_long_ledger(void **state) {
     struct model *model = *state;
-    const size_t kind = model_kind(model, "k", false);
+    const size_t kind = model_kind(model, "k", NULL, false);
     for (int i = 0; i < 1000000; i++) {
         const double size = i == 10 ? 1 : i == 20 ? 1000 : 100 + i % 100;
         const double slope =
@@ -124,9 +124,54 @@ static void a_long_ledger(void **state) {
     assert_true(fabs(estimate / (350 * MIB) - 1) < 0.01);
 }
 
+/* Whatever another calls his tasks, and however much they need. */
+static void each_user_has_kinds_of_his_own(void **state) {
+    struct model *model = *state;
+    const size_t own = model_kind(model, "k", "anna", false);
+    assert_int_equal(model_kind(model, "k", "anna", false), own);
+    assert_int_not_equal(model_kind(model, "k", "bert", false), own);
+    observe(model, own, MIB, 10 * MIB, true);
+    for (int i = 0; i < 20; i++)
+        replay(model, "{\"event\":\"attempt_end\",\"kind\":\"k\",\"user\":\"bert\",\"size\":"
+                      "1048576,\"verdict\":\"ok\",\"attempt\":1,\"peak_rss_bytes\":9000000000,"
+                      "\"wall_s\":1}");
+    (void)model_refresh(model);
+    assert_true(model_memory(model, own, MIB).estimate < 11 * MIB);
+    assert_true(model_memory(model, model_find_kind(model, "k", "bert", false), MIB).estimate >
+                8e9);
+    assert_int_equal(model_find_kind(model, "k", NULL, false), SIZE_MAX);
+    struct model_kind_view view;
+    model_look(model, 1, &view);
+    assert_string_equal(view.user, "bert");
+}
+
+static void of_too_many_kinds_the_least_used_goes(void **state) {
+    struct model *model = *state;
+    model_limit(model, 3);
+    const size_t of_bert = model_kind(model, "own", "bert", false);
+    const size_t first = model_kind(model, "first", "anna", false);
+    const size_t second = model_kind(model, "second", "anna", false);
+    observe(model, of_bert, MIB, MIB, true);
+    observe(model, first, MIB, MIB, true);
+    observe(model, second, MIB, MIB, true);
+    for (int i = 0; i < 100; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "k%d", i);
+        assert_int_not_equal(model_kind(model, name, "anna", false), SIZE_MAX);
+        assert_int_equal(model_kind(model, "second", "anna", false), second);
+    }
+    (void)model_refresh(model);
+    assert_int_equal(model_count(model), 4);
+    assert_int_equal(model_memory(model, first, MIB).shape, REGRESSION_NONE);
+    assert_int_equal(model_memory(model, SIZE_MAX, MIB).shape, REGRESSION_NONE);
+    assert_int_equal(model_memory(model, second, MIB).shape, REGRESSION_ONE_SIZE);
+    assert_int_equal(model_memory(model, of_bert, MIB).shape, REGRESSION_ONE_SIZE);
+    observe(model, first, MIB, MIB, true); /* of a task that still ran: it is passed over */
+}
+
 static void only_news_is_published(void **state) {
     struct model *model = *state;
-    const size_t kind = model_kind(model, "k", false);
+    const size_t kind = model_kind(model, "k", NULL, false);
     int n_news = 0;
     for (int i = 0; i < 1000; i++) {
         const double size = (i * 37 % 100 + 1) * MIB;
@@ -142,7 +187,7 @@ static void only_news_is_published(void **state) {
 
 static void what_nothing_is_known_of(void **state) {
     struct model *model = *state;
-    struct forecast_task task = {.kind = model_kind(model, "k", false), .size = 5 * MIB};
+    struct forecast_task task = {.kind = model_kind(model, "k", NULL, false), .size = 5 * MIB};
     struct forecast forecast = forecast_make(&task, model, 1, 0);
     assert_int_equal(forecast.basis, FORECAST_UNKNOWN);
     assert_true(forecast.reserved_bytes == UINT64_MAX && forecast.predicted_bytes == 0);
@@ -171,6 +216,8 @@ int main(void) {
         WITH_MODEL(records_of_a_ledger),
         WITH_MODEL(pairs_are_held_against_their_headers),
         WITH_MODEL(a_long_ledger),
+        WITH_MODEL(each_user_has_kinds_of_his_own),
+        WITH_MODEL(of_too_many_kinds_the_least_used_goes),
         WITH_MODEL(only_news_is_published),
         WITH_MODEL(what_nothing_is_known_of),
     };
