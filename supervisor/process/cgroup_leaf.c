@@ -121,8 +121,7 @@ int cgroup_leaf_open(struct cgroup_tree *tree, uint64_t limit_bytes, struct cgro
         return failure_set_errno(failure, -ENOMEM, "no control group for a task");
     *leaf = (struct cgroup_leaf){
         .kind = cgroup_tree_kind(tree),
-        .folder =
-            names_format("%s/task-%" PRIu64, cgroup_tree_folder(tree), cgroup_tree_next(tree)),
+        .folder = names_format("%s/task-%" PRIu64, cgroup_tree_tasks(tree), cgroup_tree_next(tree)),
         .clone_fd = -1,
         .procs_fd = -1,
         .tree = tree,

@@ -1,9 +1,10 @@
 /* See cgroup_tree.h. The order matters on v2: processes out, then the controller on; and at the end
  * the controller off, then the processes in again ("no internal processes", cgroups(7)).
  *
- * On v1 the tasks together get a little less than the groups above allow. Were they to fill those
- * groups, we would be short of memory too, and once the kernel has killed the task there may be
- * nobody left but us when we ask for a page and the dead one's have not come back yet. */
+ * The tasks together get a little less than the groups above allow. Were they to fill those groups,
+ * we would be short of memory too, and once the kernel has killed the task there may be nobody left
+ * but us when we ask for a page and the dead one's have not come back yet (seen with Linux 6.1, of
+ * v1 and of v2). */
 #include "supervisor/process/cgroup_tree.h"
 
 #include "common/names.h"
@@ -32,17 +33,20 @@ struct cgroup_tree {
     enum cgroup_level_kind kind;
     char *given;      /* owned: the folder of the group that we were started in */
     char *folder;     /* owned: of our own */
+    char *tasks;      /* owned: the leaves' place; on v1 folder again */
     char *supervisor; /* owned: where we are, on v2; NULL: where we were */
     bool enabled;     /* we passed on the memory controller of the given group */
     uint64_t count;
     int oom_fd; /* v1; -1: this kernel does not tell */
     uint64_t oom;
-    uint64_t above_bytes; /* v1: the limit above that ours was last taken from; 0: none yet */
+    uint64_t above_bytes; /* the limit above that ours was last taken from; 0: none yet */
 };
 
 enum cgroup_level_kind cgroup_tree_kind(const struct cgroup_tree *tree) { return tree->kind; }
 
 const char *cgroup_tree_folder(const struct cgroup_tree *tree) { return tree->folder; }
+
+const char *cgroup_tree_tasks(const struct cgroup_tree *tree) { return tree->tasks; }
 
 uint64_t cgroup_tree_oom(struct cgroup_tree *tree) {
     if (tree->oom_fd >= 0)
@@ -50,37 +54,78 @@ uint64_t cgroup_tree_oom(struct cgroup_tree *tree) {
     return tree->oom;
 }
 
+/* ---- our part ---- */
+
 static uint64_t less_our_part(uint64_t limit) {
     const uint64_t part = limit / TREE_OWN_SHARE;
     return limit > TREE_NO_LIMIT ? limit : limit - (part < TREE_OWN_BYTES ? part : TREE_OWN_BYTES);
 }
 
-/* v1. A limit that cannot be set leaves the one above, as if nothing had been tried. */
-static void keep_our_part(struct cgroup_tree *tree) {
+/* Whether the limits above are others than they were. */
+static bool has_changed(struct cgroup_tree *tree, uint64_t memory) {
+    if (memory == tree->above_bytes || (tree->above_bytes == 0 && memory > TREE_NO_LIMIT))
+        return false;
+    tree->above_bytes = memory;
+    return true;
+}
+
+/* A limit that cannot be set leaves the one above, as if nothing had been tried. */
+static void keep_our_part_v1(struct cgroup_tree *tree) {
     static const char memory_name[] = "memory.limit_in_bytes";
     static const char swap_name[] = "memory.memsw.limit_in_bytes";
     char text[KERNEL_FILE_BYTES];
     uint64_t memory, swap = TREE_NO_LIMIT;
     if (!kernel_file_read(tree->given, "memory.stat", text, sizeof(text)) ||
-        !kernel_file_find_u64(text, "hierarchical_memory_limit", &memory))
+        !kernel_file_find_u64(text, "hierarchical_memory_limit", &memory) ||
+        !has_changed(tree, memory))
         return;
-    if (memory == tree->above_bytes || (tree->above_bytes == 0 && memory > TREE_NO_LIMIT))
-        return;
-    tree->above_bytes = memory;
     const bool counts_swap = kernel_file_find_u64(text, "hierarchical_memsw_limit", &swap);
     /* the kernel wants memory's below the other at every step, whether they rise or fall */
     if (counts_swap)
-        (void)!cgroup_group_write_number(tree->folder, swap_name, less_our_part(swap));
-    (void)!cgroup_group_write_number(tree->folder, memory_name, less_our_part(memory));
+        (void)!cgroup_group_write_number(tree->tasks, swap_name, less_our_part(swap));
+    (void)!cgroup_group_write_number(tree->tasks, memory_name, less_our_part(memory));
     if (counts_swap)
-        (void)!cgroup_group_write_number(tree->folder, swap_name, less_our_part(swap));
+        (void)!cgroup_group_write_number(tree->tasks, swap_name, less_our_part(swap));
+}
+
+/* The least of the group that we were given and of those above it, which v2 does not tell in one
+ * place. The hierarchy's root has no such file, nor has what its file system is mounted on. */
+static uint64_t least_above(const struct cgroup_tree *tree) {
+    static const char name[] = "memory.max";
+    CLEANUP_FREE char *folder = strdup(tree->given);
+    uint64_t least = UINT64_MAX, limit;
+    char text[KERNEL_FILE_BYTES];
+    while (folder && kernel_file_read(folder, name, text, sizeof(text))) {
+        if (kernel_file_read_u64(folder, name, &limit) && limit < least)
+            least = limit;
+        char *slash = strrchr(folder, '/');
+        if (!slash)
+            break;
+        *slash = '\0';
+    }
+    return least;
+}
+
+static void keep_our_part_v2(struct cgroup_tree *tree) {
+    static const char name[] = "memory.max";
+    const uint64_t memory = least_above(tree);
+    if (!has_changed(tree, memory))
+        return;
+    if (memory > TREE_NO_LIMIT)
+        (void)!cgroup_group_write(tree->tasks, name, "max");
+    else
+        (void)!cgroup_group_write_number(tree->tasks, name, less_our_part(memory));
 }
 
 uint64_t cgroup_tree_next(struct cgroup_tree *tree) {
-    if (tree->kind == CGROUP_LEVEL_V1)
-        keep_our_part(tree); /* the limits above may have been changed */
+    if (tree->kind == CGROUP_LEVEL_V1) /* the limits above may have been changed */
+        keep_our_part_v1(tree);
+    else
+        keep_our_part_v2(tree);
     return ++tree->count;
 }
+
+/* ---- opening and closing ---- */
 
 static int move_self(const char *folder) {
     return cgroup_group_write(folder, "cgroup.procs", "0"); /* the writer's whole process */
@@ -117,7 +162,9 @@ static int divide(struct cgroup_tree *tree, bool is_root) {
     }
     if (r == 0)
         r = cgroup_group_write(tree->folder, "cgroup.subtree_control", "+memory");
-    return r;
+    if (r == 0 && mkdir(tree->tasks, 0755) < 0)
+        r = -errno;
+    return r < 0 ? r : cgroup_group_write(tree->tasks, "cgroup.subtree_control", "+memory");
 }
 
 int cgroup_tree_open(const struct cgroup_level *level, const char *ledger_id,
@@ -133,7 +180,10 @@ int cgroup_tree_open(const struct cgroup_level *level, const char *ledger_id,
     tree->given = strdup(level->folder);
     tree->folder = names_format("%s/%s%s-%d-%" PRIu64, level->folder, prefix, ledger_id,
                                 (int)getpid(), self.start_ticks);
-    int r = tree->given && tree->folder ? 0 : -ENOMEM;
+    tree->tasks = level->kind == CGROUP_LEVEL_V2 && tree->folder
+                      ? names_format("%s/tasks", tree->folder)
+                      : names_format("%s", tree->folder ? tree->folder : "");
+    int r = tree->given && tree->folder && tree->tasks ? 0 : -ENOMEM;
     if (r == 0 && mkdir(tree->folder, 0755) < 0)
         r = -errno;
     if (r < 0) {
@@ -167,6 +217,7 @@ void cgroup_tree_close(struct cgroup_tree *tree) {
     if (tree->oom_fd >= 0)
         (void)close(tree->oom_fd);
     if (tree->supervisor) {
+        (void)!cgroup_group_write(tree->tasks, "cgroup.subtree_control", "-memory");
         (void)!cgroup_group_write(tree->folder, "cgroup.subtree_control", "-memory");
         if (tree->enabled)
             (void)!cgroup_group_write(tree->given, "cgroup.subtree_control", "-memory");
@@ -176,6 +227,7 @@ void cgroup_tree_close(struct cgroup_tree *tree) {
         (void)!cgroup_group_clear(tree->folder, TREE_CLEAR_MS, &killed);
     free(tree->given);
     free(tree->folder);
+    free(tree->tasks);
     free(tree->supervisor);
     free(tree);
 }

@@ -315,6 +315,19 @@ static void expect_text(const char *folder, const char *name, const char *wanted
     assert_string_equal(text, wanted);
 }
 
+/* The same as on v1, but the limit stands at the leaves' place and not where we are. */
+static void v2_our_own_part(const struct cgroup_level *level, struct cgroup_tree *tree) {
+    static const char name[] = "memory.max";
+    expect_text(cgroup_tree_tasks(tree), name, "max\n");
+    assert_int_equal(cgroup_group_write_number(level->folder, name, 256 << 20), 0);
+    remove_leaf(open_leaf(tree, 0));
+    expect_number(cgroup_tree_tasks(tree), name, 240 << 20);
+    expect_text(cgroup_tree_folder(tree), name, "max\n");
+    assert_int_equal(cgroup_group_write(level->folder, name, "max"), 0);
+    remove_leaf(open_leaf(tree, 0));
+    expect_text(cgroup_tree_tasks(tree), name, "max\n");
+}
+
 /* On v2 we move ourselves; with the memory controller there (pure v2) or not (hybrid), the group
  * that we were given is afterwards as it was, and we are in it. */
 static void v2_is_left_as_it_was(void **state) {
@@ -342,6 +355,7 @@ static void v2_is_left_as_it_was(void **state) {
             expect_text(level.folder, "cgroup.procs", "");
             expect_text(level.folder, "cgroup.subtree_control", "memory\n");
             remove_leaf(open_leaf(tree, 64 << 20));
+            v2_our_own_part(&level, tree);
             cgroup_tree_close(tree);
         } else {
             assert_in("cannot be divided", failure.text);
