@@ -5,11 +5,10 @@ damaged batch file, a damaged ledger, no room, a ledger that has grown too large
 import os
 import socket
 import sys
-import zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
 from registrar_test import WAIT_S
-from service_daemon import Daemon
+from service_daemon import Daemon, add_notes
 
 TRUE = ["true"]
 
@@ -19,17 +18,6 @@ def spoil(path, place, bit=1):
     content[int(len(content) * place)] ^= bit
     path.write_bytes(content)
     return bytes(content)
-
-
-def add_notes(path, n, length=8000):
-    """As many long notes, as a service of years may have written."""
-    last = json.loads(path.read_bytes().splitlines()[-1])
-    with open(path, "ab") as file:
-        for seq in range(last["seq"] + 1, last["seq"] + 1 + n):
-            record = {"v": 1, "seq": seq, "time": last["time"], "boot": last["boot"],
-                      "event": "note", "synced": seq - 1, "text": "x" * length}
-            line = json.dumps(record, separators=(",", ":"))[:-1].encode()
-            file.write(line + f',"crc":"{zlib.crc32(line):08x}"}}\n'.encode())
 
 
 def batch_files(daemon):

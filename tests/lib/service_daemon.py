@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import zlib
 
 from registrar_test import WAIT_S, expect, with_token
 
@@ -87,3 +88,14 @@ class Daemon:
         """Pids of what tasks of this ledger have started."""
         starts = self.t.ledger("attempt_start")
         return with_token(starts[0]["token"].partition(":")[0] + ":") if starts else []
+
+
+def add_notes(path, n, length=8000):
+    """As many long notes, as a service of years may have written."""
+    last = json.loads(path.read_bytes().splitlines()[-1])
+    with open(path, "ab") as file:
+        for seq in range(last["seq"] + 1, last["seq"] + 1 + n):
+            record = {"v": 1, "seq": seq, "time": last["time"], "boot": last["boot"],
+                      "event": "note", "synced": seq - 1, "text": "x" * length}
+            line = json.dumps(record, separators=(",", ":"))[:-1].encode()
+            file.write(line + f',"crc":"{zlib.crc32(line):08x}"}}\n'.encode())
