@@ -246,7 +246,7 @@ class TaskMemory extends Figure {
         const step = niceStep(this.end, (box.right - box.left) / 90, this.end > 20 ? TIME_STEPS : null);
         for (const at of ticksOf(0, this.end, step))
             svg.append(draw("text", {class: "tick", x: xOf(at), y: box.bottom + 16, "text-anchor": "middle"},
-                            this.end > 20 ? timeText(at) : +at.toFixed(3) + "\u00a0s"));
+                            this.end > 20 && at > 0 ? timeText(at) : +at.toFixed(3) + "\u00a0s"));
         let path = "";
         for (let i = 0; i < this.points.length; i += 2)
             path += `${i ? "L" : "M"}${xOf(this.points[i]).toFixed(1)} ${yOf(this.points[i + 1]).toFixed(1)}`;
@@ -255,7 +255,8 @@ class TaskMemory extends Figure {
         for (const [name, bytes] of this.lines) {
             const y = Math.round(yOf(bytes)) + .5;
             svg.append(draw("path", {class: "line " + (name === "reserved" ? "reserved" : "diagonal"), d: `M${box.left} ${y}H${box.right}`}),
-                       draw("text", {class: "tick", x: box.right, y: y - 4, "text-anchor": "end"}, name));
+                       draw("text", {class: "tick", x: name === "reserved" ? box.right : box.left + 6, y: y - 4,
+                                     "text-anchor": name === "reserved" ? "end" : "start"}, name));
         }
         Object.assign(this, {xOf, yOf});
     }

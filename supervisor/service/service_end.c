@@ -1,9 +1,11 @@
 /* The end of a batch: summary.json, written with the user's rights and a part at a time, so that a
- * million tasks hold nobody up; then it is told, and recorded so that it happens once. */
+ * million tasks hold nobody up; then the report; then it is told, and recorded so that it happens
+ * once. */
 #include "supervisor/service/service_state.h"
 
 #include "common/atomic_file.h"
 #include "supervisor/report/summary.h"
+#include "supervisor/service/service_report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,17 +20,20 @@ enum {
 struct service_end {
     struct service_end *next;
     struct queue_batch *batch;
-    const struct service *service;
+    struct service *service;
     struct credentials *credentials; /* owned */
     char *path, *temporary;          /* owned */
     FILE *stream;                    /* NULL: it cannot be written */
     uint32_t n_written;
     uint32_t n_reasons;
-    struct failure failure;  /* why not */
-    json_t *problems, *fine; /* for the hooks; owned; NULL: no hook wants them */
+    bool is_written, is_reported;  /* summary.json and report.html, or it is known why not */
+    struct service_report *report; /* while it is being written */
+    struct failure failure;        /* why not */
+    json_t *problems, *fine;       /* for the hooks; owned; NULL: no hook wants them */
 };
 
 static void free_end(struct service_end *end) {
+    service_report_drop(end->report);
     if (end->stream)
         (void)fclose(end->stream); /* given up */
     credentials_unref(end->credentials);
@@ -175,12 +180,8 @@ static void conclude(struct service *service, struct service_end *end) {
     (void)queue_forget(service->queue, now_ms - conf->keep_ms, (size_t)conf->keep_batches);
 }
 
-/* True: this end is dealt with. */
-static bool go_on(struct service *service, struct service_end *end) {
-    if (!is_over(end->batch)) { /* somebody wants it again: its next end is another */
-        remove_temporary(end);
-        return true;
-    }
+/* summary.json, a part at each turn. */
+static void write_summary(struct service *service, struct service_end *end) {
     if (!end->stream && end->failure.code == 0) {
         (void)open_stream(end); /* its failure is kept, and told at the end */
         if (service_hooks_want(service, end->batch)) {
@@ -194,12 +195,59 @@ static bool go_on(struct service *service, struct service_end *end) {
             (void)failure_set_errno(&end->failure, -ENOMEM, "cannot write the summary");
         end->n_written += END_TASKS;
         if (end->failure.code == 0 && end->n_written < end->batch->n_tasks)
-            return false;
+            return;
     }
     if (end->stream && end->failure.code == 0)
         (void)finish_stream(end); /* kept, as above */
     if (end->failure.code < 0)
         remove_temporary(end);
+    end->is_written = true;
+}
+
+static void on_idle(uv_idle_t *idle);
+
+static void tell_no_report(const struct service_end *end, const struct failure *failure) {
+    journal_say(end->service->settings.journal, LOG_WARNING, "batch %s has no report.html: %s",
+                end->batch->name, failure->text);
+}
+
+/* A service_report_done_cb. */
+static void on_report(void *context, const struct failure *failure) {
+    struct service_end *end = context;
+    end->report = NULL;
+    if (failure->code < 0)
+        tell_no_report(end, failure);
+    (void)uv_idle_start(&end->service->idle, on_idle); /* cannot fail */
+}
+
+static void begin_report(struct service_end *end) {
+    struct failure failure = {0};
+    end->is_reported = true;
+    if (end->failure.code < 0)
+        return; /* what kept summary.json away keeps the report away too */
+    end->report = service_report_begin(end->service->settings.loop, end->batch,
+                                       ledger_store_path(end->service->store), end->credentials,
+                                       on_report, end, &failure);
+    if (!end->report)
+        tell_no_report(end, &failure);
+}
+
+/* True: this end is dealt with. */
+static bool go_on(struct service *service, struct service_end *end) {
+    if (end->report)
+        return false;           /* on_report goes on */
+    if (!is_over(end->batch)) { /* somebody wants it again: its next end is another */
+        remove_temporary(end);
+        return true;
+    }
+    if (!end->is_written) {
+        write_summary(service, end);
+        return false;
+    }
+    if (!end->is_reported) {
+        begin_report(end);
+        return false;
+    }
     conclude(service, end);
     return true;
 }
@@ -211,7 +259,8 @@ static void on_idle(uv_idle_t *idle) {
         service->ends = end->next;
         free_end(end);
     }
-    if (!service->ends)
+    /* until the report is written there is nothing to do */
+    if (!service->ends || service->ends->report)
         (void)uv_idle_stop(idle); /* cannot fail */
 }
 

@@ -25,6 +25,12 @@ def _(t):
     daemon.await_end("night")
     expect(daemon.summary("night")["counts"], {"ok": 1, "failed": 1}, "counts")
     expect_in("said", (t.folder / "night" / "t/1" / "log.txt").read_text(), "log")
+    page = (t.folder / "night" / "report.html").read_text()
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    expect([(task["id"], task["verdict"]) for task in data["tasks"]], [("t/0", "ok"), ("t/1", "failed")],
+           "the report's tasks")
+    expect((len(data["attempts"]), data["night"]["batch"]), (2, "night"), "the report's attempts, batch")
+    expect(data["problems"][0]["command"], "registrar retry night", "what to type")
     for record in t.ledger("attempt_end") + t.ledger("task_end"):
         expect(record["batch"], "night", "batch of a record")
         assert record["user"], "no user in a record"
