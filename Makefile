@@ -1,4 +1,4 @@
-# registrar: make demo | check | check-asan | check-system | lint | bench | install
+# registrar: make demo | check | check-asan | check-browser | check-system | lint | bench | install
 #
 # Folders are the architecture (see README.md): supervisor -> common <- worker. Every .c below a folder
 # belongs to it; nothing is listed by hand.
@@ -53,7 +53,7 @@ INTEGRATION_TESTS := $(wildcard tests/integration/test_*.py)
 PROGRAMS := $(BUILD)/registrar $(BUILD)/registrar-worker
 
 .PHONY: all deps deps-check deps-lint deps-fuzz deps-bench deps-system demo check \
-	check-asan check-system fuzz lint format bench install \
+	check-asan check-browser check-system deps-browser fuzz lint format bench install \
 	uninstall clean
 .SECONDARY:
 
@@ -154,6 +154,19 @@ check-asan:
 	ASAN_OPTIONS=abort_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	TIMEOUT_FACTOR=5 $(MAKE) check BUILD=build-asan OPT=-O1 \
 		SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer'
+
+# The report in a Chromium (tests/browser). playwright-core, of a fixed version and checksum, is
+# fetched by npm into the build folder; where its registry cannot be reached the tests say so.
+BROWSER_PACKAGES := $(PACKAGES) python3 $(if $(shell command -v npm),,npm) \
+	$(if $(shell command -v chromium chromium-browser google-chrome),,chromium)
+deps-browser:
+	$(call need_packages,$(BROWSER_PACKAGES))
+check-browser: deps-browser
+	$(MAKE) -j$(JOBS) all
+	@mkdir -p $(BUILD)/browser
+	cp tests/browser/package.json tests/browser/package-lock.json $(BUILD)/browser
+	-npm ci --prefix $(BUILD)/browser --ignore-scripts --no-audit --no-fund
+	BUILD=$(BUILD) TIMED_WITH=node prove --timer --exec tests/lib/timed tests/browser/test_*.mjs
 
 # libFuzzer, a minute for each target (make fuzz FUZZ_SECONDS=600: longer); what it finds stays in
 # build-fuzz, to be run again as build-fuzz/fuzz/fuzz_NAME FILE.
