@@ -23,6 +23,7 @@ enum {
     KEYPOINTS_PX = 512,           /* side of the reduced images that search finds key points on */
     KEYPOINTS_PX_BYTES = 88,      /* and what AKAZE needs for a pixel of them: measured */
     CANVASES_BYTES = 2080 << 10,  /* one thread's, of the correlation */
+    LEAST_LEVEL_PX = 512,         /* of a pyramid: worker/output/ome_levels.c */
     ROWS_AT_ONCE = 256,           /* full-resolution rows that level 1 is made from */
 };
 
@@ -90,15 +91,25 @@ static uint64_t refine_bytes(const struct footprint_pair *pair) {
     return max_u64(reduction_bytes(&pair->post), benches);
 }
 
+/* An OME-TIFF holds the post image too. */
+static bool has_post(const struct footprint_pair *pair) {
+    return pair->format == PARAMS_FORMAT_OME_TIFF;
+}
+
+static bool has_fits(const struct footprint_pair *pair) {
+    return pair->format == PARAMS_FORMAT_FITS || pair->format == PARAMS_FORMAT_BOTH;
+}
+
 /* Scale, or warp, whichever needs more: every thread has a renderer of its own; they share caches.
  */
 static uint64_t render_bytes(const struct footprint_pair *pair) {
     uint64_t pre = pixel_bytes(&pair->pre), post = pixel_bytes(&pair->post);
     uint64_t lanes = pair->pre.samples == 1 ? 1 : 4;
     uint64_t tile = pre + post + 1 + 2 * sizeof(float), block = lanes * sizeof(float);
-    uint64_t written = pre + pair->n_differences * sizeof(float);
-    uint64_t warp = TILE_PX * (sizeof(float) + PARCELS * written) +
-                    (pair->compressed ? CODEC_BYTES + TILE_PX * max_u64(pre, sizeof(float)) : 0);
+    uint64_t written = pre + (has_post(pair) ? post : 0) + pair->n_differences * sizeof(float);
+    uint64_t warp =
+        TILE_PX * (sizeof(float) + PARCELS * written) +
+        (pair->compressed ? CODEC_BYTES + TILE_PX * max_u64(max_u64(pre, post), sizeof(float)) : 0);
     uint64_t wanted = max_u64(pre, post) * TILE_PX * CACHED_TILES;
     uint64_t caches = cache_bytes(&pair->pre, wanted) + cache_bytes(&pair->post, wanted);
     return pair->threads *
@@ -123,12 +134,34 @@ static uint64_t means_bytes(const struct footprint_image *image) {
     return image->width * image->height * image->samples / 8;
 }
 
+/* Of the pictures at this level, the aligned one too or not; tiles are whole. */
+static uint64_t picture_bytes(const struct footprint_pair *pair, uint32_t level, bool aligned) {
+    uint64_t width = pair->post.width + 2 * (uint64_t)pair->pad;
+    uint64_t height = pair->post.height + 2 * (uint64_t)pair->pad;
+    uint64_t across = ((width - 1) >> level) / 256 + 1, down = ((height - 1) >> level) / 256 + 1;
+    uint64_t pixel = (aligned ? pixel_bytes(&pair->pre) : 0) +
+                     (has_post(pair) ? pixel_bytes(&pair->post) : 0) +
+                     sizeof(float) * pair->n_differences;
+    return across * down * TILE_PX * pixel;
+}
+
+static uint64_t pyramid_bytes(const struct footprint_pair *pair) {
+    uint64_t longest = max_u64(pair->post.width, pair->post.height) + 2 * (uint64_t)pair->pad;
+    uint64_t sum = 0;
+    for (uint32_t level = 1; (longest - 1) >> (level - 1) >= LEAST_LEVEL_PX; level++)
+        sum += picture_bytes(pair, level, true);
+    return sum;
+}
+
 uint64_t footprint_align_disk(const struct footprint_pair *pair) {
     const uint64_t small_files = 1 << 20; /* JSON, TIFF tags and tile tables */
-    uint64_t across = (pair->post.width + 2 * (uint64_t)pair->pad + 255) / 256 * 256;
-    uint64_t down = (pair->post.height + 2 * (uint64_t)pair->pad + 255) / 256 * 256;
-    uint64_t aligned = pair->has_picture ? 0 : pixel_bytes(&pair->pre);
-    uint64_t pictures = across * down * (aligned + sizeof(float) * pair->n_differences);
+    /* only TIFFs are shared */
+    bool is_shared = pair->has_picture && pair->format == PARAMS_FORMAT_TIFF;
+    uint64_t pictures = picture_bytes(pair, 0, !is_shared);
+    if (pair->format == PARAMS_FORMAT_OME_TIFF)
+        pictures += pyramid_bytes(pair);
+    if (has_fits(pair)) /* the TIFFs that they are made of go when they are there */
+        pictures += picture_bytes(pair, 0, true);
     if (pair->has_signal)
         return small_files + pictures;
     uint64_t means = max_u64(means_bytes(&pair->pre), means_bytes(&pair->post));

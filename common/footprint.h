@@ -4,8 +4,7 @@
 #ifndef COMMON_FOOTPRINT_H
 #define COMMON_FOOTPRINT_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "common/params.h"
 
 /* One image, as the probe reports it. */
 struct footprint_image {
@@ -23,7 +22,8 @@ struct footprint_pair {
     uint64_t cap_bytes; /* the task's memory cap (RSS) */
     uint32_t pad;       /* px on every side */
     uint32_t n_differences;
-    bool compressed; /* the pictures' tiles */
+    bool compressed;           /* the pictures' tiles */
+    enum params_format format; /* of the pictures */
     /* Another variant of the pair makes these, which takes time and space once: */
     bool has_signal;  /* level and scratch files */
     bool has_map;     /* all up to the map */

@@ -42,6 +42,14 @@ static const char *const compression_names[] = {
     [PARAMS_COMPRESSION_COUNT] = NULL,
 };
 
+static const char *const format_names[] = {
+    [PARAMS_FORMAT_TIFF] = "tiff",
+    [PARAMS_FORMAT_OME_TIFF] = "ome-tiff",
+    [PARAMS_FORMAT_COUNT] = NULL,
+};
+
+static const char *const difference_names[] = {"auto", "yes", "no", NULL};
+
 enum { MAX_PAD_PX = 100000 };
 
 static const struct row rows[] = {
@@ -61,6 +69,10 @@ static const struct row rows[] = {
      "how pixels are resampled: nearest, linear, cubic or lanczos"},
     {"compression", VALUE_CHOICE, "\"none\"", 0, 0, compression_names, PARAMS_EFFECT_PICTURE,
      "of the pictures: none, deflate or zstd"},
+    {"format", VALUE_CHOICE, "\"tiff\"", 0, 0, format_names, PARAMS_EFFECT_PICTURE,
+     "of the pictures: tiff or ome-tiff"},
+    {"difference", VALUE_CHOICE, "\"auto\"", 0, 0, difference_names, PARAMS_EFFECT_PICTURE,
+     "whether the difference is written; auto: yes, but no in ome-tiff"},
     {"max_residual", VALUE_NUMBER, "2.0", 0.01, 1000, NULL, PARAMS_EFFECT_MAP,
      "held-out residual above which a result is doubtful, px"},
     {"min_tiles", VALUE_INT, "24", 4, 100000, NULL, PARAMS_EFFECT_MAP,
@@ -278,6 +290,11 @@ int params_parse(const json_t *params, struct params *ret, struct failure *failu
         interpolation_names, json_object_get(params, "interpolation"));
     parsed.compression = (enum params_compression)choice_index(
         compression_names, json_object_get(params, "compression"));
+    parsed.format =
+        (enum params_format)choice_index(format_names, json_object_get(params, "format"));
+    const json_t *difference = json_object_get(params, "difference");
+    parsed.has_difference = is_text(difference, "yes") || (is_text(difference, "auto") &&
+                                                           parsed.format != PARAMS_FORMAT_OME_TIFF);
     parsed.max_residual_px = json_number_value(json_object_get(params, "max_residual"));
     parsed.min_tiles = (int)json_integer_value(json_object_get(params, "min_tiles"));
     parsed.scale_percentile = number_or_nan(json_object_get(params, "scale_percentile"));

@@ -37,6 +37,15 @@ enum params_compression {
     PARAMS_COMPRESSION_COUNT
 };
 
+/* Of the result files. */
+enum params_format {
+    PARAMS_FORMAT_TIFF,
+    PARAMS_FORMAT_OME_TIFF,
+    PARAMS_FORMAT_FITS,
+    PARAMS_FORMAT_BOTH, /* TIFF and FITS */
+    PARAMS_FORMAT_COUNT
+};
+
 struct params {
     int pad;                           /* canvas margin on every side, px */
     bool channel_auto;                 /* choose by the rule in worker/align/signal.h */
@@ -47,6 +56,8 @@ struct params {
     enum params_model model;
     enum params_interpolation interpolation;
     enum params_compression compression;
+    enum params_format format;
+    bool has_difference;     /* difference images are written */
     double max_residual_px;  /* held-out median above it: doubtful */
     int min_tiles;           /* fewer agreeing tiles: doubtful */
     double scale_percentile; /* of log10(post / pre), in (0, 100); NAN: none */

@@ -6,6 +6,7 @@
 #include "common/names.h"
 #include "common/params.h"
 #include "common/units.h"
+#include "supervisor/cli/option_path.h"
 #include "supervisor/memory/space.h"
 
 #include <errno.h>
@@ -42,62 +43,16 @@ static int refuse(const char *name, const char *text, const char *allowed,
                        shown ? shown : "?", allowed);
 }
 
-/* Takes an absolute path and gives back the same place without "..", so that one place has one name
- * in the ledger, whatever folder the command was typed in. The last part need not exist. */
-static char *resolve_dots(char *path) {
-    CLEANUP_FREE char *owned = path;
-    if (!path || !strstr(path, "/.."))
-        return STEAL_PTR(owned);
-    char *whole = realpath(path, NULL);
-    char *slash = strrchr(path, '/');
-    if (whole || slash == path || strcmp(slash, "/..") == 0)
-        return whole ? whole : STEAL_PTR(owned);
-    *slash = '\0';
-    CLEANUP_FREE char *parent = realpath(path, NULL);
-    *slash = '/';
-    return parent ? names_format("%s%s", strcmp(parent, "/") == 0 ? "" : parent, slash)
-                  : STEAL_PTR(owned);
-}
-
-/* Folders and files travel as absolute paths, in JSON too. */
-static int set_path(char **slot, const char *name, const char *text, struct failure *failure) {
-    if (*text == '\0')
-        return failure_set(failure, -EINVAL, "%s: the path is empty", name);
-    CLEANUP_FREE char *here = *text == '/' ? strdup("") : getcwd(NULL, 0);
-    if (!here)
-        return failure_set_errno(failure, -errno, "the current folder cannot be read");
-    while (strncmp(text, "./", 2) == 0)
-        text += 2 + strspn(text + 2, "/");
-    const bool is_here = strcmp(text, ".") == 0 || *text == '\0';
-    free(*slot);
-    *slot = is_here ? strdup(here) : names_format("%s%s%s", here, *text == '/' ? "" : "/", text);
-    if (!*slot)
-        return out_of_memory(failure);
-    for (size_t end = strlen(*slot); end > 1 && (*slot)[end - 1] == '/'; end--)
-        (*slot)[end - 1] = '\0';
-    *slot = resolve_dots(*slot);
-    if (!*slot)
-        return out_of_memory(failure);
-    if (!names_is_clean(*slot)) {
-        CLEANUP_FREE char *shown = names_escape(*slot);
-        return failure_set(failure, -EINVAL,
-                           "%s: the path \"%.500s\" holds a control character or bytes that are "
-                           "no UTF-8; rename it or go there by a link with a plain name",
-                           name, shown ? shown : "?");
-    }
-    return 0;
-}
-
 static int set_out(struct options *options, const char *name, const char *text,
                    struct failure *failure) {
     (void)name; /* people know it by its letter */
-    return set_path(&options->out, "-o", text, failure);
+    return option_path_set(&options->out, "-o", text, failure);
 }
 
 static int set_manifest(struct options *options, const char *name, const char *text,
                         struct failure *failure) {
     (void)name;
-    return set_path(&options->manifest, "--manifest", text, failure);
+    return option_path_set(&options->manifest, "--manifest", text, failure);
 }
 
 /* Adds the words of "A,B"; a word that is there already is not added twice. */
@@ -241,6 +196,16 @@ static int set_sweep(struct options *options, const char *name, const char *text
     return sweep_add(&options->sweep, text, failure);
 }
 
+/* Another name for the parameter, which people ask for most. */
+static int set_format(struct options *options, const char *name, const char *text,
+                      struct failure *failure) {
+    CLEANUP_FREE char *assignment = names_format("format=%s", text);
+    if (!assignment)
+        return out_of_memory(failure);
+    int r = params_set_text(options->params, assignment, name, NULL);
+    return r == -EINVAL ? refuse(name, text, "tiff or ome-tiff", failure) : r;
+}
+
 /* ---- submit ---- */
 
 static int set_text(char **slot, const char *name, const char *text, const char *allowed,
@@ -311,6 +276,9 @@ static const struct row rows[] = {
     {{"sweep", "NAME=A,B,C", NULL, "each pair with each of these values, side by side", WHAT, 0,
       ALL},
      set_sweep,
+     0},
+    {{"format", "FORMAT", "tiff", "of the pictures: tiff or ome-tiff", WHAT, 0, ALL},
+     set_format,
      0},
     {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0, ALL}, FLAG(redo)},
     {{"on-finish", "COMMAND", NULL, "run it at the batch's end, with the summary on its stdin",
@@ -391,7 +359,7 @@ static int set_raw(void *context, const char *word, struct failure *failure) {
                            "one raw folder at a time: \"%.200s\" is one too many (a name with "
                            "spaces needs quotes)",
                            word);
-    return set_path(&options->raw, "RAW", word, failure);
+    return option_path_set(&options->raw, "RAW", word, failure);
 }
 
 static int parse_words(int argc, char **argv, struct options *options, struct failure *failure) {

@@ -21,15 +21,18 @@ struct forecast_task forecast_pair(const struct footprint_image *pre,
                                    const struct footprint_image *post,
                                    const struct params *params) {
     /* each scale that is known besides the fitted one has a difference image of its own */
-    const uint32_t n_differences =
-        1 + (isnan(params->scale_percentile) ? 0U : 1U) + (isnan(params->manual_scale) ? 0U : 1U);
+    const uint32_t n_differences = !params->has_difference
+                                       ? 0U
+                                       : 1 + (isnan(params->scale_percentile) ? 0U : 1U) +
+                                             (isnan(params->manual_scale) ? 0U : 1U);
     return (struct forecast_task){
         .is_pair = true,
         .pair = {.pre = *pre,
                  .post = *post,
                  .pad = (uint32_t)params->pad,
                  .n_differences = n_differences,
-                 .compressed = params->compression != PARAMS_COMPRESSION_NONE},
+                 .compressed = params->compression != PARAMS_COMPRESSION_NONE,
+                 .format = params->format},
         .size =
             (double)pre->width * (double)pre->height + (double)post->width * (double)post->height,
     };

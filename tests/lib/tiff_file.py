@@ -1,7 +1,8 @@
 """Reads TIFF files with nothing but the standard library: what tests compare with.
 
 Classic and BigTIFF, either byte order, strips or tiles, contiguous or planar, uncompressed or
-deflate, with the horizontal predictor too; 8 and 16 bit unsigned and float32. First IFD only, order as on disk.
+deflate, with the horizontal predictor too; 8 and 16 bit unsigned and float32; order as on disk. The
+first image, and from there the others and the reduced ones. Gives files further tags, too.
 """
 import mmap
 import struct
@@ -12,12 +13,16 @@ _TYPES = {1: "B", 2: "c", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "
 
 
 class TiffFile:
-    def __init__(self, path):
+    """offset: of the image's directory; the first one's when it is not given."""
+
+    def __init__(self, path, offset=None):
+        self.path = path
         with open(path, "rb") as file:
             self.bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.order = {b"II": "<", b"MM": ">"}[self.bytes[:2]]
         self.is_big = self._get("H", 2) == 43
-        self.tags = self._read_ifd(self._get("Q", 8) if self.is_big else self._get("I", 4))
+        self.offset = offset or (self._get("Q", 8) if self.is_big else self._get("I", 4))
+        self.tags = self._read_ifd(self.offset)
         self.width, self.height = self.tag(256), self.tag(257)
         self.bits, self.samples = self.tag(258), self.tag(277, 1)
         self.orientation, self.compression = self.tag(274, 1), self.tag(259, 1)
@@ -31,6 +36,31 @@ class TiffFile:
     def tag(self, number, default=None):
         return self.tags[number][0] if number in self.tags else default
 
+    def images(self):
+        """This one and those that follow in the chain."""
+        count_kind, size, start = ("Q", 20, 8) if self.is_big else ("H", 12, 2)
+        image, found = self, []
+        while image:
+            found.append(image)
+            end = image.offset + start + size * self._get(count_kind, image.offset)
+            following = self._get("Q" if self.is_big else "I", end)
+            image = TiffFile(self.path, following) if following else None
+        return found
+
+    def levels(self):
+        """This one and its reduced ones."""
+        return [self] + [TiffFile(self.path, offset) for offset in self.tags.get(330, ())]
+
+    def text(self, number):
+        """Of a tag of characters; None when it is not there."""
+        return b"".join(self.tags[number])[:-1].decode() if number in self.tags else None
+
+    def rational(self, number):
+        """None when it is not there."""
+        if number not in self.tags:
+            return None
+        return self.tags[number][0] / self.tags[number][1]
+
     def _get(self, kind, offset, count=None):
         values = struct.unpack_from(f"{self.order}{count or 1}{kind}", self.bytes, offset)
         return values if count else values[0]
@@ -42,6 +72,8 @@ class TiffFile:
             entry = offset + start + size * i
             number, kind = self._get("H", entry, 2)
             count = self._get("Q" if self.is_big else "I", entry + 4)
+            if kind == 5:  # a fraction: two numbers
+                kind, count = 4, 2 * count
             if kind not in _TYPES:
                 continue
             value = entry + size - slot
@@ -97,3 +129,33 @@ class TiffFile:
         lower = (self.pixel(left, top + 1, sample) * (1 - u) +
                  self.pixel(left + 1, top + 1, sample) * u)
         return upper * (1 - v) + lower * v
+
+
+def add_tags(path, tags):
+    """Gives the first image of a classic TIFF more tags, or others: {number: text, int (a SHORT) or
+    float (a RATIONAL)}. Its directory is written anew behind everything else."""
+    data = bytearray(open(path, "rb").read())
+    order = {b"II": "<", b"MM": ">"}[bytes(data[:2])]
+    old = struct.unpack_from(order + "I", data, 4)[0]
+    count = struct.unpack_from(order + "H", data, old)[0]
+    entries = {struct.unpack_from(order + "H", data, old + 2 + 12 * i)[0]:
+               bytes(data[old + 2 + 12 * i:old + 14 + 12 * i]) for i in range(count)}
+    following = bytes(data[old + 2 + 12 * count:old + 6 + 12 * count])
+    for number, value in tags.items():
+        if isinstance(value, int):
+            entries[number] = struct.pack(order + "HHIHH", number, 3, 1, value, 0)
+            continue
+        data += b"\0" * (len(data) % 2)
+        if isinstance(value, str):
+            value = value.encode() + b"\0"
+            entries[number] = struct.pack(order + "HHII", number, 2, len(value), len(data))
+        else:
+            value = struct.pack(order + "II", round(value * 10000), 10000)
+            entries[number] = struct.pack(order + "HHII", number, 5, 1, len(data))
+        data += value.ljust(8, b"\0")
+    data += b"\0" * (len(data) % 2)
+    struct.pack_into(order + "I", data, 4, len(data))
+    data += struct.pack(order + "H", len(entries))
+    data += b"".join(entries[number] for number in sorted(entries)) + following
+    with open(path, "wb") as file:
+        file.write(data)

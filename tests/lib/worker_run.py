@@ -100,7 +100,7 @@ def align(out, images, **options):
 
 def pictures(out):
     return {name: (Path(out) / name).read_bytes()
-            for name in sorted(os.listdir(out)) if name.endswith(".tiff")}
+            for name in sorted(os.listdir(out)) if name.endswith((".tiff", ".fits"))}
 
 
 def quality_pictures(out):

@@ -168,6 +168,10 @@ static void refused(void **state) {
         {"%/raw -o %/out --samples A,,B", "--samples: \"A,,B\" is not allowed; give names"},
         {"%/raw -o %/out --samples ../A", "--samples: \"../A\" is not allowed"},
         {"%/raw -o %/out --dyes ", "--dyes: \"\" is not allowed"},
+        {"%/raw -o %/out --format jpeg",
+         "--format: \"jpeg\" is not allowed; give tiff or ome-tiff"},
+        {"%/raw -o %/out --format=", "--format: \"\" is not allowed"},
+        {"%/raw -o %/out --set format=jpeg", "format is jpeg; it must be one of tiff ome-tiff"},
         {"%/raw -o %/out --set pad", "--set: \"pad\" has no value; write it as NAME=VALUE"},
         {"%/raw -o %/out --set pda=1", "unknown parameter \"pda\"; known are pad, channel"},
         {"%/raw -o %/out --set pad=-1", "pad is -1; it must be a whole number from 0"},
@@ -261,9 +265,10 @@ static void help_tells_the_defaults(void **state) {
         assert_int_equal(given.timeout_ms, plain.timeout_ms);
         assert_int_equal(given.stall_timeout_ms, plain.stall_timeout_ms);
         assert_int_equal(given.worker_memory_bytes, plain.worker_memory_bytes);
+        assert_true(json_equal(given.params, plain.params));
         n_checked++;
     }
-    assert_int_equal(n_checked, 7);
+    assert_int_equal(n_checked, 8);
 }
 
 static void help_names_every_option(void **state) {

@@ -86,7 +86,7 @@ static void cap_within(void **state) {
     (void)state;
     const struct footprint_image image = {
         .width = 200000, .height = 25000, .samples = 3, .bits = 16};
-    struct params params = {.scale_percentile = NAN, .manual_scale = NAN};
+    struct params params = {.scale_percentile = NAN, .manual_scale = NAN, .has_difference = true};
     struct forecast_task tasks[3];
     for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
         tasks[i] = forecast_pair(&image, &image, &params);
@@ -113,7 +113,7 @@ static void difference_images(void **state) {
     (void)state;
     /* deep enough that the warp needs more than the search */
     const struct footprint_image image = {.width = 1000, .height = 1000, .samples = 3, .bits = 16};
-    struct params params = {.scale_percentile = NAN, .manual_scale = NAN};
+    struct params params = {.scale_percentile = NAN, .manual_scale = NAN, .has_difference = true};
     struct forecast_task task = forecast_pair(&image, &image, &params);
     assert_int_equal(task.pair.n_differences, 1);
     params.scale_percentile = 50;
@@ -129,11 +129,31 @@ static void difference_images(void **state) {
                 forecast_make(&more, NULL, 8, MIB(512)).prior_bytes);
 }
 
+static void formats(void **state) {
+    (void)state;
+    const struct footprint_image image = {.width = 4000, .height = 3000, .samples = 3, .bits = 16};
+    struct params params = {.scale_percentile = NAN, .manual_scale = NAN, .has_difference = true};
+    const struct forecast_task tiff = forecast_pair(&image, &image, &params);
+    params.has_difference = false;
+    const struct forecast_task alone = forecast_pair(&image, &image, &params);
+    params.format = PARAMS_FORMAT_OME_TIFF;
+    const struct forecast_task ome = forecast_pair(&image, &image, &params);
+    assert_true(forecast_disk(&alone) < forecast_disk(&tiff));
+    /* both images and a third more for the pyramids, where tiff has one */
+    const uint64_t pixels = 4000 * 3000 * 6;
+    assert_true(forecast_disk(&ome) > forecast_disk(&alone) + pixels + 2 * pixels / 4);
+    assert_true(forecast_disk(&ome) < forecast_disk(&alone) + pixels + pixels);
+    params.has_difference = true; /* all tiles at once */
+    const struct forecast_task all = forecast_pair(&image, &image, &params);
+    assert_true(forecast_make(&all, NULL, 8, MIB(4096)).prior_bytes >
+                forecast_make(&tiff, NULL, 8, MIB(4096)).prior_bytes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_and_threads),  cmocka_unit_test(the_largest_count),
         cmocka_unit_test(jobs_within),       cmocka_unit_test(cap_within),
-        cmocka_unit_test(difference_images),
+        cmocka_unit_test(difference_images), cmocka_unit_test(formats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,7 +79,9 @@ static void append_some(struct tiff_writer *writer, const struct tiff_writer_opt
         size_t n = 0;
         fill_tile(tile, options, i % columns, i / columns);
         assert_int_equal(tile_codec_encode(codec, &shape, tile, small, &n, &failure), 0);
-        if (tiff_writer_append(writer, i % columns, i / columns, small, n, &failure) < 0)
+        if (tiff_writer_append(writer,
+                               &(struct tiff_writer_place){.x = i % columns, .y = i / columns},
+                               small, n, &failure) < 0)
             fail_msg("%s", failure.text);
     }
     tile_codec_close(codec);
@@ -215,6 +217,82 @@ static void compressed_tiles(void **state) {
         check_pixels(tiff, &options);
         uint64_t last = TIFFGetStrileOffset(tiff, n - 1) + TIFFGetStrileByteCount(tiff, n - 1);
         assert_int_equal(size_of(path), last); /* nothing behind the last tile */
+        TIFFClose(tiff);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+/* Two images of different kind with two reduced levels each: libtiff finds them all, and what is
+ * read back is what was put. */
+static void images_and_levels(void **state) {
+    (void)state;
+    char path[PATH_BYTES];
+    (void)in_folder("levels.tif", path);
+    for (int kind = 0; kind < PARAMS_COMPRESSION_COUNT; kind++) {
+        struct tiff_writer_options options[2] = {
+            {.width = 1201, .height = 513, .samples = 3, .bits = 16, .x_resolution = 1000},
+            {.width = 1201, .height = 513, .samples = 1, .bits = 32, .is_float = true}};
+        options[0].next = &options[1];
+        struct failure failure = {0};
+        struct tiff_writer *writer = NULL;
+        for (int i = 0; i < 2; i++) {
+            options[i].n_levels = 2;
+            options[i].compression = (enum params_compression)kind;
+        }
+        assert_int_equal(tiff_writer_open(path, options, &writer, &failure), 0);
+        struct tile_codec *codec = NULL;
+        static unsigned char tile[TILE * TILE * 6], packed[2 * sizeof(tile)], back[sizeof(tile)];
+        assert_int_equal(tile_codec_open(options->compression, sizeof(tile), &codec, &failure), 0);
+        for (uint32_t n = 0; n < 2 * 3; n++) {
+            struct tiff_writer_options reduced = options[n % 2];
+            const struct tile_codec_shape shape = tiff_writer_shape(&reduced);
+            struct tiff_writer_place at = {.image = n % 2, .level = n / 2};
+            reduced.width = tiff_writer_level_px(reduced.width, at.level);
+            reduced.height = tiff_writer_level_px(reduced.height, at.level);
+            for (at.y = 0; at.y * TILE < reduced.height; at.y++)
+                for (at.x = 0; at.x * TILE < reduced.width; at.x++) {
+                    size_t size = 0, read = 0;
+                    fill_tile(tile, &reduced, at.x, at.y);
+                    assert_int_equal(
+                        tile_codec_encode(codec, &shape, tile, packed, &size, &failure), 0);
+                    assert_int_equal(tiff_writer_append(writer, &at, packed, size, &failure), 0);
+                    assert_int_equal(
+                        tiff_writer_read(writer, &at, packed, sizeof(packed), &read, &failure), 0);
+                    assert_int_equal(read, size);
+                    assert_int_equal(tile_codec_decode(codec, &shape, packed, read, back, &failure),
+                                     0);
+                    assert_memory_equal(back, tile, tile_codec_raw_bytes(&shape));
+                    if (kind != PARAMS_COMPRESSION_NONE)
+                        assert_int_equal(
+                            tile_codec_decode(codec, &shape, packed, read / 2, back, &failure),
+                            -EBADMSG);
+                }
+            assert_int_equal(tiff_writer_append(writer, &at, packed, 1, &failure), -EINVAL);
+        }
+        tile_codec_close(codec);
+        assert_int_equal(tiff_writer_publish(writer, &failure), 0);
+        TIFF *tiff = TIFFOpen(path, "r");
+        assert_non_null(tiff);
+        assert_int_equal(TIFFNumberOfDirectories(tiff), 2);
+        for (uint16_t i = 0; i < 2; i++) {
+            uint16_t n = 0;
+            const uint64_t *found = NULL;
+            assert_int_equal(TIFFSetDirectory(tiff, i), 1);
+            check_pixels(tiff, &options[i]);
+            assert_int_equal(TIFFGetField(tiff, TIFFTAG_SUBIFD, &n, &found), 1);
+            assert_int_equal(n, 2);
+            const uint64_t places[2] = {found[0], found[1]};
+            for (uint32_t level = 1; level <= 2; level++) {
+                struct tiff_writer_options reduced = options[i];
+                reduced.width = tiff_writer_level_px(reduced.width, level);
+                reduced.height = tiff_writer_level_px(reduced.height, level);
+                assert_int_equal(TIFFSetSubDirectory(tiff, places[level - 1]), 1);
+                check_pixels(tiff, &reduced);
+                float x = 0;
+                if (TIFFGetField(tiff, TIFFTAG_XRESOLUTION, &x))
+                    assert_true(x == 1000.0F / (float)(1U << level));
+            }
+        }
         TIFFClose(tiff);
         assert_int_equal(unlink(path), 0);
     }
@@ -380,6 +458,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(libtiff_reads_it),
         cmocka_unit_test(compressed_tiles),
+        cmocka_unit_test(images_and_levels),
         cmocka_unit_test(a_table_without_the_last_tile_is_stale),
         cmocka_unit_test(missing_tiles_are_not_published),
         cmocka_unit_test(abandoned_leaves_nothing),

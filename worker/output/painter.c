@@ -19,15 +19,14 @@ enum { TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX, PARCELS_PER_PAINTER = 2 };
 struct parcel {
     struct tile_place place;
     uint32_t covered;
-    size_t sizes[PAINTER_MAX_FILES];
-    uint8_t *pictures[PAINTER_MAX_FILES]; /* into `room` */
-    uint8_t *room;                        /* tracked */
+    size_t sizes[PICTURE_MOST];
+    uint8_t *pictures[PICTURE_MOST]; /* into `room` */
+    uint8_t *room;                   /* tracked */
 };
 
 struct crew {
     const struct painter_job *job;
-    struct tile_codec_shape shapes[PAINTER_MAX_FILES];
-    size_t n_files, n_aligned; /* of them the first, unless it stands already */
+    const struct picture_set *set;
     struct tile_order *order;
 };
 
@@ -51,21 +50,30 @@ static void subtract(const struct tile_render_tile *tile, double scale, float *r
     }
 }
 
+static const void *pixels_of(const struct painter *painter, const struct picture *picture,
+                             const struct tile_render_tile *tile) {
+    switch (picture->kind) {
+    case PICTURE_PRE:
+        return tile->aligned;
+    case PICTURE_POST:
+        return tile->post;
+    default:
+        subtract(tile, picture->difference->scale, painter->difference);
+        return painter->difference;
+    }
+}
+
 static int fill_parcel(struct painter *painter, const struct tile_render_tile *tile,
                        struct failure *failure) {
-    const struct crew *crew = painter->crew;
+    const struct picture_set *set = painter->crew->set;
     struct parcel *parcel = painter->parcel;
     int r = 0;
-    if (crew->n_aligned > 0)
-        r = tile_codec_encode(painter->codec, &crew->shapes[0], tile->aligned, parcel->pictures[0],
-                              &parcel->sizes[0], failure);
     if (tile->width < TILE_RENDER_PX || tile->height < TILE_RENDER_PX)
         memset(painter->difference, 0, TILE_PIXELS * sizeof(float));
-    for (size_t i = crew->n_aligned; i < crew->n_files && r == 0; i++) {
-        subtract(tile, crew->job->differences[i - crew->n_aligned].scale, painter->difference);
-        r = tile_codec_encode(painter->codec, &crew->shapes[i], painter->difference,
-                              parcel->pictures[i], &parcel->sizes[i], failure);
-    }
+    for (size_t i = 0; i < set->n && r == 0; i++)
+        r = tile_codec_encode(painter->codec, &set->pictures[i].shape,
+                              pixels_of(painter, &set->pictures[i], tile), parcel->pictures[i],
+                              &parcel->sizes[i], failure);
     return r;
 }
 
@@ -101,9 +109,12 @@ static int deliver_cb(void *context, void *item, struct failure *failure) {
     const struct parcel *parcel = item;
     const struct tile_place *place = &parcel->place;
     int r = 0;
-    for (size_t i = 0; i < crew->n_files && r == 0; i++)
-        r = tiff_writer_append(crew->job->writers[i], place->x, place->y, parcel->pictures[i],
+    for (size_t i = 0; i < crew->set->n && r == 0; i++) {
+        const struct picture *picture = &crew->set->pictures[i];
+        struct tiff_writer_place to = {.image = picture->image, .x = place->x, .y = place->y};
+        r = tiff_writer_append(crew->job->writers[picture->file], &to, parcel->pictures[i],
                                parcel->sizes[i], failure);
+    }
     struct tile_journal_entry entry = {.tile = place->y * crew->job->walk->columns + place->x,
                                        .covered = parcel->covered};
     return r < 0 ? r : tile_sync_put(crew->job->sync, &entry, failure);
@@ -111,31 +122,17 @@ static int deliver_cb(void *context, void *item, struct failure *failure) {
 
 /* --- setting up --- */
 
-static void describe_files(struct crew *crew) {
-    const struct image_info *pre = image_get_info(crew->job->task->pre);
-    const struct tile_codec_shape tile = {.width = TILE_RENDER_PX, .height = TILE_RENDER_PX};
-    crew->n_aligned = crew->job->task->ready ? 0 : 1;
-    crew->n_files = crew->n_aligned + crew->job->n_differences;
-    for (size_t i = 0; i < crew->n_files; i++) {
-        const bool is_difference = i >= crew->n_aligned;
-        crew->shapes[i] = tile;
-        crew->shapes[i].is_float = is_difference;
-        crew->shapes[i].samples = is_difference ? 1 : pre->samples;
-        crew->shapes[i].bits = is_difference ? 32 : pre->bits;
-    }
-}
-
 static size_t parcel_bytes(const struct crew *crew) {
     size_t sum = 0;
-    for (size_t i = 0; i < crew->n_files; i++)
-        sum += tile_codec_bound(crew->job->compression, &crew->shapes[i]);
+    for (size_t i = 0; i < crew->set->n; i++)
+        sum += tile_codec_bound(crew->job->compression, &crew->set->pictures[i].shape);
     return sum;
 }
 
 static size_t most_tile_bytes(const struct crew *crew) {
     size_t most = 0;
-    for (size_t i = 0; i < crew->n_files; i++) {
-        size_t bytes = tile_codec_raw_bytes(&crew->shapes[i]);
+    for (size_t i = 0; i < crew->set->n; i++) {
+        size_t bytes = tile_codec_raw_bytes(&crew->set->pictures[i].shape);
         most = bytes > most ? bytes : most;
     }
     return most;
@@ -147,9 +144,9 @@ static int parcel_open(const struct crew *crew, struct parcel *parcel, struct fa
         return failure_set(failure, -ENOMEM,
                            "no memory for tiles to be written; raise --worker-memory");
     uint8_t *at = parcel->room;
-    for (size_t i = 0; i < crew->n_files; i++) {
+    for (size_t i = 0; i < crew->set->n; i++) {
         parcel->pictures[i] = at;
-        at += tile_codec_bound(crew->job->compression, &crew->shapes[i]);
+        at += tile_codec_bound(crew->job->compression, &crew->set->pictures[i].shape);
     }
     return 0;
 }
@@ -209,8 +206,7 @@ static int run_crew(struct crew *crew, struct painter *painters, struct parcel *
 
 int painter_run(const struct painter_job *job, struct painter_counts *ret,
                 struct failure *failure) {
-    struct crew crew = {.job = job};
-    describe_files(&crew);
+    struct crew crew = {.job = job, .set = job->set};
     uint64_t each = TILE_PIXELS * sizeof(float) + PARCELS_PER_PAINTER * parcel_bytes(&crew) +
                     tile_codec_memory(job->compression, most_tile_bytes(&crew));
     struct tile_plan plan = tile_plan_make(job->task, job->threads, each);

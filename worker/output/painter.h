@@ -5,22 +5,18 @@
 #ifndef WORKER_OUTPUT_PAINTER_H
 #define WORKER_OUTPUT_PAINTER_H
 
-#include "worker/output/background_scale.h"
+#include "worker/output/picture.h"
 #include "worker/output/tile_sync.h"
 #include "worker/output/tile_walk.h"
-
-enum { PAINTER_MAX_FILES = 1 + BACKGROUND_SCALE_MAX_DIFFERENCES };
 
 /* Borrows everything. */
 struct painter_job {
     const struct tile_render_task *task;
-    const struct background_scale_difference *differences;
-    size_t n_differences;
+    const struct picture_set *set;
     enum params_compression compression;
     const struct tile_walk *walk;
     uint64_t first;                     /* position to begin at */
-    struct tiff_writer *const *writers; /* of aligned_pre unless task->ready, then of the
-                                           differences */
+    struct tiff_writer *const *writers; /* of the set's files */
     struct tile_sync *sync;
     int threads;
     struct progress *progress;

@@ -29,13 +29,12 @@ struct tile_render {
     struct image_info pre, post;
     struct image_reader *pre_reader, *post_reader, *ready_reader;
     struct tile_render_tile tile;
-    uint32_t x, y;        /* canvas position of the tile */
-    uint8_t *box;         /* source box, native samples ... */
-    struct box held;      /* ... of this part of the image */
-    float *block;         /* the same as float lanes with margins */
-    uint8_t *post_pixels; /* post's part of the tile, native */
-    float *row;           /* one row of sampled lanes */
-    double *positions;    /* x of one row, then y */
+    uint32_t x, y;     /* canvas position of the tile */
+    uint8_t *box;      /* source box, native samples ... */
+    struct box held;   /* ... of this part of the image */
+    float *block;      /* the same as float lanes with margins */
+    float *row;        /* one row of sampled lanes */
+    double *positions; /* x of one row, then y */
 };
 
 static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -90,16 +89,15 @@ static int make(const struct tile_render_task *task, struct tile_render **ret,
     struct tile_render_tile *tile = &render->tile;
     render->box = tracked_alloc(HELD_PX, pixel_bytes(&render->pre), "source box");
     render->block = tracked_alloc(BLOCK_PX * lanes, sizeof(float), "source box as float");
-    render->post_pixels = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->post), "post tile");
+    tile->post = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->post), "post tile");
     tile->aligned = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->pre), "aligned tile");
     tile->covered = tracked_alloc(TILE_PIXELS, 1, "coverage tile");
     tile->pre_signal = tracked_alloc(TILE_PIXELS, sizeof(float), "signal tiles");
     tile->post_signal = tracked_alloc(TILE_PIXELS, sizeof(float), "signal tiles");
     render->row = calloc(TILE_RENDER_PX * lanes, sizeof(float));
     render->positions = calloc(2 * TILE_RENDER_PX, sizeof(double));
-    if (!render->box || !render->block || !render->post_pixels || !tile->aligned ||
-        !tile->covered || !tile->pre_signal || !tile->post_signal || !render->row ||
-        !render->positions) {
+    if (!render->box || !render->block || !tile->post || !tile->aligned || !tile->covered ||
+        !tile->pre_signal || !tile->post_signal || !render->row || !render->positions) {
         tile_render_close(render);
         return out_of_memory(failure);
     }
@@ -157,7 +155,7 @@ void tile_render_close(struct tile_render *render) {
     image_reader_close(render->ready_reader);
     tracked_free(render->box);
     tracked_free(render->block);
-    tracked_free(render->post_pixels);
+    tracked_free(render->tile.post);
     tracked_free(render->tile.aligned);
     tracked_free(render->tile.covered);
     tracked_free(render->tile.pre_signal);
@@ -350,7 +348,7 @@ static int read_ready(struct tile_render *render, struct failure *failure) {
                              tile->aligned, TILE_RENDER_PX * pixel_bytes(&render->pre), failure);
 }
 
-/* The post image's part of the tile as signal; what lies outside it is no longer covered. */
+/* The post image's part of the tile, and as signal; what lies outside it is no longer covered. */
 static int read_post(struct tile_render *render, struct failure *failure) {
     struct tile_render_tile *tile = &render->tile;
     int64_t pad = render->task.pad, x = render->x - pad, y = render->y - pad;
@@ -358,10 +356,15 @@ static int read_post(struct tile_render *render, struct failure *failure) {
     int64_t x1 = clamp_i64(x + tile->width, 0, render->post.width);
     int64_t y0 = clamp_i64(y, 0, render->post.height);
     int64_t y1 = clamp_i64(y + tile->height, 0, render->post.height);
-    size_t width = (size_t)(x1 - x0), stride = width * pixel_bytes(&render->post);
+    size_t width = (size_t)(x1 - x0), bytes = pixel_bytes(&render->post);
+    size_t stride = TILE_RENDER_PX * bytes;
+    uint8_t *post = tile->post;
+    if (width < TILE_RENDER_PX || y1 - y0 < TILE_RENDER_PX)
+        memset(post, 0, TILE_PIXELS * bytes);
     if (width > 0 && y1 > y0) {
-        int r = image_reader_read(render->post_reader, (uint32_t)x0, (uint32_t)y0, (uint32_t)width,
-                                  (uint32_t)(y1 - y0), render->post_pixels, stride, failure);
+        int r = image_reader_read(
+            render->post_reader, (uint32_t)x0, (uint32_t)y0, (uint32_t)width, (uint32_t)(y1 - y0),
+            post + (size_t)(y0 - y) * stride + (size_t)(x0 - x) * bytes, stride, failure);
         if (r < 0)
             return r;
     }
@@ -375,9 +378,8 @@ static int read_post(struct tile_render *render, struct failure *failure) {
         memset(covered + end, 0, tile->width - end);
         memset(signal, 0, TILE_RENDER_PX * sizeof(float));
         if (inside)
-            signal_extract(render->task.post_signal,
-                           render->post_pixels + (size_t)(y + row - y0) * stride, width,
-                           signal + first);
+            signal_extract(render->task.post_signal, post + (size_t)row * stride + first * bytes,
+                           width, signal + first);
     }
     return 0;
 }

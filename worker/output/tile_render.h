@@ -34,6 +34,7 @@ struct tile_render_task {
 struct tile_render_tile {
     uint32_t width, height;
     void *aligned;      /* pre's samples and depth, interleaved */
+    void *post;         /* post's; 0 outside the post image */
     uint8_t *covered;   /* 1: in both the pre image and the post image; else 0 */
     float *pre_signal;  /* of `aligned`, as written: rounded */
     float *post_signal; /* 0 outside the post image */

@@ -4,33 +4,31 @@
 #include "worker/output/warp.h"
 
 #include "common/atomic_file.h"
+#include "worker/output/ome_levels.h"
+#include "worker/output/ome_xml.h"
 #include "worker/output/painter.h"
 #include "worker/output/tile_plan.h"
+#include "worker/stage/progress.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
-_Static_assert((int)PAINTER_MAX_FILES <= (int)TILE_JOURNAL_FILES, "the journal names every output");
+_Static_assert(1 + (int)BACKGROUND_SCALE_MAX_DIFFERENCES <= (int)TILE_JOURNAL_FILES,
+               "the journal names every file");
+
+/* Shares of the stage's time, measured. */
+static const double painted_share = 0.85;
 
 struct warp {
-    /* aligned_pre unless it is ready, then the differences */
-    struct tiff_writer *writers[PAINTER_MAX_FILES];
+    struct tiff_writer *writers[PICTURE_MOST]; /* of the set's files */
     size_t n_writers;
-    char *ready; /* path of an aligned picture that waits for its name; NULL: none does */
+    uint32_t n_levels; /* reduced ones */
+    char *ready;       /* path of an aligned picture that waits for its name; NULL: none does */
     struct tile_journal *journal;
     struct tile_walk walk;
     struct warp_counts counts;
 };
-
-const char *warp_difference_name(const struct background_scale_difference *difference,
-                                 char name[WARP_NAME_BYTES]) {
-    if (difference->in_use)
-        (void)snprintf(name, WARP_NAME_BYTES, "difference.tiff");
-    else
-        (void)snprintf(name, WARP_NAME_BYTES, "difference_%s.tiff", difference->kind);
-    return name;
-}
 
 /* --- the files and their journal --- */
 
@@ -55,37 +53,66 @@ static int open_writer(const struct warp_options *options, const char *name,
                               n_had > 0 ? tile_at(warp, n_had - 1) : 0, &warp->writers[i], failure);
 }
 
-static int open_writers(const struct warp_options *options, struct warp *warp,
-                        struct failure *failure) {
-    const struct image_info *pre = image_get_info(options->task->pre);
+/* What stands in the TIFFs' tags, picture by picture. */
+struct labels {
+    char texts[PICTURE_MOST][128];
+    char *xml; /* owned */
+    struct tiff_writer_options options[PICTURE_MOST];
+};
+
+static void free_labels(struct labels *labels) { free(labels->xml); }
+
+static struct tiff_writer_options describe(const struct warp_options *options,
+                                           const struct warp *warp, const struct picture *picture,
+                                           char text[128]) {
     const struct image_info *post = image_get_info(options->task->post);
-    struct tiff_writer_options aligned = {
+    (void)snprintf(text, 128, "registrar: pre-stain image in the post-stain frame");
+    if (picture->difference)
+        (void)snprintf(text, 128, "registrar: post - %.9g x aligned pre (%s)",
+                       picture->difference->scale, picture->difference->kind);
+    return (struct tiff_writer_options){
         .width = tile_render_canvas_width(options->task),
         .height = tile_render_canvas_height(options->task),
-        .samples = pre->samples,
-        .bits = pre->bits,
+        .samples = picture->shape.samples,
+        .bits = picture->shape.bits,
+        .is_float = picture->shape.is_float,
         .x_resolution = post->x_resolution,
         .y_resolution = post->y_resolution,
         .resolution_unit = post->resolution_unit,
         .compression = options->compression,
-        .description = "registrar: pre-stain image in the post-stain frame",
+        .n_levels = warp->n_levels,
+        .description = text,
     };
-    int r = 0;
-    if (!options->task->ready)
-        r = open_writer(options, WARP_ALIGNED_NAME, &aligned, warp, failure);
-    struct tiff_writer_options difference = aligned;
-    difference.samples = 1;
-    difference.bits = 32;
-    difference.is_float = true;
-    for (size_t i = 0; i < options->n_differences && r == 0; i++) {
-        char name[WARP_NAME_BYTES], description[128];
-        (void)snprintf(description, sizeof(description),
-                       "registrar: post - %.9g x aligned pre (%s)", options->differences[i].scale,
-                       options->differences[i].kind);
-        difference.description = description;
-        r = open_writer(options, warp_difference_name(&options->differences[i], name), &difference,
-                        warp, failure);
+}
+
+/* The pictures of an OME-TIFF are one file's images, and its XML speaks of all. */
+static int chain(const struct warp_options *options, struct labels *labels,
+                 struct failure *failure) {
+    const struct ome_xml_parts parts = {.set = options->set,
+                                        .name = options->name,
+                                        .key = options->key,
+                                        .width = labels->options[0].width,
+                                        .height = labels->options[0].height,
+                                        .frame = image_get_info(options->task->post)};
+    labels->xml = ome_xml_make(&parts);
+    if (!labels->xml)
+        return failure_set(failure, -ENOMEM, "no memory to describe %s", options->set->files[0]);
+    for (size_t i = 0; i < options->set->n; i++) {
+        labels->options[i].description = i == 0 ? labels->xml : NULL;
+        labels->options[i].next = i + 1 < options->set->n ? &labels->options[i + 1] : NULL;
     }
+    return 0;
+}
+
+static int open_writers(const struct warp_options *options, struct warp *warp,
+                        struct failure *failure) {
+    const struct picture_set *set = options->set;
+    CLEANUP(free_labels) struct labels labels = {0};
+    for (size_t i = 0; i < set->n; i++)
+        labels.options[i] = describe(options, warp, &set->pictures[i], labels.texts[i]);
+    int r = set->format == PARAMS_FORMAT_OME_TIFF ? chain(options, &labels, failure) : 0;
+    for (size_t i = 0; i < set->n_files && r == 0; i++)
+        r = open_writer(options, set->files[i], &labels.options[i], warp, failure);
     return r;
 }
 
@@ -139,7 +166,7 @@ static int create(const struct warp_options *options, struct warp *warp, struct 
             r = tiff_writer_sync(warp->writers[i], failure);
     }
     CLEANUP_FREE char *entry = NULL; /* of the folder, which is synced */
-    if (r == 0 && asprintf(&entry, "%s/%s", options->folder, WARP_ALIGNED_NAME) < 0)
+    if (r == 0 && asprintf(&entry, "%s/%s", options->folder, options->set->files[0]) < 0)
         r = failure_set(failure, -ENOMEM, "no memory to sync %s", options->folder);
     if (r == 0)
         r = atomic_file_sync_folder(entry, failure);
@@ -155,8 +182,7 @@ static int paint(const struct warp_options *options, struct warp *warp, struct f
     if (r < 0)
         return r;
     struct painter_job job = {.task = options->task,
-                              .differences = options->differences,
-                              .n_differences = options->n_differences,
+                              .set = options->set,
                               .compression = options->compression,
                               .walk = &warp->walk,
                               .first = tile_journal_n_had(warp->journal),
@@ -176,6 +202,22 @@ static int paint(const struct warp_options *options, struct warp *warp, struct f
     return failure_set(failure, synced, "%s", late.text);
 }
 
+/* What is made of the painted pictures. After a kill it is made again. */
+static int derive(const struct warp_options *options, struct warp *warp, struct failure *failure) {
+    if (warp->n_levels == 0)
+        return 0;
+    struct ome_levels_job job = {.writer = warp->writers[0],
+                                 .set = options->set,
+                                 .width = tile_render_canvas_width(options->task),
+                                 .height = tile_render_canvas_height(options->task),
+                                 .n_levels = warp->n_levels,
+                                 .compression = options->compression,
+                                 .threads = options->threads,
+                                 .start = painted_share,
+                                 .progress = options->progress};
+    return ome_levels_run(&job, failure);
+}
+
 int warp_run(const struct warp_options *options, struct warp **ret, struct failure *failure) {
     struct warp *warp = calloc(1, sizeof(*warp));
     if (warp && options->task->ready)
@@ -188,11 +230,17 @@ int warp_run(const struct warp_options *options, struct warp **ret, struct failu
         options->task, (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1,
         (tile_render_canvas_height(options->task) - 1) / TILE_RENDER_PX + 1, 1);
     warp->counts.tiles = tile_walk_length(&warp->walk);
+    if (options->set->format == PARAMS_FORMAT_OME_TIFF)
+        warp->n_levels = ome_levels_count(tile_render_canvas_width(options->task),
+                                          tile_render_canvas_height(options->task));
     int r = reopen(options, warp) ? 0 : create(options, warp, failure);
     if (r == 0) {
         warp->counts.tiles_resumed = tile_journal_n_had(warp->journal);
+        progress_span(options->progress, 0, warp->n_levels > 0 ? painted_share : 1);
         r = paint(options, warp, failure);
     }
+    if (r == 0)
+        r = derive(options, warp, failure);
     if (r == 0) {
         *ret = warp;
         return 0;
@@ -239,13 +287,6 @@ static bool is_kept(const json_t *keep, const char *name) {
     return false;
 }
 
-/* Unfinished ones ("difference.tiff.tmp", left by a kill) count too. */
-static bool is_picture(const char *name) {
-    return strncmp(name, WARP_ALIGNED_NAME, strlen(WARP_ALIGNED_NAME)) == 0 ||
-           strcmp(name, "difference.tiff") == 0 || strcmp(name, "difference.tiff.tmp") == 0 ||
-           (strncmp(name, "difference_", strlen("difference_")) == 0 && strstr(name, ".tiff"));
-}
-
 static void cleanup_closedir(DIR **folder) {
     if (*folder)
         (void)closedir(*folder); /* only read */
@@ -257,7 +298,7 @@ int warp_remove_others(const char *folder, const json_t *keep, struct failure *f
         return failure_set_errno(failure, -errno, "cannot read the folder %s", folder);
     const struct dirent *entry;
     while ((entry = readdir(entries))) {
-        if (!is_picture(entry->d_name) || is_kept(keep, entry->d_name))
+        if (!picture_is_name(entry->d_name) || is_kept(keep, entry->d_name))
             continue;
         if (unlinkat(dirfd(entries), entry->d_name, 0) < 0 && errno != ENOENT)
             return failure_set_errno(failure, -errno, "cannot remove the outdated %s/%s", folder,

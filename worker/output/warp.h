@@ -1,7 +1,8 @@
-/* The pictures: aligned_pre.tiff and the difference images, in one pass over the canvas's tiles.
+/* The pictures (picture.h), in one pass over the canvas's tiles; then what is made of these: an
+ * OME-TIFF's reduced levels.
  *
  * A difference pixel is post signal - scale x pre signal where both images cover it, else 0. The
- * pre signal is taken from the pixels as written to aligned_pre.tiff, so that the files agree.
+ * pre signal is taken from the pixels as written, so that the pictures agree.
  *
  * A warp that is stopped (-ECANCELED) or killed leaves its files under their temporary names, and a
  * journal of the tiles that are on disk for good. The next warp with the same key takes these over
@@ -10,14 +11,14 @@
 #ifndef WORKER_OUTPUT_WARP_H
 #define WORKER_OUTPUT_WARP_H
 
-#include "worker/output/background_scale.h"
+#include "worker/output/picture.h"
 
 struct warp_options {
     /* Borrowed. With `ready`: that is the aligned picture, under its temporary name, and only the
      * differences are painted. */
     const struct tile_render_task *task;
-    const struct background_scale_difference *differences; /* borrowed */
-    size_t n_differences;
+    const struct picture_set *set; /* borrowed */
+    const char *name;              /* of the task */
     enum params_compression compression;
     const char *folder;
     const char *journal; /* path */
@@ -44,14 +45,8 @@ MUST_USE int warp_publish(struct warp *warp, struct failure *failure);
 /* Removes the temporary files and frees. NULL is fine. */
 void warp_abandon(struct warp *warp);
 
-/* File name of a difference image: "difference.tiff" or "difference_<kind>.tiff". */
-enum { WARP_NAME_BYTES = 64 };
-const char *warp_difference_name(const struct background_scale_difference *difference,
-                                 char name[WARP_NAME_BYTES]);
-#define WARP_ALIGNED_NAME "aligned_pre.tiff"
-
-/* Removes aligned_pre.tiff and every difference image of the folder that is not in keep (an array
- * of names; NULL: none is kept). */
+/* Removes every picture of the folder, of any format, that is not in keep (an array of names; NULL:
+ * none is kept). */
 MUST_USE int warp_remove_others(const char *folder, const json_t *keep, struct failure *failure);
 
 #endif

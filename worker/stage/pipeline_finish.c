@@ -162,42 +162,43 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     int r = read_render_inputs(pipeline, &inputs, failure);
     if (r < 0)
         return r;
+    CLEANUP(pipeline_shared_picture_close)
+    struct pipeline_shared_picture picture;
+    r = pipeline_shared_picture_open(pipeline, &inputs.task, &picture, failure);
+    if (r < 0)
+        return r;
+    inputs.task.ready = picture.ready;
+    const struct params *params = &pipeline->task->params;
     struct background_scale_difference differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
-    size_t n = background_scale_differences(pipeline->done[STAGE_SCALE].object, differences);
+    size_t n = params->has_difference
+                   ? background_scale_differences(pipeline->done[STAGE_SCALE].object, differences)
+                   : 0;
+    const struct picture_set set = picture_set_make(params->format, &inputs.task, differences, n);
     struct warp_options options = {.task = &inputs.task,
-                                   .differences = differences,
-                                   .n_differences = n,
-                                   .compression = pipeline->task->params.compression,
+                                   .set = &set,
+                                   .name = pipeline->task->name,
+                                   .compression = params->compression,
                                    .folder = pipeline->task->out,
                                    .key = pipeline->key,
                                    .threads = pipeline->task->threads,
                                    .progress = pipeline->context.progress};
-    CLEANUP_JSON json_t *names = json_pack("[s]", WARP_ALIGNED_NAME);
+    CLEANUP_JSON json_t *names = picture_set_names(&set);
     CLEANUP_JSON json_t *files = json_array();
-    for (size_t i = 0; i < n; i++) {
-        char name[WARP_NAME_BYTES];
-        json_array_append_new(names, json_string(warp_difference_name(&differences[i], name)));
-    }
-    if (json_array_size(names) != n + 1 || !files)
+    if (!names || !files)
         return failure_set(failure, -ENOMEM, "no memory for the outputs' names");
     CLEANUP_FREE char *journal = NULL;
     if (asprintf(&journal, "%s/%s", pipeline->task->out, PIPELINE_WARP_JOURNAL) < 0)
         return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->out);
     options.journal = journal;
-    CLEANUP(pipeline_shared_picture_close)
-    struct pipeline_shared_picture picture;
-    r = pipeline_shared_picture_open(pipeline, &inputs.task, &picture, failure);
-    inputs.task.ready = picture.ready;
     struct warp *warp = NULL;
-    if (r == 0)
-        r = warp_run(&options, &warp, failure);
+    r = warp_run(&options, &warp, failure);
     if (r < 0)
         return r;
     struct warp_counts counts = warp_get_counts(warp);
     r = publish(pipeline, warp, names, failure);
     if (r == 0)
         pipeline_shared_picture_give(pipeline, &picture);
-    for (size_t i = 0; i <= n && r == 0; i++)
+    for (size_t i = 0; i < json_array_size(names) && r == 0; i++)
         r = checkpoint_add_file(files, pipeline->task->out,
                                 json_string_value(json_array_get(names, i)), failure);
     if (r < 0)
@@ -296,7 +297,8 @@ uint64_t pipeline_finish_disk_bytes(const struct pipeline *pipeline) {
     struct footprint_pair pair = {.threads = (uint32_t)pipeline->task->threads,
                                   .cap_bytes = pipeline->task->memory_bytes,
                                   .pad = (uint32_t)pipeline->task->params.pad,
-                                  .n_differences = 1};
+                                  .n_differences = pipeline->task->params.has_difference ? 1 : 0,
+                                  .format = pipeline->task->params.format};
     struct footprint_image *const images[2] = {&pair.pre, &pair.post};
     struct image *const opened[2] = {pipeline->context.pre, pipeline->context.post};
     for (int i = 0; i < 2 && opened[i]; i++) {

@@ -15,7 +15,7 @@ static const struct {
     [STAGE_REFINE] = {"refine", {"model", "seed"}},
     [STAGE_VERIFY] = {"verify", {"max_residual", "min_tiles"}},
     [STAGE_SCALE] = {"scale", {"interpolation", "scale_percentile", "manual_scale"}},
-    [STAGE_WARP] = {"warp", {"pad", "compression"}},
+    [STAGE_WARP] = {"warp", {"pad", "compression", "format", "difference"}},
     [STAGE_QC] = {"qc", {NULL}},
 };
 

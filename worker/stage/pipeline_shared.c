@@ -74,14 +74,14 @@ static bool take_picture(struct pipeline *pipeline, const struct tile_render_tas
     char key[CHECKPOINT_KEY_BYTES];
     CLEANUP(checkpoint_clear) struct checkpoint done = {0};
     CLEANUP_FREE char *path = join(folder, SHARED_STAGE_CHECKPOINT);
-    CLEANUP_FREE char *from = join(folder, WARP_ALIGNED_NAME);
-    CLEANUP_FREE char *to = join(pipeline->task->out, WARP_ALIGNED_NAME ".tmp");
+    CLEANUP_FREE char *from = join(folder, PICTURE_ALIGNED_NAME);
+    CLEANUP_FREE char *to = join(pipeline->task->out, PICTURE_ALIGNED_NAME ".tmp");
     struct failure failure = {0};
     struct image *image = NULL;
     if (!path || !from || !to ||
         checkpoint_load(path, pipeline_key_stage_name(STAGE_WARP),
                         pipeline_key_shared(pipeline, STAGE_WARP, key), &done, NULL) < 0 ||
-        !checkpoint_files_intact(done.files, folder, WARP_ALIGNED_NAME))
+        !checkpoint_files_intact(done.files, folder, PICTURE_ALIGNED_NAME))
         return false;
     int r = shared_stage_link(from, to, &failure);
     if (r == 0)
@@ -102,7 +102,9 @@ static bool take_picture(struct pipeline *pipeline, const struct tile_render_tas
 int pipeline_shared_picture_open(struct pipeline *pipeline, const struct tile_render_task *task,
                                  struct pipeline_shared_picture *ret, struct failure *failure) {
     *ret = (struct pipeline_shared_picture){.claim = -1};
-    if (!pipeline->task->shared || !pipeline->task->may_link)
+    const struct params *params = &pipeline->task->params;
+    if (!pipeline->task->shared || !pipeline->task->may_link ||
+        params->format != PARAMS_FORMAT_TIFF || !params->has_difference)
         return 0;
     ret->folder = folder_of(pipeline, STAGE_WARP);
     if (!ret->folder)
@@ -126,14 +128,14 @@ void pipeline_shared_picture_give(const struct pipeline *pipeline,
     if (picture->claim < 0)
         return;
     CLEANUP_FREE char *path = join(picture->folder, SHARED_STAGE_CHECKPOINT);
-    CLEANUP_FREE char *to = join(picture->folder, WARP_ALIGNED_NAME);
-    CLEANUP_FREE char *from = join(pipeline->task->out, WARP_ALIGNED_NAME);
+    CLEANUP_FREE char *to = join(picture->folder, PICTURE_ALIGNED_NAME);
+    CLEANUP_FREE char *from = join(pipeline->task->out, PICTURE_ALIGNED_NAME);
     const struct checkpoint done = {json_object(), json_array(), json_object()};
     int r = path && from && to && done.object && done.files && done.measured
                 ? shared_stage_link(from, to, &failure)
                 : no_memory(pipeline, &failure);
     if (r == 0)
-        r = checkpoint_add_file(done.files, picture->folder, WARP_ALIGNED_NAME, &failure);
+        r = checkpoint_add_file(done.files, picture->folder, PICTURE_ALIGNED_NAME, &failure);
     if (r == 0)
         r = checkpoint_save(path, pipeline_key_stage_name(STAGE_WARP),
                             pipeline_key_shared(pipeline, STAGE_WARP, key), &done, &failure);

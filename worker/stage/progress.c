@@ -20,6 +20,7 @@ struct progress {
     struct report *report;
     const char *stage;
     double start, end;       /* of the stage, in fractions of the task */
+    double span_start, span; /* of a step, in fractions of the stage */
     double told;             /* the highest fraction reported */
     _Atomic int64_t next_ms; /* no report before this instant */
 };
@@ -46,6 +47,7 @@ struct progress *progress_open(struct report *report) {
     progress->report = report;
     progress->stage = "start";
     progress->end = 1;
+    progress->span = 1;
     return progress;
 }
 
@@ -59,7 +61,8 @@ void progress_close(struct progress *progress) {
 /* A report that nobody reads is no reason to stop: a vanished supervisor ends its workers itself.
  */
 static void tell(struct progress *progress, double fraction) {
-    double whole = progress->start + (progress->end - progress->start) * fraction;
+    double of_stage = progress->span_start + progress->span * fraction;
+    double whole = progress->start + (progress->end - progress->start) * of_stage;
     progress->told = fmax(progress->told, fmin(whole, 1));
     if (progress->report)
         (void)report_send(progress->report,
@@ -75,8 +78,19 @@ void progress_begin(struct progress *progress, const char *stage, double start, 
     progress->stage = stage;
     progress->start = start;
     progress->end = end;
+    progress->span_start = 0;
+    progress->span = 1;
     atomic_store(&progress->next_ms, clock_monotonic_ms() + REPORT_INTERVAL_MS);
     tell(progress, 0);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_span(struct progress *progress, double start, double end) {
+    if (!progress)
+        return;
+    (void)pthread_mutex_lock(&progress->lock);
+    progress->span_start = start;
+    progress->span = end - start;
     (void)pthread_mutex_unlock(&progress->lock);
 }
 

@@ -13,6 +13,9 @@
 struct progress;
 MUST_USE int progress_set(struct progress *progress, double fraction);
 
+/* A step of the stage begins, which takes it from fraction `start` to `end`: progress_set speaks of
+ * the step from now on. Not while other threads call it. NULL is allowed. */
+void progress_span(struct progress *progress, double start, double end);
 /* The stage waits for another process that makes the same: told about once a second. Returns as
  * progress_set does. */
 MUST_USE int progress_wait(struct progress *progress);

@@ -4,6 +4,7 @@
 
 #include "worker/tiff/file_hash.h"
 #include "worker/tiff/orientation.h"
+#include "worker/tiff/pixel_size.h"
 #include "worker/tiff/scratch.h"
 #include "worker/tiff/tiff_directory.h"
 
@@ -46,6 +47,24 @@ static struct image_info describe(const struct tiff_layout *layout, uint64_t fil
     };
 }
 
+/* What a description says is newer and more exact than the tags, which some programs leave at
+ * 72 px per inch. OME-XML stands in the first image's, whichever image is meant. */
+static void read_pixel_size(TIFF *tiff, struct tiff_layout *layout) {
+    const char *description = NULL;
+    struct pixel_size_image stored = {.width = layout->width, .height = layout->height};
+    if (layout->resolution_unit == RESUNIT_NONE) {
+        stored.x_resolution = layout->x_resolution;
+        stored.y_resolution = layout->y_resolution;
+    }
+    double x_um, y_um;
+    if (!TIFFSetDirectory(tiff, 0) || !TIFFGetField(tiff, TIFFTAG_IMAGEDESCRIPTION, &description) ||
+        !pixel_size_read(description, &stored, &x_um, &y_um))
+        return;
+    layout->resolution_unit = RESUNIT_CENTIMETER;
+    layout->x_resolution = 10000 / x_um;
+    layout->y_resolution = 10000 / y_um;
+}
+
 static int read_layout(struct image *image, struct failure *failure) {
     struct tiff_handle *handle = NULL;
     int r = tiff_handle_open(&image->file, false, &handle, failure);
@@ -53,6 +72,8 @@ static int read_layout(struct image *image, struct failure *failure) {
         r = tiff_directory_choose(handle, &image->file, failure);
     if (r == 0)
         r = tiff_layout_read(handle, &image->file, &image->layout, failure);
+    if (r == 0)
+        read_pixel_size(tiff_handle_tiff(handle), &image->layout);
     tiff_handle_close(handle);
     return r;
 }
@@ -82,6 +103,17 @@ void image_close(struct image *image) {
 }
 
 const struct image_info *image_get_info(const struct image *image) { return &image->info; }
+
+bool image_pixel_size(const struct image_info *info, double *ret_x_um, double *ret_y_um) {
+    double unit_um = info->resolution_unit == RESUNIT_INCH         ? 25400
+                     : info->resolution_unit == RESUNIT_CENTIMETER ? 10000
+                                                                   : 0;
+    if (unit_um <= 0 || info->x_resolution <= 0 || info->y_resolution <= 0)
+        return false;
+    *ret_x_um = unit_um / info->x_resolution;
+    *ret_y_um = unit_um / info->y_resolution;
+    return true;
+}
 
 const char *image_path(const struct image *image) { return image->file.path; }
 

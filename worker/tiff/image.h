@@ -49,7 +49,9 @@ struct image;
 MUST_USE int image_open(const char *path, struct image **ret, struct failure *failure);
 void image_close(struct image *image);                              /* NULL is fine */
 const struct image_info *image_get_info(const struct image *image); /* borrowed */
-const char *image_path(const struct image *image);                  /* borrowed */
+/* The size of a pixel as displayed, in micrometres; false when the file does not say. */
+bool image_pixel_size(const struct image_info *info, double *ret_x_um, double *ret_y_um);
+const char *image_path(const struct image *image); /* borrowed */
 
 /* Rows [y, y + rows) of the upright image, full width, interleaved, borrowed during the call.
  * y is a multiple of 64 and so is rows, except in the last band. */

@@ -21,6 +21,9 @@ struct tile_codec {
     uint8_t *predicted;                     /* tracked; a tile after the predictor */
     struct libdeflate_compressor *deflater; /* owned */
     ZSTD_CCtx *zstd;                        /* owned */
+    /* owned; made when the first tile is decoded */
+    struct libdeflate_decompressor *inflater;
+    ZSTD_DCtx *unzstd;
 };
 
 size_t tile_codec_bound(enum params_compression kind, const struct tile_codec_shape *shape) {
@@ -80,7 +83,9 @@ void tile_codec_close(struct tile_codec *codec) {
         return;
     tracked_free(codec->predicted);
     libdeflate_free_compressor(codec->deflater);
-    (void)ZSTD_freeCCtx(codec->zstd); /* returns 0 */
+    libdeflate_free_decompressor(codec->inflater);
+    (void)ZSTD_freeCCtx(codec->zstd); /* both return 0 */
+    (void)ZSTD_freeDCtx(codec->unzstd);
     free(codec);
 }
 
@@ -101,6 +106,17 @@ uint64_t tile_codec_memory(enum params_compression kind, size_t most_bytes) {
 
 DEFINE_PREDICT(predict_u8, uint8_t)
 DEFINE_PREDICT(predict_u16, uint16_t)
+
+#define DEFINE_UNPREDICT(name, type)                                                               \
+    static void name(const struct tile_codec_shape *shape, type *pixels) {                         \
+        size_t samples = shape->samples, row = shape->width * samples;                             \
+        for (uint32_t y = 0; y < shape->height; y++, pixels += row)                                \
+            for (size_t i = samples; i < row; i++)                                                 \
+                pixels[i] = (type)(pixels[i] + pixels[i - samples]);                               \
+    }
+
+DEFINE_UNPREDICT(unpredict_u8, uint8_t)
+DEFINE_UNPREDICT(unpredict_u16, uint16_t)
 
 static const void *predict(struct tile_codec *codec, const struct tile_codec_shape *shape,
                            const void *pixels) {
@@ -137,5 +153,44 @@ int tile_codec_encode(struct tile_codec *codec, const struct tile_codec_shape *s
                                raw, ZSTD_getErrorName(n));
     }
     *ret_bytes = n;
+    return 0;
+}
+
+static size_t expand(struct tile_codec *codec, const void *bytes, size_t n_bytes, void *to,
+                     size_t room) {
+    size_t n = 0;
+    switch (codec->kind) {
+    case PARAMS_COMPRESSION_DEFLATE:
+        return libdeflate_zlib_decompress(codec->inflater, bytes, n_bytes, to, room, &n) ==
+                       LIBDEFLATE_SUCCESS
+                   ? n
+                   : 0;
+    case PARAMS_COMPRESSION_ZSTD:
+        n = ZSTD_decompressDCtx(codec->unzstd, to, room, bytes, n_bytes);
+        return ZSTD_isError(n) ? 0 : n;
+    default:
+        memcpy(to, bytes, n_bytes < room ? n_bytes : room);
+        return n_bytes;
+    }
+}
+
+int tile_codec_decode(struct tile_codec *codec, const struct tile_codec_shape *shape,
+                      const void *bytes, size_t n_bytes, void *pixels, struct failure *failure) {
+    size_t raw = tile_codec_raw_bytes(shape);
+    if (codec->kind == PARAMS_COMPRESSION_DEFLATE && !codec->inflater)
+        codec->inflater = libdeflate_alloc_decompressor();
+    if (codec->kind == PARAMS_COMPRESSION_ZSTD && !codec->unzstd)
+        codec->unzstd = ZSTD_createDCtx();
+    if ((codec->kind == PARAMS_COMPRESSION_DEFLATE && !codec->inflater) ||
+        (codec->kind == PARAMS_COMPRESSION_ZSTD && !codec->unzstd))
+        return failure_set(failure, -ENOMEM, "no memory to decode a tile of %zu bytes", raw);
+    if (expand(codec, bytes, n_bytes, pixels, raw) != raw)
+        return failure_set(failure, -EBADMSG, "%zu bytes are no tile of %zu", n_bytes, raw);
+    if (tile_codec_predictor_tag(codec->kind, shape) == PREDICTOR_NONE)
+        return 0;
+    if (shape->bits == 8)
+        unpredict_u8(shape, pixels);
+    else
+        unpredict_u16(shape, pixels);
     return 0;
 }

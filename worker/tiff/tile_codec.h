@@ -1,4 +1,4 @@
-/* Compresses the tiles of a TIFF, one after the other; each is decoded by itself.
+/* Compresses the tiles of a TIFF, one after the other, and undoes it; each stands by itself.
  *
  * deflate: zlib's format (TIFF technical note 2, compression 8), made by libdeflate; zstd:
  * compression 50000 of libtiff. Both at their fastest level: the next ones take twice the time for
@@ -43,6 +43,11 @@ uint64_t tile_codec_memory(enum params_compression kind, size_t most_bytes);
 /* One tile to `to`, which has room for its bound. The same pixels give the same bytes. */
 MUST_USE int tile_codec_encode(struct tile_codec *codec, const struct tile_codec_shape *shape,
                                const void *pixels, void *to, size_t *ret_bytes,
+                               struct failure *failure);
+
+/* Back, to a whole raw tile. -EBADMSG when the bytes are none of such a tile. */
+MUST_USE int tile_codec_decode(struct tile_codec *codec, const struct tile_codec_shape *shape,
+                               const void *bytes, size_t n_bytes, void *pixels,
                                struct failure *failure);
 
 #endif
