@@ -3,6 +3,7 @@
 
 #include "worker/align/feature.h"
 #include "worker/align/referee.h"
+#include "worker/align/verify_tiles.h"
 #include "worker/align/verify_whole.h"
 #include "worker/memory/tracked.h"
 
@@ -35,9 +36,11 @@ struct verifier {
     struct verify_scene scene;
     struct verify_sample held_out, coarse;
     struct verify_whole whole;
+    json_t *test_tiles; /* owned; NULL: none was measured */
 };
 
 static void verifier_cleanup(struct verifier *verifier) {
+    json_decref(verifier->test_tiles);
     thumbnail_free(&verifier->texture);
     tiles_crew_close(verifier->crew);
     verify_sample_free(&verifier->held_out);
@@ -269,6 +272,7 @@ static int look_closely(struct verifier *verifier, struct verify_facts *facts,
                                 &facts->null, failure);
     if (r == 0)
         r = judge_held_out(verifier, facts, failure);
+    verifier->test_tiles = verify_tiles_write(held_out, scene->transform);
     if (r == 0)
         r = verify_planted_measure(scene, held_out, (struct tiles_span){0.5, 0.62}, &facts->planted,
                                    failure);
@@ -383,6 +387,8 @@ static int describe(const struct verifier *verifier, const struct verify_facts *
         describe_content(&facts->content), "evidence", describe_evidence(facts));
     if (!*ret_verify)
         return failure_set(failure, -ENOMEM, "no memory for the verification's result");
+    if (verifier->test_tiles)
+        json_object_set(*ret_verify, VERIFY_TILES_MEMBER, verifier->test_tiles);
     return transform_write(&verifier->refine.transform, *ret_verify, failure);
 }
 

@@ -156,6 +156,16 @@ static json_t *moffat_json(const struct log_ratio_scale *estimate) {
                      moffat->alpha, "beta", moffat->beta, "rms", estimate->rms);
 }
 
+/* The bins of the estimate. */
+static json_t *histogram_json(const struct log_ratio_scale *estimate) {
+    CLEANUP_JSON json_t *counts = json_array();
+    for (size_t i = 0; i < LOG_RATIO_BINS; i++)
+        if (json_array_append_new(counts, json_integer((json_int_t)estimate->counts[i])) < 0)
+            return NULL;
+    return json_pack("{s:f,s:f,s:O}", "low", estimate->low, "high", estimate->high, "counts",
+                     counts);
+}
+
 int background_scale_conclude(const struct background_counts *sum, const struct params *params,
                               json_t **ret, struct failure *failure) {
     struct log_ratio_scale estimate = {0};
@@ -175,8 +185,10 @@ int background_scale_conclude(const struct background_counts *sum, const struct 
         json_t *value = json_object_get(scales, kinds[i]);
         if (!value)
             continue;
-        *ret = json_pack("{s:O,s:s,s:O,s:o,s:o}", "scale", value, "scale_kind", kinds[i], "scales",
-                         scales, "moffat", moffat_json(&estimate), "statistics", statistics(sum));
+        *ret =
+            json_pack("{s:O,s:s,s:O,s:o,s:o,s:o*}", "scale", value, "scale_kind", kinds[i],
+                      "scales", scales, "moffat", moffat_json(&estimate), "statistics",
+                      statistics(sum), "histogram", estimated ? histogram_json(&estimate) : NULL);
         return *ret ? 0 : failure_set(failure, -ENOMEM, "no memory for the scale's figures");
     }
     return failure_set(failure, -ENODATA,

@@ -6,7 +6,9 @@
  *    "scales":{"moffat":s, "histogram-peak":s, "percentile":s, "manual":s},     those that are
  * known "moffat":{"amp":a,"mu":m,"alpha":a,"beta":b,"rms":r} or null,
  *    "statistics":{"sampled_pixels":n, "ratio_pixels":n, "pre":{...}, "post":{...},
- * "log10_ratio":{...}}} Percentiles are of the signals over sampled pixels that both images cover.
+ * "log10_ratio":{...}},
+ *    "histogram":{"low":x, "high":x, "counts":[n, ...]}}     what was fitted; missing: too few
+ * pixels Percentiles are of the signals over sampled pixels that both images cover.
  */
 #ifndef WORKER_OUTPUT_BACKGROUND_SCALE_H
 #define WORKER_OUTPUT_BACKGROUND_SCALE_H

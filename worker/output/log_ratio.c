@@ -2,8 +2,9 @@
 #include "worker/output/log_ratio.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { SMOOTH_REACH = 3, LEFT_OUT_BINS = 3 };
+enum { SMOOTH_REACH = 3 };
 
 static const double FINE_LOW = -LOG_RATIO_DECADES / 2.0;
 static const double FINE_WIDTH = 1.0 / LOG_RATIO_PER_DECADE;
@@ -90,7 +91,7 @@ static void fill(struct bins *bins, const uint64_t *fine) {
         for (size_t k = 0; k < per_bin; k++)
             sum += fine[first + i * per_bin + k];
         bins->count[i] = (double)sum;
-        bins->kept[i] = fabs(centre(bins, i)) >= LEFT_OUT_BINS * bins->width;
+        bins->kept[i] = fabs(centre(bins, i)) >= LOG_RATIO_LEFT_OUT_BINS * bins->width;
     }
     smooth(bins);
 }
@@ -176,6 +177,7 @@ bool log_ratio_estimate(const uint64_t *fine, struct log_ratio_scale *ret) {
     size_t best = highest(&bins);
     if (bins.smooth[best] <= 0)
         return false;
+    memcpy(scale.counts, bins.count, sizeof(scale.counts));
     scale.low = bins.low;
     scale.high = bins.low + bins.width * LOG_RATIO_BINS;
     scale.peak = refine_peak(&bins, best);

@@ -20,6 +20,7 @@ enum {
     LOG_RATIO_DECADES = 12,       /* x from -6 to 6 */
     LOG_RATIO_FINE_BINS = LOG_RATIO_PER_DECADE * LOG_RATIO_DECADES,
     LOG_RATIO_BINS = 200,
+    LOG_RATIO_LEFT_OUT_BINS = 3,   /* to either side of x = 0 */
     LOG_RATIO_LEAST_PIXELS = 1000, /* below it nothing is estimated */
 };
 
@@ -33,6 +34,7 @@ struct log_ratio_scale {
     struct moffat moffat; /* amp in pixels per bin */
     double rms;
     double low, high; /* the range of the 200 bins */
+    double counts[LOG_RATIO_BINS];
 };
 
 /* False when there are too few pixels to say anything. */

@@ -2,6 +2,7 @@
  * is given a NULL, so only the last result is looked at. */
 #include "worker/output/result_file.h"
 
+#include "worker/align/verify_tiles.h"
 #include "worker/memory/tracked.h"
 
 enum { VERSION = 1 };
@@ -23,6 +24,7 @@ json_t *result_file_transform(const json_t *verify, const struct image_info *pre
         json_object_set_new(transform, "post_size", size_json(post)) < 0 ||
         json_object_update_missing(transform, (json_t *)verify) < 0) /* which only reads verify */
         return NULL;
+    (void)json_object_del(transform, VERIFY_TILES_MEMBER); /* for pictures; may be missing */
     return STEAL_PTR(transform);
 }
 

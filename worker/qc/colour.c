@@ -21,7 +21,7 @@ static const struct {
 
 static uint32_t channel(uint32_t from, uint32_t to, double share, int shift) {
     double a = from >> shift & 0xff, b = to >> shift & 0xff;
-    return (uint32_t)lround(a + share * (b - a)) << shift;
+    return (uint32_t)(a + share * (b - a) + 0.5) << shift;
 }
 
 uint32_t colour_at(enum colour_map map, double value) {
@@ -32,7 +32,7 @@ uint32_t colour_at(enum colour_map map, double value) {
     return channel(from, to, share, 16) | channel(from, to, share, 8) | channel(from, to, share, 0);
 }
 
-static uint32_t byte_of(double tone) { return (uint32_t)lround(255 * fmin(fmax(tone, 0), 1)); }
+static uint32_t byte_of(double tone) { return (uint32_t)(255 * fmin(fmax(tone, 0), 1) + 0.5); }
 
 uint32_t colour_overlay(double post, double pre) {
     return byte_of(post) << 16 | byte_of(pre) << 8 | byte_of(post);

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { LEVEL = 5, HEAD_BYTES = 8 + 25, CHUNK_BYTES = 12, MOST_SIDE = 16384 };
+enum { LEVEL = 3, HEAD_BYTES = 8 + 25, CHUNK_BYTES = 12, MOST_SIDE = 16384 };
 enum { FILTER_SUB = 1, FILTER_UP = 2 };
 
 static bool has_colour(const uint32_t *pixels, size_t count) {

@@ -25,6 +25,36 @@ static const struct row rows[] = {
      "Post is magenta, pre is green: what lies where it should is grey or white, coloured fringes "
      "are misplaced.",
      qc_overlay},
+    {"residuals.png", "Residual field",
+     "Each arrow is a tile that the fit never saw: it points from where the map puts the tile to "
+     "where it was found, magnified; crosses were found elsewhere.",
+     qc_residuals},
+    {"tiles.png", "Test tiles, worst and typical",
+     "Tiles that the fit never saw, at full resolution: the upper row of each pair before, the "
+     "lower one after; grey is right, coloured fringes are misplaced.",
+     qc_tiles},
+    {"difference.png", "Difference",
+     "Post less the scaled pre: white is alike, red is brighter in post, blue is darker.",
+     qc_difference},
+    {"density.png", "Density of post against pre",
+     "How often which pair of signals stands in one place; the background lies along the scale's "
+     "line.",
+     qc_density},
+    {"excess.png", "Excess density",
+     "What one side of the background's line has more than the other: a right scale leaves no "
+     "colour along the diagonal.",
+     qc_excess},
+    {"log_ratio.png", "Log ratio and background scale",
+     "The distribution that the background scale comes from: the line should stand at the peak of "
+     "the left hump.",
+     qc_log_ratio},
+    {"histograms.png", "Histograms of pre and post",
+     "How often which signal occurs; the dashed line is pre times the scale, and should follow "
+     "post where the background is.",
+     qc_histograms},
+    {"difference_histogram.png", "Histogram of the difference",
+     "The peak should stand at zero: it is the background. What the stain added is to the right.",
+     qc_difference_histogram},
     {"blink_post.png", "Post", "The post image, to be flickered against blink_pre.png.",
      qc_blink_post},
     {"blink_pre.png", "Aligned pre",

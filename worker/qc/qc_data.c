@@ -17,7 +17,10 @@ void qc_data_close(struct qc_data *data) {
     reduced_free(&data->pre);
     reduced_free(&data->post);
     tracked_free(data->aligned);
+    free(data->tiles);
+    qc_counts_free(&data->counts);
     data->aligned = NULL;
+    data->tiles = NULL;
 }
 
 struct map_point qc_data_before(const struct qc_data *data, double x, double y) {
@@ -60,7 +63,7 @@ static struct qc_range range_of(float *values, size_t n) {
 
 /* where: a value is taken only where this is a number; NULL: all are. */
 static size_t collect(const float *pixels, const float *where, size_t count, float *ret) {
-    size_t n = 0, step = count / (128 << 10) + 1; /* as many say no more */
+    size_t n = 0, step = count / (32 << 10) + 1; /* as many say no more */
     for (size_t i = 0; i < count; i += step)
         if (!isnan(pixels[i]) && (!where || !isnan(where[i])))
             ret[n++] = pixels[i];
@@ -102,8 +105,9 @@ static int align(struct qc_data *data, struct failure *failure) {
 
 static int read_results(const struct qc_task *task, struct qc_data *data, struct failure *failure) {
     CLEANUP_FREE struct refine_result *refine = calloc(1, sizeof(*refine));
-    if (!refine)
-        return failure_set(failure, -ENOMEM, "no memory for the map");
+    data->tiles = calloc(1, sizeof(*data->tiles));
+    if (!refine || !data->tiles)
+        return failure_set(failure, -ENOMEM, "no memory for the map and its test tiles");
     int r = survey_read(task->pre_survey, "the pre survey", &data->pre_survey, failure);
     if (r == 0)
         r = survey_read(task->post_survey, "the post survey", &data->post_survey, failure);
@@ -120,7 +124,22 @@ static int read_results(const struct qc_task *task, struct qc_data *data, struct
     data->has_map = !refine->reason[0];
     data->is_failed = strcmp(data->status, "failed") == 0;
     data->is_inverted = refine->inverted;
+    verify_tiles_read(task->verify, data->tiles);
     data->scale = json_number_value(json_object_get(task->scale, "scale"));
+    return 0;
+}
+
+static int count(struct qc_data *data, struct failure *failure) {
+    const struct qc_counts_request request = {.context = data->task->context,
+                                              .pre = &data->pre_survey,
+                                              .post = &data->post_survey,
+                                              .transform = &data->transform,
+                                              .scale = data->scale};
+    if (data->scale > 0)
+        return qc_counts_measure(&request, &data->counts, failure);
+    qc_counts_take(&request, data->pre.pixels, (size_t)data->pre.width * (size_t)data->pre.height,
+                   data->post.pixels, (size_t)data->post.width * (size_t)data->post.height,
+                   &data->counts);
     return 0;
 }
 
@@ -137,6 +156,8 @@ int qc_data_open(const struct qc_task *task, struct qc_data *ret, struct failure
         r = align(ret, failure);
     if (r == 0)
         r = find_ranges(ret, failure);
+    if (r == 0)
+        r = count(ret, failure);
     if (r < 0)
         qc_data_close(ret);
     return r;

@@ -4,6 +4,8 @@
 #define WORKER_QC_QC_DATA_H
 
 #include "worker/align/transform.h"
+#include "worker/align/verify_tiles.h"
+#include "worker/qc/qc_counts.h"
 #include "worker/qc/reduced.h"
 
 /* The task's results. Borrows everything. */
@@ -31,9 +33,11 @@ struct qc_data {
     bool is_inverted;           /* what is bright in one image is dark in the other */
     struct transform transform; /* post to pre */
     float *aligned;             /* pre where the map puts it, on the pixels of post; NAN outside */
+    struct verify_tiles *tiles; /* the held-out ones; owned */
     struct qc_range pre_range, post_range;
     float tones[QC_DATA_TONES + 1]; /* of signals from a range's low to its high */
     double scale;                   /* in use; 0: none */
+    struct qc_counts counts;        /* of a failed pair: of the reduced images, each for itself */
 };
 
 MUST_USE int qc_data_open(const struct qc_task *task, struct qc_data *ret, struct failure *failure);

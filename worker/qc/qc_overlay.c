@@ -3,6 +3,7 @@
 
 #include "worker/qc/lettering.h"
 #include "worker/qc/plot.h"
+#include "worker/qc/qc_words.h"
 
 #include <math.h>
 
@@ -15,27 +16,27 @@ enum {
     TOP = 98,
     BELOW = 62, /* ticks and label */
     SWATCH = 14,
-    SAMPLES = 2, /* of the reduced images per pixel and direction */
 };
 
 struct panel {
     const struct qc_data *data;
     bool is_after;
-    double pitch; /* post px per px of the panel */
+    double pitch;  /* post px per px of the panel */
+    int n_samples; /* of the reduced images per pixel, along its diagonal */
 };
 
 static uint32_t colour_of(const struct panel *panel, int x, int y) {
     const struct qc_data *data = panel->data;
     double post = 0, pre = 0;
-    for (int i = 0; i < SAMPLES * SAMPLES; i++) {
-        double at_x = (x + (i % SAMPLES + 0.5) / SAMPLES) * panel->pitch - 0.5;
-        double at_y = (y + (i / SAMPLES + 0.5) / SAMPLES) * panel->pitch - 0.5;
+    for (int i = 0; i < panel->n_samples; i++) {
+        double at_x = (x + (i + 0.5) / panel->n_samples) * panel->pitch - 0.5;
+        double at_y = (y + (i + 0.5) / panel->n_samples) * panel->pitch - 0.5;
         struct map_point p = panel->is_after ? transform_apply(&data->transform, at_x, at_y)
                                              : qc_data_before(data, at_x, at_y);
         post += qc_data_tone_post(data, reduced_at(&data->post, at_x, at_y));
         pre += qc_data_tone_pre(data, reduced_at(&data->pre, p.x, p.y));
     }
-    return colour_overlay(post / (SAMPLES * SAMPLES), pre / (SAMPLES * SAMPLES));
+    return colour_overlay(post / panel->n_samples, pre / panel->n_samples);
 }
 
 static void draw_panel(struct canvas *canvas, const struct panel *panel, int left, int width,
@@ -79,23 +80,21 @@ int qc_overlay(const struct qc_data *data, struct canvas *ret, struct failure *f
     int width = (int)fmax(post->width / pitch, 1), height = (int)fmax(post->height / pitch, 1);
     int frame = width > PANEL_WIDTH / 2 ? width : PANEL_WIDTH / 2; /* room for what is written */
     int across = LEFT + 2 * frame + GAP + RIGHT;
-    int lines = lettering_count_lines(PLOT_LABEL_PX, across - LEFT - RIGHT, data->reason);
-    int r = canvas_open(across, TOP + height + BELOW + (lines + 2) * PLOT_LEADING_PX, ret, failure);
+    int words = qc_words_height(data, across - LEFT - RIGHT);
+    int r = canvas_open(across, TOP + height + BELOW + words + PLOT_LEADING_PX, ret, failure);
     if (r < 0)
         return r;
     plot_title(ret, "Overlay of post and pre");
     draw_legend(ret);
-    struct panel panel = {.data = data, .pitch = pitch};
+    double coarser = pitch / ldexp(1, data->post.level);
+    struct panel panel = {.data = data, .pitch = pitch, .n_samples = coarser > 1.4 ? 2 : 1};
     draw_panel(ret, &panel, LEFT, width, height, "Before: laid by their centres");
     panel.is_after = true;
     if (data->has_map)
         draw_panel(ret, &panel, LEFT + frame + GAP, width, height,
                    data->is_failed ? "The best candidate, which is not trusted"
                                    : "After: pre moved by the map");
-    canvas_set_colour(ret, data->is_failed ? COLOUR_BAD : COLOUR_TEXT);
-    double y = TOP + height + BELOW + PLOT_LEADING_PX;
-    lettering_draw_bold(ret, LEFT, y, PLOT_LABEL_PX, LETTERING_LEFT, data->status);
-    (void)lettering_draw_wrapped(ret, LEFT, y + PLOT_LEADING_PX, PLOT_LABEL_PX,
-                                 across - LEFT - RIGHT, PLOT_LEADING_PX, data->reason);
+    (void)qc_words_verdict(ret, data, LEFT, TOP + height + BELOW + PLOT_LEADING_PX,
+                           across - LEFT - RIGHT);
     return 0;
 }
