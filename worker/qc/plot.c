@@ -29,10 +29,10 @@ static double step_of(double range, int most) {
 }
 
 static size_t log_ticks(double low, double high, double ret[PLOT_MOST_TICKS]) {
-    double first = ceil(log10(low) - 1e-9), last = floor(log10(high) + 1e-9);
-    double step = fmax(1, ceil((last - first + 1) / (PLOT_MOST_TICKS / 2)));
+    int first = (int)ceil(log10(low) - 1e-9), last = (int)floor(log10(high) + 1e-9);
+    int step = (last - first + 1) / (PLOT_MOST_TICKS / 2) + 1;
     size_t n = 0;
-    for (double power = first; power <= last && n < PLOT_MOST_TICKS; power += step)
+    for (int power = first; power <= last && n < PLOT_MOST_TICKS; power += step)
         ret[n++] = pow(10, power);
     return n;
 }
@@ -45,10 +45,10 @@ size_t plot_ticks(const struct plot_axis *axis, int most, double ret[PLOT_MOST_T
         return log_ticks(low, high, ret);
     most = most < 2 ? 2 : most >= PLOT_MOST_TICKS ? PLOT_MOST_TICKS - 1 : most;
     double step = step_of(high - low, most);
+    double first = ceil(low / step - 1e-9);
     size_t n = 0;
-    for (double k = ceil(low / step - 1e-9); k * step <= high + 1e-9 * step && n < PLOT_MOST_TICKS;
-         k++)
-        ret[n++] = k == 0 ? 0 : k * step;
+    for (; n < PLOT_MOST_TICKS && (first + (double)n) * step <= high + 1e-9 * step; n++)
+        ret[n] = (first + (double)n) * step;
     return n;
 }
 
@@ -66,8 +66,10 @@ void plot_tick_text(const struct plot_axis *axis, double step, double value,
         return;
     }
     size_t unit = 0;
-    for (; value >= 9999 && unit + 1 < sizeof(units) / sizeof(units[0]); value /= 1000)
+    while (value >= 9999 && unit + 1 < ARRAY_LEN(units)) {
+        value /= 1000;
         unit++;
+    }
     (void)snprintf(ret, PLOT_TICK_TEXT_BYTES, "%.0f%s", value, units[unit]);
 }
 

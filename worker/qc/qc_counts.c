@@ -154,7 +154,7 @@ static uint32_t step_for(uint32_t columns, uint32_t rows) {
     uint32_t step = share > 1 ? (uint32_t)ceil(sqrt(share)) : 1;
     while (step > 1 && (sampled(columns, step) == 0 || sampled(rows, step) == 0))
         step--; /* a ribbon narrower than half a step */
-    return step;
+    return step > 0 ? step : 1;
 }
 
 static int counters_open(const struct qc_counts_request *request, uint64_t cache_bytes,

@@ -161,22 +161,24 @@ static int draw_tile(struct shop *shop, struct canvas *canvas, const struct veri
 /* Which tiles are shown: those that have something to show, by residual. */
 struct choice {
     size_t count;
-    const struct verify_tile *sorted[VERIFY_TILES_MOST]; /* largest residual first */
+    struct verify_tile sorted[VERIFY_TILES_MOST]; /* largest residual first */
 };
 
+/* Equal ones by their place: qsort may turn them around. */
 static int compare(const void *a, const void *b) {
-    const struct verify_tile *left = *(const struct verify_tile *const *)a;
-    const struct verify_tile *right = *(const struct verify_tile *const *)b;
+    const struct verify_tile *left = a, *right = b;
     if (left->residual_px != right->residual_px)
         return left->residual_px > right->residual_px ? -1 : 1;
-    return left < right ? -1 : left > right;
+    if (left->y != right->y)
+        return left->y < right->y ? -1 : 1;
+    return left->x < right->x ? -1 : left->x > right->x;
 }
 
 static void sort_tiles(const struct verify_tiles *tiles, struct choice *ret) {
     ret->count = 0;
     for (size_t i = 0; i < tiles->count; i++)
         if (tiles->tiles[i].answer != VERIFY_SILENT)
-            ret->sorted[ret->count++] = &tiles->tiles[i];
+            ret->sorted[ret->count++] = tiles->tiles[i];
     qsort(ret->sorted, ret->count, sizeof(*ret->sorted), compare);
 }
 
@@ -190,7 +192,7 @@ static int draw_group(struct shop *shop, struct canvas *canvas, const struct cho
                           shop->data->is_failed ? "candidate" : "after");
     int r = 0;
     for (size_t i = 0; i < COLUMNS && first + i < choice->count && r == 0; i++)
-        r = draw_tile(shop, canvas, choice->sorted[first + i], LEFT + (int)i * STEP_X,
+        r = draw_tile(shop, canvas, &choice->sorted[first + i], LEFT + (int)i * STEP_X,
                       top + GROUP_HEAD, failure);
     return r;
 }
