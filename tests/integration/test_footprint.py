@@ -29,7 +29,7 @@ def _(t):
         t.generate("S", kind, "--rotation", "4", "--scale", "1.02", "--gain", "1.2", "--objects",
                    "0.02", "--noise", "0.004", *options)
     ran = t.run("run", t.raw, "-o", t.out, "--jobs", "1", "--threads", "2", *SHORT_SEARCH,
-                timeout_s=240)
+                timeout_s=8 * WAIT_S)
     attempts = t.ledger("attempt_end")
     expect(len(attempts), len(KINDS), f"attempts ({ran.stderr})")
     for attempt in attempts:

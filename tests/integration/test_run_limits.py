@@ -68,7 +68,7 @@ def _(t):
         {"id": "c/sum", "memory": "100M", "command": [
             "sh", "-c", f"{hold(60, 9)} & one=$!; {hold(60, 9)} & wait $one && wait $!"]},
         {"id": "c/fits", "command": [FAKE, "grow-200"], "memory": "256M"})
-    ran = t.run("run", "--manifest", path, "-o", t.out, "--retries", 0, "--jobs", 2, timeout_s=90)
+    ran = t.run("run", "--manifest", path, "-o", t.out, "--retries", 0, "--jobs", 2, timeout_s=90 * SLOWNESS)
     expect(ran.returncode, 1, "exit status")
     expect(t.task("c/one")["verdict"], "oom-limit", "c/one")
     expect_in("the kernel killed it at its memory limit of 64 MiB", t.task("c/one")["reason"])

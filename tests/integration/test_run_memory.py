@@ -215,7 +215,7 @@ def _(t):
     expect(finished[:3], STAGES[:3], "finished stages")
     hog.let_go()
     t.wait_ledger(lambda record: record["event"] == "task_end" and record["task"] == "S/D",
-                  timeout_s=120)
+                  timeout_s=4 * WAIT_S)
     t.open_gate()
     expect(process.wait(), 0, "exit status")
     expect(t.attempts("S/D"), ["cancelled", "ok"], "verdicts")

@@ -6,10 +6,10 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
 
-SLOWNESS = float(os.environ.get("TIMEOUT_FACTOR", "1"))
+STALL_S = int(min(3, float(os.environ.get("TIMEOUT_FACTOR", "1"))))  # no start may take that long
 
 
-def run_all(t, dyes, *options, timeout_s=60):
+def run_all(t, dyes, *options, timeout_s=2 * WAIT_S):
     for dye in dyes:
         t.pair("S", dye)
     return t.run("run", t.raw, "-o", t.out, "--force", "--jobs", 8, *options, timeout_s=timeout_s)
@@ -70,19 +70,19 @@ def _(t):
 
 # What needs time to show: all at once, for each takes the stall time and then the grace period.
 HANGING = [
-    ("hang", "stalled", "no progress for 1.0 s, in stage hang"),
-    ("polite", "stalled", "no progress for 1.0 s, in stage polite"),
+    ("hang", "stalled", f"no progress for {STALL_S}.0 s, in stage hang"),
+    ("polite", "stalled", f"no progress for {STALL_S}.0 s, in stage polite"),
     ("stubborn", "stalled", "it ignored SIGTERM and got SIGKILL"),
-    ("stop", "stalled", "no progress for 1.0 s"),
-    ("closed", "stalled", "no progress for 1.0 s"),
-    ("late-hang", "stalled", "no progress for 1.0 s"),
-    ("forks-40", "stalled", "no progress for 1.0 s"),
+    ("stop", "stalled", f"no progress for {STALL_S}.0 s"),
+    ("closed", "stalled", f"no progress for {STALL_S}.0 s"),
+    ("late-hang", "stalled", f"no progress for {STALL_S}.0 s"),
+    ("forks-40", "stalled", f"no progress for {STALL_S}.0 s"),
 ]
 
 
 @test("no progress for the stall time ends an attempt, and all of it")
 def _(t):
-    ran = run_all(t, [row[0] for row in HANGING], "--stall-timeout", "1s", "--retries", 0)
+    ran = run_all(t, [row[0] for row in HANGING], "--stall-timeout", f"{STALL_S}s", "--retries", 0)
     expect(ran.returncode, 1, "exit status")
     for dye, verdict, reason in HANGING:
         task = t.task(f"S/{dye}")
@@ -96,18 +96,18 @@ def _(t):
 
 @test("who makes progress is not stalled, however long it takes")
 def _(t):
-    stall_s = 2 * min(3, SLOWNESS)
-    ran = run_all(t, [f"slow-{int(2500 * stall_s)}"], "--stall-timeout", f"{int(stall_s)}s")
+    ran = run_all(t, [f"slow-{5000 * STALL_S}"], "--stall-timeout", f"{2 * STALL_S}s")
     expect(ran.returncode, 0, "exit status")
 
 
 @test("the time limit ends an attempt that makes progress; it is not retried")
 def _(t):
-    ran = run_all(t, ["slow-600000"], "--timeout", "1s")
+    ran = run_all(t, ["slow-600000"], "--timeout", f"{STALL_S}s")
     expect(ran.returncode, 1, "exit status")
     task = t.task("S/slow-600000")
     expect((task["verdict"], task["attempts"]), ("timeout", 1), "verdict and attempts")
-    expect_in("over its time limit of 1.0 s, in stage slow-600000", task["reason"], "reason")
+    expect_in(f"over its time limit of {STALL_S}.0 s, in stage slow-600000", task["reason"],
+              "reason")
 
 
 @test("nothing of a task outlives it, not even what called setsid")
@@ -197,10 +197,10 @@ def _(t):
 @test("growth of its log is a command's progress")
 def _(t):
     path = t.manifest({"id": "c/talks", "command": [
-        "sh", "-c", "for i in 1 2 3 4 5 6; do echo $i; sleep 0.4; done"]},
+        "sh", "-c", f"for i in 1 2 3 4 5 6; do echo $i; sleep {0.4 * STALL_S}; done"]},
         {"id": "c/quiet", "command": ["sleep", "600"]})
-    ran = t.run("run", "--manifest", path, "-o", t.out, "--stall-timeout", "1s", "--retries", 0,
-                "--jobs", 2)
+    ran = t.run("run", "--manifest", path, "-o", t.out, "--stall-timeout", f"{STALL_S}s",
+                "--retries", 0, "--jobs", 2)
     expect(ran.returncode, 1, "exit status")
     expect(t.task("c/talks")["verdict"], "ok", "one that talks")
     expect(t.task("c/quiet")["verdict"], "stalled", "one that does not")
@@ -208,16 +208,17 @@ def _(t):
 
 @test("a supervisor that was suspended does not take its own absence for a stall")
 def _(t):
-    t.pair("S", "slow-4000")
-    process = t.start("run", t.raw, "-o", t.out, "--stall-timeout", "1s")
-    t.wait_worker("slow-4000")
+    slow = f"slow-{4000 * STALL_S}"
+    t.pair("S", slow)
+    process = t.start("run", t.raw, "-o", t.out, "--stall-timeout", f"{STALL_S}s")
+    t.wait_worker(slow)
     process.send_signal(signal.SIGSTOP)
     try:
-        process.wait(timeout=1.5)
+        process.wait(timeout=1.5 * STALL_S)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGCONT)
     expect(process.wait(), 0, "exit status")
-    expect(t.attempts("S/slow-4000"), ["ok"], "verdicts")
+    expect(t.attempts(f"S/{slow}"), ["ok"], "verdicts")
 
 
 @test("a broken pair fails by itself, and is told once")

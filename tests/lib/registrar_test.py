@@ -41,7 +41,7 @@ from pathlib import Path
 
 __all__ = ["BUILD", "FAKE_WORKER", "GENERATE", "REGISTRAR", "ROOT", "Skip", "WORKER", "Case", "alive",
            "expect", "expect_in", "json", "os", "run_tests", "shared_data", "signal", "skip",
-           "subprocess", "sys", "test", "wait_gone", "with_token", "Path"]
+           "subprocess", "sys", "test", "wait_gone", "with_token", "Path", "WAIT_S"]
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
