@@ -52,7 +52,7 @@ function headline(counts) {
 }
 
 function makeHeader(runs, counts) {
-    const place = make("span", {class: "place"}, night.night.batch ? `Batch ${night.night.batch} in ` : null, night.night.out);
+    const place = make("span", {class: "place"}, night.about.batch ? `Batch ${night.about.batch} in ` : null, night.about.out);
     const facts = [];
     if (runs.length > 0) {
         const {from, to, record, attempts} = runs[0];
@@ -108,6 +108,25 @@ function makeThemeSwitch() {
 
 const FEW = 5; /* of one kind, spelled out; a button shows them all */
 
+/* The task's overlay, put in when it comes into sight: the eye may know at once what no figure told. */
+function makeGlance(number, open) {
+    const task = night.tasks[number];
+    if (task.pictures === 0)
+        return null;
+    const glance = make("div", {class: "glance"}, "\u00a0");
+    const seen = new IntersectionObserver(async (entries) => {
+        if (!entries.some((entry) => entry.isIntersecting))
+            return;
+        seen.disconnect();
+        const {pictures} = await readDetails(number);
+        const overlay = pictures.find((picture) => picture.name === "overlay.png");
+        glance.replaceChildren(overlay ? make("button", {type: "button", class: "picture", "aria-label": "Look at " + task.id, onclick: () => open(number)},
+                                              make("img", {src: overlay.src, alt: "overlay of " + task.id, width: overlay.width, height: overlay.height})) : "");
+    });
+    seen.observe(glance);
+    return glance;
+}
+
 function makeProblem(problem, open, showAll) {
     const reasons = new Map(); /* what happened to several in the same way is told once */
     for (const number of problem.tasks) {
@@ -119,7 +138,7 @@ function makeProblem(problem, open, showAll) {
                               numbers.length > FEW ? ` and ${countText(numbers.length - FEW)} more` : null];
     const shown = [...reasons].slice(0, FEW);
     const list = make("ul", {class: "problems"}, shown.map(([reason, numbers]) =>
-        make("li", {}, make("span", {}, ids(numbers)), make("span", {class: "why"}, reason))));
+        make("li", {}, make("span", {}, ids(numbers)), make("span", {class: "why"}, reason, makeGlance(numbers[0], open)))));
     const verdict = night.tasks[problem.tasks[0]].verdict;
     const rest = problem.tasks.length - shown.reduce((n, [, numbers]) => n + Math.min(numbers.length, FEW), 0);
     return make("section", {class: "problem"},
@@ -132,7 +151,7 @@ function makeProblem(problem, open, showAll) {
 
 function makeAttention(open, showAll) {
     const left = night.tasks.filter((task) => task.verdict === "waiting" || task.verdict === "running").length;
-    const pressure = night.night.pressure && night.night.pressure.shortage;
+    const pressure = night.about.pressure && night.about.pressure.shortage;
     const last = night.runs[night.runs.length - 1] || {};
     if (night.problems.length === 0 && left === 0 && !pressure)
         return null;
@@ -247,9 +266,9 @@ function makeNotes() {
     return make("footer", {},
                 notes.length > 0 ? make("details", {}, make("summary", {}, plural(notes.length, "note") + " in the ledger"),
                                         make("ul", {class: "notes"}, notes.map(([time, text]) => make("li", {}, make("time", {datetime: time}, clockText(Date.parse(time), true)), " ", text)))) : null,
-                make("p", {class: "soft"}, `Made by registrar ${night.night.registrar} on ${dayFormat.format(new Date(night.night.made))}, ${clockText(Date.parse(night.night.made))}. ` +
+                make("p", {class: "soft"}, `Made by registrar ${night.about.registrar} on ${dayFormat.format(new Date(night.about.made))}, ${clockText(Date.parse(night.about.made))}. ` +
                      (pictures === 0 ? "" : beside === 0 ? `All ${plural(pictures, "picture")} are in this file. `
-                         : `${plural(beside, "task")} ${beside === 1 ? "has" : "have"} pictures that are not in this file (${sizeText(night.night.embedded_bytes)} are): they are read from the folder beside it. `) +
+                         : `${plural(beside, "task")} ${beside === 1 ? "has" : "have"} pictures that are not in this file (${sizeText(night.about.embedded_bytes)} are): they are read from the folder beside it. `) +
                      "It asks no network for anything."));
 }
 

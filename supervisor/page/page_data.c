@@ -239,7 +239,7 @@ static int put_heading(const struct page_data *data) {
 int page_data_put(const struct page_data *data, struct failure *failure) {
     FILE *stream = data->stream;
     int r = 0;
-    (void)fputs("{\"night\":", stream); /* errors: see page_out.h */
+    (void)fputs("{\"about\":", stream); /* errors: see page_out.h */
     r = put_heading(data);
     (void)fputs(",\n\"runs\":", stream);
     if (r == 0)

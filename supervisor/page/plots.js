@@ -129,7 +129,7 @@ function timeAxis(svg, box, from, to) {
 
 function sizeAxis(svg, box, high) {
     const yOf = (bytes) => box.bottom - bytes / high * (box.bottom - box.top);
-    for (const tick of sizeTicks(0, high, (box.bottom - box.top) / 44)) {
+    for (const tick of sizeTicks(0, high, (box.bottom - box.top) / 32)) {
         const y = Math.round(yOf(tick.at)) + .5;
         svg.append(draw("path", {class: "grid", d: `M${box.left} ${y}H${box.right}`}),
                    draw("text", {class: "tick", x: box.left - 8, y: y + 4, "text-anchor": "end"},

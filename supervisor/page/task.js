@@ -17,6 +17,8 @@ function besidePath(id, name) {
     return [...id.split("/"), "qc", name].map(encodeURIComponent).join("/");
 }
 
+const WIDE = 1100; /* pixels: such a picture is read in the whole width */
+
 class TaskDialog {
     constructor(neighbour) {
         this.neighbour = neighbour;
@@ -90,12 +92,12 @@ class TaskDialog {
                 this.makeLog(details), this.makeSettings(details)].filter((part) => part);
     }
     makeOutcome(task, details) {
-        const transform = details.transform || {}, residual = transform.residual_px || {};
-        const error = transform.error_px || {};
+        const transform = membersOf(details.transform), residual = membersOf(transform.residual_px);
+        const error = membersOf(transform.error_px);
         const isMapped = transform.status === "aligned" || transform.status === "doubtful";
         const facts = [
-            ["Model", isMapped && transform.model],
-            ["Residual", "median" in residual && `${numberText(residual.median, 2)} px, 95 % below ${numberText(residual.p95, 2)} px, on ${plural(residual.tiles, "tile")}`],
+            ["Model", isMapped && typeof transform.model === "string" && transform.model],
+            ["Residual", "median" in residual && `${numberText(residual.median, 2)} px, 95 % below ${numberText(residual.p95, 2)} px, on ${plural(Number(residual.tiles), "tile")}`],
             ["Error in tissue", isMapped && "tissue" in error && `${numberText(error.tissue, 2)} px`],
             ["Scale", typeof task.scale === "number" && `${numberText(task.scale, 4)} (${task.scale_kind})`],
             ["Time", task.attempts > 0 && timeText(task.wall_s)],
@@ -135,7 +137,7 @@ class TaskDialog {
         image.addEventListener("error", picture.data ? () => image.replaceWith(make("div", {class: "missing"}, "This picture cannot be shown.")) : missing);
         const open = make("button", {type: "button", class: "picture", "aria-label": "Look closely: " + picture.title,
                                      onclick: () => this.lookAt(picture)}, image);
-        return make("figure", {}, open, make("figcaption", {}, make("strong", {}, picture.title),
+        return make("figure", {class: picture.width >= WIDE ? "wide" : null}, open, make("figcaption", {}, make("strong", {}, picture.title),
                     picture.says ? make("span", {class: "soft"}, picture.says) : null));
     }
     lookAt(picture) {
@@ -153,8 +155,8 @@ class TaskDialog {
         viewer.frame.focus();
     }
     makeStages(details) {
-        const stages = (details.result && Array.isArray(details.result.stages) ? details.result.stages : [])
-            .filter((stage) => typeof stage.stage === "string");
+        const stages = (Array.isArray(membersOf(details.result).stages) ? details.result.stages : [])
+            .filter((stage) => typeof membersOf(stage).stage === "string");
         if (stages.length === 0)
             return null;
         const longest = Math.max(...stages.map((stage) => stage.wall_s || 0), 1e-9);
@@ -194,11 +196,10 @@ class TaskDialog {
         return details.log ? make("section", {}, make("h3", {}, "End of the log"), make("pre", {tabindex: "0"}, details.log.join("\n"))) : null;
     }
     makeSettings(details) {
-        const params = details.result && details.result.params;
-        const inputs = details.result && Array.isArray(details.result.inputs) ? details.result.inputs : [];
+        const {params, inputs} = membersOf(details.result);
         if (!params || typeof params !== "object")
             return null;
-        const lines = inputs.filter((input) => typeof input.path === "string").map((input) => make("li", {}, make("code", {}, input.path), ` ${sizeText(input.size)}`));
+        const lines = (Array.isArray(inputs) ? inputs : []).filter((input) => typeof membersOf(input).path === "string").map((input) => make("li", {}, make("code", {}, input.path), ` ${sizeText(input.size)}`));
         return make("section", {}, make("details", {}, make("summary", {}, "Inputs and parameters"), make("ul", {class: "inputs"}, lines),
                     make("p", {class: "params"}, Object.entries(params).map(([name, value]) => make("code", {}, `${name}=${value}`)))));
     }
@@ -206,9 +207,9 @@ class TaskDialog {
 
 /* A similarity's angle, magnification and shift, near enough for any map that is handed out. */
 function describeMap(rows) {
-    if (!Array.isArray(rows) || rows.length < 2)
+    const [a, b, c, d] = [0, 1].flatMap((i) => [0, 1].map((j) => Number(membersOf(membersOf(rows)[i])[j])));
+    if (![a, b, c, d].every(Number.isFinite))
         return null;
-    const [a, b] = rows[0], [c, d] = rows[1];
     const angle = Math.atan2(c - b, a + d) * 180 / Math.PI;
     const size = Math.sqrt(Math.abs(a * d - b * c));
     return `turned by ${angle.toFixed(2)}\u00b0, ${size.toFixed(4)} times the size${a * d - b * c < 0 ? ", mirrored" : ""}`;
@@ -219,8 +220,8 @@ function adviceFor(task) {
     const problem = night.problems.find((kind) => kind.tasks.includes(task.number));
     if (!problem && FAMILIES[task.verdict] === "ok")
         return null;
-    const explain = night.night.batch ? `registrar explain ${quoted(task.id)} --batch ${quoted(night.night.batch)}`
-                                      : `registrar explain ${quoted(task.id)} -o ${quoted(night.night.out)}`;
+    const explain = night.about.batch ? `registrar explain ${quoted(task.id)} --batch ${quoted(night.about.batch)}`
+                                      : `registrar explain ${quoted(task.id)} -o ${quoted(night.about.out)}`;
     return make("div", {class: "advice"},
                 problem ? make("p", {}, make("strong", {}, "Next: "), problem.words) : null,
                 problem && problem.command ? commandLine(problem.command) : null,

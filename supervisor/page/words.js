@@ -147,6 +147,11 @@ function quoted(word) {
     return /^[A-Za-z0-9_@%+=:,.\/-]+$/.test(word) ? word : "'" + word.replace(/'/g, "'\\''") + "'";
 }
 
+/* Of files that anybody may have written: what is no object has no members. */
+function membersOf(value) {
+    return value && typeof value === "object" ? value : {};
+}
+
 function settled(wait, call) {
     let timer = 0;
     return (...all) => {

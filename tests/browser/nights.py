@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """nights.py FOLDER: the output folders that the browser tests look at, one below FOLDER each, with
 their reports made by build/registrar (BUILD)."""
+import json
 import os
 import subprocess
 import sys
@@ -39,9 +40,23 @@ def small(folder):
     return night
 
 
+def odd(folder):
+    """Task files whose members are all of another kind than a worker would write."""
+    night = Night(folder)
+    odds = (None, 7, "<b>", [], {}, [[None]], {"stage": 1}, True)
+    for i, value in enumerate(odds):
+        night.task(f"S{i}/DAPI", pictures=pictures() if i == 0 else None)
+        Path(night.path(f"S{i}/DAPI", "result.json")).write_text(json.dumps(
+            {"scale": value, "scale_kind": value, "stages": value, "params": value, "inputs": [value]}))
+        Path(night.path(f"S{i}/DAPI", "transform.json")).write_text(json.dumps(
+            {"status": "aligned", "model": value, "post_to_pre": value, "residual_px": value, "error_px": value}))
+    return night
+
+
 def main(folder):
     report(small(folder / "small"))
     report(small(folder / "beside"), "--embed", "0")
+    report(odd(folder / "odd"))
     (folder / "beside" / "S2" / "DAPI" / "qc" / "residuals.png").unlink()
     large = Night(folder / "large", jobs=8)
     for i in range(1000):

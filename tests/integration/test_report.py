@@ -2,7 +2,7 @@
 # timeout: 120
 """registrar report: one page that stands alone, tells what the ledger tells, and lets nothing that
 comes from files become markup. What browsers make of it: tests/browser."""
-import base64, re, sys, os
+import base64, re, resource, sys, os
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from html.parser import HTMLParser
 from drawn_night import MIB, Night, png
@@ -183,7 +183,7 @@ def _(t):
     page, shown = embedded("--embed", all_of_one + 2 * few_of_one)
     expect(len(shown["S3/doubtful"]), 6, "of the problem")
     expect([set(shown[ok]) for ok in ("S1/ok", "S2/ok")], [set(few)] * 2, "of the others")
-    expect(page.data["night"]["embedded_bytes"], all_of_one + 2 * few_of_one, "bytes")
+    expect(page.data["about"]["embedded_bytes"], all_of_one + 2 * few_of_one, "bytes")
     page, shown = embedded("--embed", "0")
     expect(shown, {"S1/ok": [], "S2/ok": [], "S3/doubtful": []}, "without room")
     expect(len(page.details("S1/ok")["pictures"]), 6, "pictures that are listed all the same")
@@ -215,6 +215,23 @@ def _(t):
     details = page.details("S1/DAPI")
     expect([picture["name"] for picture in details["pictures"]], ["overlay.png"], "pictures")
     expect([name for name in ("result", "transform", "memory") if name in details], [], "other members")
+
+
+@test("a thousand tasks take few bytes of memory")
+def _(t):
+    if "libasan" in subprocess.run(["ldd", REGISTRAR], capture_output=True, text=True, check=True).stdout:
+        skip("under AddressSanitizer memory is another's")
+    night = Night(t.out, jobs=16)
+    picture = {"overlay.png": png(160, 120, lambda x, y: x * y * 7919 >> 3)}
+    for i in range(1000):
+        night.task(f"S{i // 8}/dye{i % 8}", verdict="ok" if i % 9 else "failed", pictures=picture)
+    night.close()
+    most = 12 * MIB  # of what it writes to: heap, stacks, data
+    ran = subprocess.run([REGISTRAR, "report", night.folder], capture_output=True, text=True, check=False,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (most, most)))
+    expect((ran.returncode, ran.stderr), (0, ""), "exit status, stderr")
+    page = Page(t.out / "report.html")
+    expect((len(page.tasks), len(page.data["attempts"])), (1000, 1000), "tasks, attempts")
 
 
 @test("a run ends by writing it, and what is said of it is on the last line")

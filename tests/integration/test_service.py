@@ -29,7 +29,7 @@ def _(t):
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     expect([(task["id"], task["verdict"]) for task in data["tasks"]], [("t/0", "ok"), ("t/1", "failed")],
            "the report's tasks")
-    expect((len(data["attempts"]), data["night"]["batch"]), (2, "night"), "the report's attempts, batch")
+    expect((len(data["attempts"]), data["about"]["batch"]), (2, "night"), "the report's attempts, batch")
     expect(data["problems"][0]["command"], "registrar retry night", "what to type")
     for record in t.ledger("attempt_end") + t.ledger("task_end"):
         expect(record["batch"], "night", "batch of a record")
