@@ -165,16 +165,54 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
     facts.content.parts = 40;
     facts.agreeing = 24;
-    expect(&facts, VERIFY_DOUBTFUL, "only 24 of 100 test tiles agree");
+    expect(&facts, VERIFY_ALIGNED, "24 of 100 test tiles");
+    facts.held_out = 125;
+    expect(&facts, VERIFY_DOUBTFUL, "only 24 of 125 test tiles agree");
+    facts.held_out = 100;
     facts.agreeing = 40;
     facts.sectors_agreeing = 4;
-    expect(&facts, VERIFY_DOUBTFUL, "4 of 9 parts");
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.sectors_agreeing = 3;
+    expect(&facts, VERIFY_DOUBTFUL, "3 of 9 parts");
     facts.sectors_agreeing = 6;
     facts.repeats.ambiguous = 30;
     facts.repeats.distance_px = 5; /* along a fibre */
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.repeats.distance_px = 13;
     expect(&facts, VERIFY_DOUBTFUL, "repeats itself every 13 px");
+}
+
+/* Neither proof alone would do. */
+static void nearly_the_same_and_nearly_explained(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.agreeing = 40;
+    facts.content =
+        (struct verify_content){.correlation = 0.5, .parts = 40, .unexplained = 2.6, .clear = 40};
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.content.clear = 29;
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+    facts.content.clear = 40;
+    facts.content.unexplained = 2.8;
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+    facts.content.unexplained = 2.6;
+    facts.content.correlation = 0.44;
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+}
+
+/* A tile that shows an edge or a blob alone is off by more than the map. */
+static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.median_px = 2.4;
+    expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px on 95 test tiles, above max_residual (2 px)");
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
+    expect(&facts, VERIFY_ALIGNED, "median 2.40 px");
+    facts.error_bar.tissue_px = 1.4;
+    expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px");
+    facts.error_bar.tissue_px = 0.3;
+    facts.median_px = 3.1;
+    expect(&facts, VERIFY_DOUBTFUL, "median of 3.1 px");
 }
 
 /* Little but outlines, or outlines around something else. */
@@ -292,6 +330,8 @@ int main(void) {
         cmocka_unit_test(failures),
         cmocka_unit_test(doubts),
         cmocka_unit_test(the_same_content_needs_fewer_tiles),
+        cmocka_unit_test(nearly_the_same_and_nearly_explained),
+        cmocka_unit_test(a_known_map_of_the_same_content_leaves_tiles_their_own_residuals),
         cmocka_unit_test(what_outlines_leave_must_be_noise),
         cmocka_unit_test(doubts_of_a_measurement),
         cmocka_unit_test(doubts_of_another_map),

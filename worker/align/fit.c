@@ -21,6 +21,8 @@ static const double LEAST_SIGMA = 0.02;       /* misfits below it are not told a
 static const int n_parameters[FIT_MODEL_COUNT] = {
     [FIT_SIMILARITY] = 4, [FIT_AFFINE] = 6, [FIT_HOMOGRAPHY] = 8};
 
+int fit_parameters(enum fit_model model) { return n_parameters[model]; }
+
 size_t fit_least_matches(enum fit_model model) {
     static const size_t least[FIT_MODEL_COUNT] = {
         [FIT_SIMILARITY] = 2, [FIT_AFFINE] = 3, [FIT_HOMOGRAPHY] = 4};

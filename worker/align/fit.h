@@ -29,6 +29,7 @@ struct fit_options {
     uint32_t seed;
 };
 
+int fit_parameters(enum fit_model model);
 /* Matches that a model needs at the very least. */
 size_t fit_least_matches(enum fit_model model);
 const char *fit_model_name(enum fit_model model); /* "similarity", ... */

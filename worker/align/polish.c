@@ -160,7 +160,7 @@ static int polish_once(struct polisher *polisher, const struct tile_look *look, 
     for (enum fit_model chosen = choose_model(polisher, count, &polisher->at.map);; chosen--) {
         if (fit_polish(polisher->matches, count, chosen, &polisher->at.map, &transform.map) == 0 &&
             refine_is_plausible(&transform, request->params, request->width, request->height)) {
-            polisher->at = (struct polish_map){transform.map, chosen, *look};
+            polisher->at = (struct polish_map){transform.map, chosen, *look, HUGE_VAL};
             polisher->count = count;
             return ret_spread_px ? find_spread(polisher, count, ret_spread_px, failure) : 0;
         }
@@ -280,6 +280,9 @@ int polish_run(const struct polish_request *request, const struct polish_map *st
         r = find_look(&polisher, starts, count, &look, failure);
     if (r == 0)
         r = run_last_rounds(&polisher, &look, failure);
+    polisher.at.spread_px = HUGE_VAL;
+    if (r == 0 && polisher.count > 0)
+        r = find_spread(&polisher, polisher.count, &polisher.at.spread_px, failure);
     if (r == 0)
         *ret = polisher.at;
     return r;

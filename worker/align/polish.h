@@ -21,6 +21,7 @@ struct polish_map {
     struct map map;
     enum fit_model model;
     struct tile_look look; /* that served best; polish_run does not ask a start for it */
+    double spread_px;      /* how well it is known where the cells are; HUGE_VAL: not at all */
 };
 
 /* starts: several maps, one of which should be right to a pixel or two; the surest one after a

@@ -2,6 +2,7 @@
 #include "worker/align/refine.h"
 
 #include "worker/align/feature.h"
+#include "worker/align/joint.h"
 #include "worker/align/ladder.h"
 #include "worker/align/polish.h"
 #include "worker/align/referee.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 
 enum {
     TRIED_AGAIN = 4,     /* hypotheses that the referee tries a second time */
@@ -20,6 +22,8 @@ enum {
     LEAST_TILE_PX = 48,
     MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */
 };
+/* So many votes may be an accident; and what a place must have in common more than any other. */
+static const double BY_ACCIDENT = 1e-4, CLEARLY_MORE_COMMON = 2;
 static const uint64_t CACHE_BYTES = 12 << 20; /* of each thread's reader of each image */
 
 struct refinery {
@@ -77,14 +81,6 @@ static int note_level(struct refinery *refinery, const struct level_plan *plan,
     return 0;
 }
 
-static void keep_parity(struct tiles_grid *grid, enum tiles_parity parity) {
-    size_t n = 0;
-    for (size_t i = 0; i < grid->count; i++)
-        if (grid->cells[i].parity == (int)parity)
-            grid->cells[n++] = grid->cells[i];
-    grid->count = n;
-}
-
 /* One level: choose tiles, measure, fit. The result's map is replaced by the better one, if it is
  * credible; *ret_credible tells. */
 static int refine_level(struct refinery *refinery, const struct level_plan *plan,
@@ -101,7 +97,7 @@ static int refine_level(struct refinery *refinery, const struct level_plan *plan
     if (r < 0)
         return r;
     if (plan->parity != TILES_BOTH) /* those for judging are not even looked at */
-        keep_parity(&grid, plan->parity);
+        tiles_keep(&grid, plan->parity);
     if (plan->tile_px && grid.count < GRID_TILES / 2 && grid.size / 2 >= LEAST_TILE_PX &&
         tiles_quarter(&grid) < 0)
         return failure_set(failure, -ENOMEM, "no memory for %zu cells", 4 * grid.count);
@@ -212,14 +208,18 @@ static int try_hypotheses(struct refinery *refinery, const struct referee *refer
     return 0;
 }
 
+static bool same_place(const struct refinery *refinery, const struct referee *referee,
+                       const struct referee_verdict *a, const struct referee_verdict *b) {
+    return a->inverted == b->inverted &&
+           map_distance(refinery, &a->map, &b->map) <= ldexp(SECOND_REACH_PX, referee->level);
+}
+
 /* What the winner has to beat: hypotheses that were not led to the same place. */
 static void note_rivals(const struct refinery *refinery, const struct referee *referee,
                         const struct referee_verdict *verdicts, struct refine_result *result) {
-    double same_px = ldexp(SECOND_REACH_PX, referee->level);
     for (int i = 0; i < refinery->search.count; i++) {
         const struct referee_verdict *verdict = &verdicts[i];
-        if (verdict->inverted == verdicts[0].inverted &&
-            map_distance(refinery, &verdicts[0].map, &verdict->map) <= same_px) {
+        if (same_place(refinery, referee, &verdicts[0], verdict)) {
             result->search_score = fmax(result->search_score, verdict->search_score);
             result->found_by |= verdict->found_by;
             continue;
@@ -233,6 +233,39 @@ static void note_rivals(const struct refinery *refinery, const struct referee *r
     }
 }
 
+/* Where so few tiles agree that it may be an accident, all pixels are asked. A place that has
+ * clearly more in common than all others wins. */
+static int ask_pixels(struct refinery *refinery, const struct referee *referee,
+                      struct referee_verdict *verdicts, struct refine_result *result,
+                      struct failure *failure) {
+    size_t count = (size_t)refinery->search.count, best = 0;
+    if (referee_accident(verdicts[0].votes, verdicts[0].tiles) < BY_ACCIDENT)
+        return 0;
+    struct joint_rival rivals[SEARCH_MAX_HYPOTHESES];
+    const struct joint_request request = {.context = refinery->context,
+                                          .pre = &refinery->pre,
+                                          .post = &refinery->post,
+                                          .texture = &refinery->texture};
+    for (size_t i = 0; i < count; i++)
+        rivals[i] = (struct joint_rival){verdicts[i].map, verdicts[i].inverted, 0};
+    refinery->pre.inverted = false;
+    int r = joint_compare(&request, rivals, count, failure);
+    for (size_t i = 1; i < count; i++)
+        best = rivals[i].common > rivals[best].common ? i : best;
+    double next = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!same_place(refinery, referee, &verdicts[i], &verdicts[best]))
+            next = fmax(next, rivals[i].common);
+    if (r < 0 || rivals[best].common < CLEARLY_MORE_COMMON * next)
+        return r;
+    result->common = rivals[best].common;
+    result->runner_up_common = next;
+    struct referee_verdict winner = verdicts[best];
+    memmove(verdicts + 1, verdicts, best * sizeof(*verdicts));
+    verdicts[0] = winner;
+    return 0;
+}
+
 /* *ret_level: where the winner was judged. */
 static int choose_winner(struct refinery *refinery, struct refine_result *result, int *ret_level,
                          struct failure *failure) {
@@ -244,6 +277,9 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
                                     .level = referee_level(&refinery->post)};
     struct referee_verdict verdicts[SEARCH_MAX_HYPOTHESES] = {{0}}, mirrored = {0};
     int r = try_hypotheses(refinery, &referee, verdicts, failure);
+    if (r < 0)
+        return r;
+    r = ask_pixels(refinery, &referee, verdicts, result, failure);
     if (r < 0)
         return r;
     result->transform = (struct transform){.map = verdicts[0].map};
@@ -264,6 +300,27 @@ static int choose_winner(struct refinery *refinery, struct refine_result *result
     return 0;
 }
 
+/* All pixels of the even cells at once, where tiles do not know the map well. */
+static int join_winner(struct refinery *refinery, double spread_px, struct refine_result *result,
+                       struct failure *failure) {
+    if (spread_px <= joint_needless_px)
+        return 0;
+    const struct joint_request request = {.context = refinery->context,
+                                          .pre = &refinery->pre,
+                                          .post = &refinery->post,
+                                          .texture = &refinery->texture,
+                                          .tile_px = result->tile_px,
+                                          .parity = TILES_EVEN};
+    struct joint_map joint;
+    int r = joint_fit(&request, &result->transform.map, &joint, failure);
+    if (r < 0 || !joint_serves_better(&joint, spread_px) || !plausible(refinery, &joint.map))
+        return r;
+    result->transform.map = joint.map;
+    result->model = joint.model;
+    result->fine = true;
+    return 0;
+}
+
 /* The same cells as the last level's, and more of them. Where single cells say little, the map of
  * the level before can be the better one. */
 static int polish_winner(struct refinery *refinery, const struct polish_map *coarser,
@@ -275,20 +332,20 @@ static int polish_winner(struct refinery *refinery, const struct polish_map *coa
         tiles_choose(&refinery->texture, &refinery->pre, &refinery->post, &choice, &grid, failure);
     if (r < 0)
         return r;
-    keep_parity(&grid, TILES_EVEN);
+    tiles_keep(&grid, TILES_EVEN);
     const struct polish_request request = {.crew = refinery->crew,
                                            .grid = &grid,
                                            .params = refinery->context->params,
                                            .width = refinery->post.layout.width,
                                            .height = refinery->post.layout.height,
-                                           .progress = {0.8, 1}};
-    struct polish_map polished = {result->transform.map, result->model, result->look};
+                                           .progress = {0.85, 1}};
+    struct polish_map polished = {result->transform.map, result->model, result->look, HUGE_VAL};
     const struct polish_map starts[] = {polished, *coarser};
     r = polish_run(&request, starts, ARRAY_LEN(starts), &polished, failure);
     result->transform.map = polished.map;
     result->model = polished.model;
     result->look = polished.look;
-    return r;
+    return r == 0 ? join_winner(refinery, polished.spread_px, result, failure) : r;
 }
 
 /* The referee's level, one in the middle when there is room for one, the full resolution. */
@@ -309,28 +366,34 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
     for (size_t i = 0; i < ARRAY_LEN(plans) && credible; i++) {
         if (i == 1 && (middle == 0 || middle >= top))
             continue;
-        coarser = (struct polish_map){result->transform.map, result->model, result->look};
+        coarser = (struct polish_map){result->transform.map, result->model, result->look, HUGE_VAL};
         int r = refine_level(refinery, &plans[i], result, &credible, failure);
         if (r < 0)
             return r;
     }
-    if (!transform_has_grid(&result->transform))
-        return result->tile_px > 0 ? polish_winner(refinery, &coarser, result, failure) : 0;
-    if (!credible)
+    if (transform_has_grid(&result->transform) && credible) {
+        /* a field has more to be told, and through it tiles are seen undistorted */
+        const struct level_plan again = {0,           false,      TILES_EVEN,
+                                         {0.8, 0.85}, GRID_TILES, result->tile_px};
+        int r = refine_level(refinery, &again, result, &credible, failure);
+        if (r < 0)
+            return r;
+    }
+    if (transform_has_grid(&result->transform) || result->tile_px == 0)
         return 0;
-    /* a field has more to be told, and through it tiles are seen undistorted */
-    const struct level_plan again = {0, false, TILES_EVEN, {0.8, 1}, GRID_TILES, result->tile_px};
-    return refine_level(refinery, &again, result, &credible, failure);
+    return polish_winner(refinery, &coarser, result, failure);
 }
 
 static int describe(struct refinery *refinery, const struct refine_result *result,
                     json_t **ret_refine, struct failure *failure) {
     *ret_refine = json_pack(
-        "{s:s,s:s,s:i,s:{s:i,s:i,s:f},s:{s:i,s:i,s:f},s:{s:i,s:i},s:O,s:i,s:{s:b,s:f},s:o}",
+        "{s:s,s:s,s:i,s:b,s:{s:i,s:i,s:f,s:f},s:{s:i,s:i,s:f,s:f},s:{s:i,s:i},s:O,s:i,s:{s:b,s:f},"
+        "s:o}",
         "model", refine_model_name(&result->transform, result->model), "reason", result->reason,
-        "tile_px", result->tile_px, "referee", "votes", result->votes, "tiles", result->tiles,
-        "search_score", result->search_score, "runner_up", "votes", result->runner_up_votes,
-        "tiles", result->runner_up_tiles, "search_score", result->search_runner_up, "mirrored",
+        "tile_px", result->tile_px, "joint", result->fine, "referee", "votes", result->votes,
+        "tiles", result->tiles, "search_score", result->search_score, "common", result->common,
+        "runner_up", "votes", result->runner_up_votes, "tiles", result->runner_up_tiles,
+        "search_score", result->search_runner_up, "common", result->runner_up_common, "mirrored",
         "votes", result->mirrored_votes, "tiles", result->mirrored_tiles, "levels",
         refinery->levels, "contrast", result->inverted ? -1 : 1, "look", "bent", result->look.bent,
         "smooth_px", result->look.smooth_px, "found_by", evidence_write(result->found_by));

@@ -22,6 +22,9 @@ struct refine_result {
     int votes, tiles;      /* the referee's, for the winner */
     int runner_up_votes, runner_up_tiles; /* the best different hypothesis's */
     int mirrored_votes, mirrored_tiles;
+    /* Where the votes did not decide: what the images have in common there, and at the best
+     * different place (joint_rival); else 0 */
+    double common, runner_up_common;
     double search_score, search_runner_up; /* of the winner and of the best different one */
     bool inverted; /* what is bright in one image is dark in the other: survey.inverted of pre */
     unsigned found_by; /* the kinds of evidence that led to the winner: bit 1 << enum evidence */

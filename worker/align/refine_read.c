@@ -25,6 +25,10 @@ static int read_votes(const json_t *refine, struct refine_result *ret, struct fa
     if (r == 0)
         r = json_read_number(referee, "search_score", "refine", &ret->search_score, failure);
     if (r == 0)
+        r = json_read_number(referee, "common", "refine", &ret->common, failure);
+    if (r == 0)
+        r = json_read_number(runner_up, "common", "refine", &ret->runner_up_common, failure);
+    if (r == 0)
         r = read_count(runner_up, "votes", &ret->runner_up_votes, failure);
     if (r == 0)
         r = read_count(runner_up, "tiles", &ret->runner_up_tiles, failure);
@@ -83,7 +87,8 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
     if (result.model == FIT_MODEL_COUNT)
         return failure_set(failure, -EINVAL, "refine: \"%s\" is no model", model);
     result.inverted = contrast < 0;
-    result.fine = is_fine(json_object_get(checkpoint, "levels"));
+    result.fine = is_fine(json_object_get(checkpoint, "levels")) ||
+                  json_is_true(json_object_get(checkpoint, "joint"));
     (void)snprintf(result.reason, sizeof(result.reason), "%s", reason);
     *ret = result;
     return 0;

@@ -184,7 +184,8 @@ static int fill_grid(const struct thumbnail *texture, const struct survey *pre,
     if (!grid->cells)
         return failure_set(failure, -ENOMEM, "no memory for %zu cells", most);
     grid->count = list_cells(texture, pre, &lattice, choice, grid);
-    grid->count = drop_empty(grid->cells, grid->count);
+    if (!choice->with_empty)
+        grid->count = drop_empty(grid->cells, grid->count);
     return 0;
 }
 
@@ -226,6 +227,14 @@ int tiles_quarter(struct tiles_grid *grid) {
     grid->count *= 4;
     grid->size = half;
     return 0;
+}
+
+void tiles_keep(struct tiles_grid *grid, enum tiles_parity parity) {
+    size_t n = 0;
+    for (size_t i = 0; i < grid->count; i++)
+        if (grid->cells[i].parity == (int)parity)
+            grid->cells[n++] = grid->cells[i];
+    grid->count = n;
 }
 
 void tiles_free(struct tiles_grid *grid) {

@@ -34,6 +34,7 @@ struct tiles_choice {
     int size; /* of a cell, px of the level; 0: the largest with least_cells usable ones */
     size_t least_cells;
     bool overlap;      /* cells of 64 px every 32 px in place of that: for small coarse levels */
+    bool with_empty;   /* cells without texture, too */
     size_t most_tiles; /* of one parity: the most textured ones of each neighbourhood */
     const struct transform *transform;
 };
@@ -43,6 +44,8 @@ MUST_USE int tiles_choose(const struct thumbnail *texture, const struct survey *
                           const struct survey *post, const struct tiles_choice *choice,
                           struct tiles_grid *ret, struct failure *failure);
 void tiles_free(struct tiles_grid *grid);
+/* Drops the cells of the other parity. */
+void tiles_keep(struct tiles_grid *grid, enum tiles_parity parity);
 
 /* Cuts every cell into four. -ENOMEM leaves the grid as it was. */
 MUST_USE int tiles_quarter(struct tiles_grid *grid);

@@ -259,7 +259,12 @@ static int look_inside(struct verifier *verifier, struct verify_facts *facts,
     if (r == 0 && verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
         r = verify_whole_fit(&verifier->scene, verifier->refine.tile_px, verifier->refine.model,
                              (struct tiles_span){0.65, 0.7}, &verifier->whole, failure);
-    return r == 0 ? find_error_bar(verifier, in_place, facts, failure) : r;
+    if (r == 0)
+        r = find_error_bar(verifier, in_place, facts, failure);
+    if (r == 0 && verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
+        r = verify_whole_join(&verifier->scene, sample, &verifier->whole, &facts->error_bar,
+                              failure);
+    return r;
 }
 
 static int look_closely(struct verifier *verifier, struct verify_facts *facts,
@@ -318,7 +323,7 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
     int r = look_closely(verifier, facts, failure);
     if (r == 0)
         r = look_from_afar(verifier, facts, failure);
-    if (verifier->whole.count > 0) { /* judged: the better one takes its place */
+    if (verifier->whole.count > 0 || verifier->whole.joined) { /* judged: the better one takes its place */
         verifier->refine.transform.map = verifier->whole.map.map;
         verifier->refine.model = verifier->whole.map.model;
     }

@@ -15,12 +15,19 @@ static const double SAME_CONTENT = 0.6;
 /* Where there is little but outlines, all that is clear is explained, to the noise: right pairs had
  * 1.4 at most, content that was replaced behind outlines 2.8 and more. What is clear and neither
  * coincides nor is explained is content that was replaced. */
-static const double ALL_EXPLAINED = 2;
-enum { LEAST_CONTENT_PARTS = 24, LEAST_CLEAR_PARTS = 60 };
+static const double ALL_EXPLAINED = 2, WELL_EXPLAINED = 1.4;
+/* Both together may be weaker: none of what was replaced came near both. */
+static const double NEARLY_SAME_CONTENT = 0.48, NEARLY_EXPLAINED = 2.7;
+enum {
+    LEAST_CONTENT_PARTS = 24,
+    LEAST_CLEAR_PARTS = 60,
+    SOME_CLEAR_PARTS = 40,
+    FEW_CLEAR_PARTS = 30
+};
 static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is real */
 /* Of the tiles that both images show something of. Two samples of the same outline agree along it:
  * about a quarter. */
-static const double AGREEING_SHARE = 0.55, AGREEING_SHARE_SAME = 0.25;
+static const double AGREEING_SHARE = 0.55, AGREEING_SHARE_SAME = 0.2;
 /* Content that was replaced left at most 0.76 of them to agree. Where nearly all do, stains that
  * show other grains are no objection. */
 static const double NEARLY_ALL_SHARE = 0.9;
@@ -29,9 +36,11 @@ static const double NEARLY_ALL_SHARE = 0.9;
 static const double LARGE_MEDIAN = 0.5, LARGE_MEDIAN_SHARE = 0.8;
 /* Those that one image shows nothing of are not asked, but they must not be nearly all. */
 static const double LEAST_SHARE = 0.3;
-static const double SECTOR_SHARE = 0.75, SECTOR_SHARE_SAME = 0.5;
+static const double SECTOR_SHARE = 0.75, SECTOR_SHARE_SAME = 0.4;
 /* Of the evidence (the logarithm of accident) for the winner. */
 static const double RUNNER_UP_SHARE = 0.6;
+/* Times what the images have in common at the next best place. */
+static const double MORE_COMMON = 3;
 static const double AMBIGUOUS_SHARE = 0.5;
 enum { LEAST_REPEATS_TESTED = 5 };
 /* px: along an edge or a fibre the next peak is as good, and says nothing of a period. */
@@ -49,6 +58,9 @@ enum { LEAST_COARSE_TILES = 12 };
 static const double OFFSET_SHARE = 0.5;
 /* Times max_residual: how far the map may be off, to be called known. */
 static const double KNOWN_SHARE = 0.65;
+/* Times max_residual: where the images show the same and the map is known, the rest of a tile's
+ * residual is its own, and the map's only when it is large. */
+static const double OWN_RESIDUAL = 1.5;
 static const double MIRROR_MARGIN = 1.25;
 static const double COARSE_MARGIN = 1.5;
 /* With such a margin of the search itself, fewer votes are asked for. */
@@ -87,7 +99,11 @@ static double rival_by_accident(const struct verify_facts *facts) {
 static bool shows_same(const struct verify_facts *facts) {
     const struct verify_content *content = &facts->content;
     return (content->parts >= LEAST_CONTENT_PARTS && content->correlation >= SAME_CONTENT) ||
-           (content->clear >= LEAST_CLEAR_PARTS && content->unexplained <= ALL_EXPLAINED);
+           (content->clear >= LEAST_CLEAR_PARTS && content->unexplained <= ALL_EXPLAINED) ||
+           (content->clear >= SOME_CLEAR_PARTS && content->unexplained <= WELL_EXPLAINED) ||
+           (content->parts >= LEAST_CONTENT_PARTS && content->clear >= FEW_CLEAR_PARTS &&
+            content->correlation >= NEARLY_SAME_CONTENT &&
+            content->unexplained <= NEARLY_EXPLAINED);
 }
 
 static bool repeats(const struct verify_facts *facts) {
@@ -217,9 +233,15 @@ static bool nearly_as_good(const struct verify_facts *facts, double rival) {
     return log(rival) < RUNNER_UP_SHARE * log(votes_by_accident(facts));
 }
 
+/* All pixels were asked, since the votes may be an accident; the rivals' are. */
+static bool pixels_decided(const struct verify_facts *facts) {
+    return facts->refine.common >= MORE_COMMON * facts->refine.runner_up_common &&
+           facts->refine.common > 0;
+}
+
 static bool explain_rivals(const struct verify_facts *facts, char *reason) {
     const struct verify_decoy *turned = &facts->decoys.turned, *mirrored = &facts->decoys.mirrored;
-    if (nearly_as_good(facts, rival_by_accident(facts))) {
+    if (!pixels_decided(facts) && nearly_as_good(facts, rival_by_accident(facts))) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "another position fits nearly as well (%d of %d tiles there, %d of %d "
                        "here): the structure repeats itself, or a part of the tissue moved",
@@ -374,7 +396,10 @@ static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct 
                        facts->agreeing, params->min_tiles);
         return true;
     }
-    if (facts->median_px > params->max_residual_px) {
+    bool is_known = facts->error_bar.tiles > 0 &&
+                    facts->error_bar.tissue_px <= KNOWN_SHARE * params->max_residual_px;
+    double most_px = params->max_residual_px * (is_known && shows_same(facts) ? OWN_RESIDUAL : 1);
+    if (facts->median_px > most_px) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the map leaves a median of %.1f px on %d test tiles, above max_residual "
                        "(%g px): the tissue was deformed between the scans, or the stains show "

@@ -1,0 +1,491 @@
+/* See joint.h. Everything but the cells' equations is done by one thread, and they are added up in
+ * the cells' order: the same bytes whatever the number of threads. */
+#include "worker/align/joint.h"
+
+#include "worker/align/feature.h"
+#include "worker/align/joint_equations.h"
+#include "worker/align/joint_tone.h"
+#include "worker/align/parallel.h"
+#include "worker/align/sample.h"
+#include "worker/memory/tracked.h"
+#include "worker/opencv/bridge.h"
+
+#include <errno.h>
+#include <math.h>
+
+const double joint_needless_px = 0.2;
+
+enum {
+    SIDE_PX = 1024,     /* of the reduced images, at most */
+    LEAST_CELL_PX = 12, /* of them */
+    LEAST_CELLS = 24,
+    MOST_ITERATIONS = 24,
+    ANNEALED = 6, /* iterations, until the weights are as strict as they get */
+};
+
+/* px of the reduced images. */
+static const double SMOOTH_PX = 1;        /* against noise, and the sampler's uneven blur */
+static const double MORE_SMOOTH_PX = 2.5; /* against much of it, */
+static const double BADLY_KNOWN_PX = 0.4; /* of the full image: when the map is known no better */
+static const double NEIGHBOURHOOD_PX = 6; /* that is correlated */
+static const double ENERGY_PX = 2;        /* over which residuals are looked at together */
+static const double STANDS_STILL_PX = 0.004, LOST_PX = 16;
+/* The mean squared residual nearby, in usual ones, that halves a pixel's weight: at first, while
+ * the map is off, and in the end; and what a single pixel counts for in it, at most. */
+static const double LENIENT = 6, STRICT = 2, MOST_ENERGY = 25;
+static const double LEAST_OVERLAP = 0.15; /* smaller ones count as so much */
+static const double LEAST_POWER = 1e-12;  /* of two variances: less is flat */
+static const double RADIUS_SHARE = 0.95;
+/* Of more_common: so much less speaks against the joint map, so much more against the start. */
+static const double LESS = 0.97, CLEARLY_MORE = 1.15;
+
+struct joint {
+    const struct joint_request *request;
+    int n_parameters;
+    double smooth_px;
+    struct thumbnail fixed, moving;
+    struct tiles_grid grid;
+    struct joint_equations *cells;
+    struct joint_frame frame;
+    size_t n_pixels; /* of fixed, as of all these: one buffer */
+    float *moved, *covered, *common, *weight, *scratch, *mask;
+    double common_first, common_sum; /* of all pixels, at first and as it is */
+    struct joint_tone tone;
+    struct map map; /* between the reduced images */
+};
+
+static void joint_cleanup(struct joint *joint) {
+    thumbnail_free(&joint->fixed);
+    thumbnail_free(&joint->moving);
+    tiles_free(&joint->grid);
+    tracked_free(joint->cells);
+    tracked_free(joint->moved);
+}
+
+static struct map reduced_map(const struct joint *joint, const struct map *full) {
+    struct map to = thumbnail_to_full(&joint->fixed), from = thumbnail_from_full(&joint->moving);
+    struct map half = map_compose(&to, full);
+    return map_compose(&half, &from);
+}
+
+static struct map full_map(const struct joint *joint, const struct map *reduced) {
+    struct map from = thumbnail_from_full(&joint->fixed), to = thumbnail_to_full(&joint->moving);
+    struct map half = map_compose(&from, reduced), full = map_compose(&half, &to);
+    double weight = full.h[8];
+    for (int i = 0; i < 9; i++)
+        full.h[i] /= weight;
+    return full;
+}
+
+static int load(const struct joint *joint, const char *which, const struct survey *survey,
+                double pitch, double smooth_px, struct thumbnail *ret, struct failure *failure) {
+    int r = thumbnail_load(joint->request->context, which, survey, pitch, ret, failure);
+    if (r < 0)
+        return r;
+    feature_tone(survey, ret->pixels, (size_t)ret->width * (size_t)ret->height);
+    return bridge_blur(ret->pixels, ret->width, ret->height, smooth_px, ret->pixels, failure);
+}
+
+/* A whole level's: nothing is resampled. */
+static double pitch_of(const struct joint_request *request) {
+    double pitch = 1;
+    while (pitch < thumbnail_pitch(&request->pre->layout, &request->post->layout, SIDE_PX))
+        pitch *= 2;
+    return pitch;
+}
+
+static int load_both(struct joint *joint, const struct map *start, struct failure *failure) {
+    const struct joint_request *request = joint->request;
+    double middle_x = request->post->layout.width / 2.0;
+    double middle_y = request->post->layout.height / 2.0;
+    double magnification = sqrt(fabs(map_det(start, middle_x, middle_y)));
+    double pitch = pitch_of(request);
+    int r = load(joint, "post", request->post, pitch, joint->smooth_px, &joint->fixed, failure);
+    if (r == 0)
+        r = load(joint, "pre", request->pre, pitch, joint->smooth_px * magnification,
+                 &joint->moving, failure);
+    if (r < 0)
+        return r;
+    int width = joint->fixed.width, height = joint->fixed.height;
+    joint->n_pixels = (size_t)width * (size_t)height;
+    joint->frame =
+        (struct joint_frame){(width - 1) / 2.0, (height - 1) / 2.0, fmax(width, height) / 2};
+    joint->map = reduced_map(joint, start);
+    return 0;
+}
+
+/* A cell's pixels of the reduced image. */
+struct box {
+    int left, top, right, bottom;
+};
+
+static struct box box_of(const struct joint *joint, const struct tiles_cell *cell) {
+    double pitch = joint->fixed.pitch;
+    struct box box = {(int)(cell->x / pitch), (int)(cell->y / pitch),
+                      (int)((cell->x + joint->grid.size) / pitch),
+                      (int)((cell->y + joint->grid.size) / pitch)};
+    /* inside by a pixel, for the gradient */
+    box.left = box.left > 1 ? box.left : 1;
+    box.top = box.top > 1 ? box.top : 1;
+    box.right = box.right < joint->fixed.width - 1 ? box.right : joint->fixed.width - 1;
+    box.bottom = box.bottom < joint->fixed.height - 1 ? box.bottom : joint->fixed.height - 1;
+    return box;
+}
+
+static int choose_cells(const struct joint *joint, const struct map *start, bool with_empty,
+                        struct tiles_grid *ret, struct failure *failure) {
+    const struct joint_request *request = joint->request;
+    const struct transform transform = {.map = *start};
+    const struct tiles_choice choice = {.size = request->tile_px,
+                                        .with_empty = with_empty,
+                                        .most_tiles = SIZE_MAX,
+                                        .transform = &transform};
+    return tiles_choose(request->texture, request->pre, request->post, &choice, ret, failure);
+}
+
+static int open_buffers(struct joint *joint) {
+    size_t n = joint->n_pixels;
+    joint->moved = tracked_alloc(6 * n, sizeof(*joint->moved), "joint");
+    if (!joint->moved)
+        return -ENODATA;
+    joint->covered = joint->moved + n;
+    joint->common = joint->covered + n;
+    joint->weight = joint->common + n;
+    joint->scratch = joint->weight + n;
+    joint->mask = joint->scratch + n;
+    return 0;
+}
+
+/* And the mask of their pixels. -ENODATA: there are too few. */
+static int open_cells(struct joint *joint, const struct map *start, struct failure *failure) {
+    int r = choose_cells(joint, start, true, &joint->grid, failure);
+    if (r < 0)
+        return r;
+    if (joint->request->parity != TILES_BOTH)
+        tiles_keep(&joint->grid, joint->request->parity);
+    joint->cells = tracked_alloc(joint->grid.count + 1, sizeof(*joint->cells), "joint");
+    if (!joint->cells || joint->grid.count < LEAST_CELLS)
+        return -ENODATA;
+    for (size_t i = 0; i < joint->grid.count; i++) {
+        struct box box = box_of(joint, &joint->grid.cells[i]);
+        for (int y = box.top; y < box.bottom; y++)
+            for (int x = box.left; x < box.right; x++)
+                joint->mask[(size_t)y * (size_t)joint->fixed.width + (size_t)x] = 1;
+    }
+    return 0;
+}
+
+static void resample(struct joint *joint) {
+    const struct thumbnail *moving = &joint->moving;
+    struct sample_block block = {moving->pixels, 0, 0, moving->width, moving->height};
+    struct sample_window window = {0, 0, joint->fixed.width, joint->fixed.height};
+    sample_cubic(&block, &joint->map, &window, joint->moved, joint->covered);
+    for (size_t i = 0; i < joint->n_pixels; i++)
+        joint->covered[i] *= joint->mask[i];
+}
+
+/* The covariance of a and b nearby; scratch: twice the size. */
+static int covary(const struct joint *joint, const float *a, const float *b, float *scratch,
+                  float *ret, struct failure *failure) {
+    int width = joint->fixed.width, height = joint->fixed.height;
+    size_t n = joint->n_pixels;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = a[i] * b[i];
+    int r = bridge_blur(ret, width, height, NEIGHBOURHOOD_PX, ret, failure);
+    if (r == 0)
+        r = bridge_blur(a, width, height, NEIGHBOURHOOD_PX, scratch, failure);
+    if (r == 0)
+        r = bridge_blur(b, width, height, NEIGHBOURHOOD_PX, scratch + n, failure);
+    for (size_t i = 0; i < n; i++)
+        ret[i] -= scratch[i] * scratch[n + i];
+    return r;
+}
+
+/* Where both images show the same, whatever the tone: by the fourth power of their correlation
+ * nearby. What they share by accident is left with next to nothing. contrast: -1 where what is
+ * bright in one image is dark in the other. */
+static int find_common(struct joint *joint, float contrast, double *ret_sum,
+                       struct failure *failure) {
+    double sum = 0;
+    size_t n = joint->n_pixels;
+    const float *fixed = joint->fixed.pixels, *moved = joint->moved;
+    CLEANUP_TRACKED float *scratch = tracked_alloc(4 * n, sizeof(*scratch), "joint");
+    if (!scratch)
+        return -ENODATA;
+    float *power = scratch + 2 * n, *other = power + n, *product = joint->scratch;
+    int r = covary(joint, fixed, fixed, scratch, power, failure);
+    if (r == 0)
+        r = covary(joint, moved, moved, scratch, other, failure);
+    if (r == 0)
+        r = covary(joint, fixed, moved, scratch, product, failure);
+    for (size_t i = 0; i < n; i++) {
+        float powers = power[i] * other[i];
+        float squared = contrast * product[i] > 0 && powers > (float)LEAST_POWER
+                            ? product[i] * product[i] / powers
+                            : 0;
+        joint->common[i] = squared * squared;
+        sum += joint->covered[i] * joint->common[i];
+    }
+    *ret_sum = sum;
+    return r;
+}
+
+/* half: the energy that halves the weight. */
+static int weigh(struct joint *joint, double half, struct failure *failure) {
+    float most = (float)MOST_ENERGY, scale = 1 / (float)half;
+    for (size_t i = 0; i < joint->n_pixels; i++) {
+        struct joint_tone_point at = joint_tone_look(&joint->tone, joint->moved[i]);
+        float misfit = (joint->fixed.pixels[i] - at.value) / at.deviation;
+        float energy = misfit * misfit < most ? misfit * misfit : most;
+        joint->scratch[i] = joint->covered[i] > 0 ? energy : 1;
+    }
+    int r = bridge_blur(joint->scratch, joint->fixed.width, joint->fixed.height, ENERGY_PX,
+                        joint->scratch, failure);
+    for (size_t i = 0; i < joint->n_pixels; i++) {
+        float ratio = scale * joint->scratch[i];
+        joint->weight[i] = joint->common[i] * joint->covered[i] / (1 + ratio * ratio);
+    }
+    return r;
+}
+
+static int gather_cell(void *opaque, int thread, size_t item, struct failure *failure) {
+    (void)thread;
+    (void)failure; /* nothing in it can fail */
+    struct joint *joint = opaque;
+    struct joint_equations *equations = &joint->cells[item];
+    ptrdiff_t width = joint->fixed.width;
+    struct box box = box_of(joint, &joint->grid.cells[item]);
+    *equations = (struct joint_equations){0};
+    for (int y = box.top; y < box.bottom; y++)
+        for (int x = box.left; x < box.right; x++) {
+            ptrdiff_t i = y * width + x;
+            const float *g = joint->moved + i, *covered = joint->covered + i;
+            if (covered[0] == 0 || covered[-1] == 0 || covered[1] == 0 || covered[-width] == 0 ||
+                covered[width] == 0)
+                continue;
+            struct joint_tone_point at = joint_tone_look(&joint->tone, g[0]);
+            const struct joint_pixel pixel = {.x = x,
+                                              .y = y,
+                                              .gradient_x = at.gain * (g[1] - g[-1]) / 2,
+                                              .gradient_y = at.gain * (g[width] - g[-width]) / 2,
+                                              .residual = joint->fixed.pixels[i] - at.value,
+                                              .weight =
+                                                  joint->weight[i] / (at.deviation * at.deviation)};
+            joint_equations_add_pixel(&joint->frame, &pixel, equations);
+        }
+    return 0;
+}
+
+/* How far it moves the farthest corner, reduced px. */
+static double reach_of(const struct joint *joint, const struct map *correction) {
+    double farthest = 0;
+    for (int corner = 0; corner < 4; corner++) {
+        double x = corner & 1 ? joint->fixed.width - 1 : 0;
+        double y = corner & 2 ? joint->fixed.height - 1 : 0;
+        struct map_point p = map_apply(correction, x, y);
+        farthest = fmax(farthest, hypot(p.x - x, p.y - y));
+    }
+    return farthest;
+}
+
+/* Weights, tone, equations, step; *ret_px: how far it went. -ENODATA: nowhere. */
+static int step(struct joint *joint, int iteration, double *ret_px, struct failure *failure) {
+    const struct joint_tone_pixels pixels = {joint->fixed.pixels, joint->moved, joint->weight,
+                                             joint->n_pixels};
+    resample(joint);
+    int r = 0;
+    if (iteration == 0 || iteration == ANNEALED / 2 || iteration == ANNEALED)
+        r = find_common(joint, 1, &joint->common_sum, failure);
+    if (r < 0)
+        return r;
+    if (iteration == 0) {
+        joint->common_first = joint->common_sum;
+        for (size_t i = 0; i < joint->n_pixels; i++)
+            joint->weight[i] = joint->common[i] * joint->covered[i];
+        joint_tone_begin(&pixels, &joint->tone);
+        if (joint->tone.count < 2)
+            return -ENODATA;
+    }
+    double along = fmin((double)iteration / ANNEALED, 1);
+    r = weigh(joint, LENIENT * pow(STRICT / LENIENT, along), failure);
+    if (r < 0)
+        return r;
+    joint_tone_again(&pixels, &joint->tone);
+    r = parallel_run(joint->grid.count, joint->request->context->threads, gather_cell, joint,
+                     failure);
+    if (r < 0)
+        return r;
+    struct joint_equations all = {0};
+    struct map correction;
+    for (size_t i = 0; i < joint->grid.count; i++)
+        joint_equations_add(&joint->cells[i], &all);
+    if (!joint_equations_solve(&all, &joint->frame, joint->n_parameters, &correction))
+        return -ENODATA;
+    *ret_px = reach_of(joint, &correction);
+    joint->map = map_compose(&correction, &joint->map);
+    return *ret_px < LOST_PX ? 0 : -ENODATA;
+}
+
+/* --- how well it is known --- */
+
+/* The corners of the frame and the middle of each cell, px of post. */
+static void list_places(const struct joint *joint, const struct tiles_grid *grid,
+                        struct map_point *ret) {
+    double right = joint->request->post->layout.width - 1.0;
+    double bottom = joint->request->post->layout.height - 1.0;
+    const struct map_point corners[ERROR_BAR_CORNERS] = {
+        {0, 0}, {right, 0}, {right, bottom}, {0, bottom}};
+    for (int i = 0; i < ERROR_BAR_CORNERS; i++)
+        *ret++ = corners[i];
+    for (size_t i = 0; i < grid->count; i++)
+        *ret++ = (struct map_point){grid->cells[i].x + (grid->size - 1) / 2.0,
+                                    grid->cells[i].y + (grid->size - 1) / 2.0};
+}
+
+/* xorshift64* (Vigna 2016). */
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 0x2545f4914f6cdd1dULL;
+}
+
+/* Distances in pre between where the map takes each place and where maps from drawn cells do: a row
+ * of ERROR_BAR_ROUNDS for each place. Returns how many of these there are. */
+static size_t draw_rounds(const struct joint *joint, const struct map_point *places,
+                          size_t n_places, double *ret_px) {
+    uint64_t state =
+        0x9e3779b97f4a7c15ULL ^ ((uint64_t)joint->request->context->params->seed << 21);
+    struct map map = full_map(joint, &joint->map);
+    size_t n = 0;
+    for (int round = 0; round < ERROR_BAR_ROUNDS; round++) {
+        struct joint_equations sum = {0};
+        struct map correction;
+        for (size_t i = 0; i < joint->grid.count; i++) {
+            size_t drawn = (next_random(&state) >> 11) % joint->grid.count;
+            joint_equations_add(&joint->cells[drawn], &sum);
+        }
+        if (!joint_equations_solve(&sum, &joint->frame, joint->n_parameters, &correction))
+            continue;
+        struct map reduced = map_compose(&correction, &joint->map);
+        struct map moved = full_map(joint, &reduced);
+        for (size_t i = 0; i < n_places; i++) {
+            struct map_point p = map_apply(&map, places[i].x, places[i].y);
+            struct map_point q = map_apply(&moved, places[i].x, places[i].y);
+            ret_px[i * ERROR_BAR_ROUNDS + n] = hypot(p.x - q.x, p.y - q.y);
+        }
+        n++;
+    }
+    return n;
+}
+
+static int find_bar(const struct joint *joint, const struct map *start, struct error_bar *ret,
+                    struct failure *failure) {
+    CLEANUP(tiles_free) struct tiles_grid textured = {0};
+    int r = choose_cells(joint, start, false, &textured, failure);
+    if (r < 0)
+        return r;
+    size_t n_places = textured.count + ERROR_BAR_CORNERS;
+    CLEANUP_TRACKED struct map_point *places = tracked_alloc(n_places, sizeof(*places), "joint");
+    CLEANUP_TRACKED double *distances_px =
+        tracked_alloc(n_places * ERROR_BAR_ROUNDS, sizeof(*distances_px), "joint");
+    if (!places || !distances_px)
+        return -ENODATA;
+    list_places(joint, &textured, places);
+    size_t rounds = draw_rounds(joint, places, n_places, distances_px);
+    if (rounds < ERROR_BAR_ROUNDS / 2)
+        return -ENODATA;
+    struct error_bar bar = {.tiles = (int)joint->grid.count};
+    for (size_t i = 0; i < n_places; i++) {
+        double *row = distances_px + i * ERROR_BAR_ROUNDS;
+        double radius_px = fit_quantile(row, rounds, RADIUS_SHARE);
+        if (i < ERROR_BAR_CORNERS)
+            bar.corners_px[i] = radius_px;
+        else
+            bar.tissue_px = fmax(bar.tissue_px, radius_px);
+    }
+    *ret = bar;
+    return 0;
+}
+
+static enum fit_model highest_model(const struct params *params) {
+    switch (params->model) {
+    case PARAMS_MODEL_SIMILARITY:
+        return FIT_SIMILARITY;
+    case PARAMS_MODEL_AFFINE:
+    case PARAMS_MODEL_GRID:
+        return FIT_AFFINE;
+    case PARAMS_MODEL_AUTO:
+    case PARAMS_MODEL_HOMOGRAPHY:
+    case PARAMS_MODEL_COUNT:
+        break;
+    }
+    return FIT_HOMOGRAPHY;
+}
+
+static int fit_smoothed(const struct joint_request *request, const struct map *start,
+                        double smooth_px, struct joint_map *ret, struct failure *failure) {
+    enum fit_model model = highest_model(request->context->params);
+    CLEANUP(joint_cleanup)
+    struct joint joint = {
+        .request = request, .n_parameters = fit_parameters(model), .smooth_px = smooth_px};
+    *ret = (struct joint_map){.map = *start, .model = model};
+    int r = load_both(&joint, start, failure);
+    if (r == 0)
+        r = open_buffers(&joint);
+    if (r == 0)
+        r = open_cells(&joint, start, failure);
+    double px = HUGE_VAL;
+    for (int i = 0; i < MOST_ITERATIONS && r == 0 && (i <= ANNEALED || px > STANDS_STILL_PX); i++)
+        r = step(&joint, i, &px, failure);
+    if (r == 0)
+        r = find_bar(&joint, start, &ret->bar, failure);
+    if (r == 0)
+        ret->map = full_map(&joint, &joint.map);
+    ret->more_common = joint.common_first > 0 ? joint.common_sum / joint.common_first : 0;
+    return r == -ENODATA || r == -ENOMEM ? 0 : r; /* no memory to spare: as without it */
+}
+
+int joint_fit(const struct joint_request *request, const struct map *start, struct joint_map *ret,
+              struct failure *failure) {
+    *ret = (struct joint_map){.map = *start};
+    if (request->tile_px < LEAST_CELL_PX * pitch_of(request))
+        return 0;
+    int r = fit_smoothed(request, start, SMOOTH_PX, ret, failure);
+    if (r < 0 || (ret->bar.tiles > 0 && ret->bar.tissue_px <= BADLY_KNOWN_PX))
+        return r;
+    struct joint_map smoother;
+    r = fit_smoothed(request, start, MORE_SMOOTH_PX, &smoother, failure);
+    if (r == 0 && smoother.bar.tiles > 0 &&
+        (ret->bar.tiles == 0 || smoother.bar.tissue_px < ret->bar.tissue_px))
+        *ret = smoother;
+    return r;
+}
+
+bool joint_serves_better(const struct joint_map *joint, double spread_px) {
+    return joint->bar.tiles > 0 &&
+           (joint->more_common > CLEARLY_MORE ||
+            (joint->more_common > LESS && joint->bar.tissue_px < spread_px));
+}
+
+int joint_compare(const struct joint_request *request, struct joint_rival *rivals, size_t count,
+                  struct failure *failure) {
+    CLEANUP(joint_cleanup) struct joint joint = {.request = request, .smooth_px = SMOOTH_PX};
+    int r = count > 0 ? load_both(&joint, &rivals[0].map, failure) : -ENODATA;
+    if (r == 0)
+        r = open_buffers(&joint);
+    for (size_t i = 0; i < joint.n_pixels && r == 0; i++)
+        joint.mask[i] = 1;
+    for (size_t i = 0; i < count; i++)
+        rivals[i].common = 0;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        double common = 0, covered = 0;
+        joint.map = reduced_map(&joint, &rivals[i].map);
+        resample(&joint);
+        for (size_t k = 0; k < joint.n_pixels; k++)
+            covered += joint.covered[k];
+        r = find_common(&joint, rivals[i].inverted ? -1 : 1, &common, failure);
+        rivals[i].common = common / fmax(covered, LEAST_OVERLAP * (double)joint.n_pixels);
+    }
+    return r == -ENODATA || r == -ENOMEM ? 0 : r;
+}
