@@ -1,8 +1,8 @@
 """Reads TIFF files with nothing but the standard library: what tests compare with.
 
 Classic and BigTIFF, either byte order, strips or tiles, contiguous or planar, uncompressed or
-deflate, with the horizontal predictor too; 8 and 16 bit unsigned and float32; order as on disk. The
-first image, and from there the others and the reduced ones. Gives files further tags, too.
+deflate, with the horizontal predictor too; 8, 16 and 32 bit, whole, signed and float; order as on
+disk. The first image, and from there the others and the reduced ones. Gives files further tags, too.
 """
 import mmap
 import struct
@@ -95,7 +95,8 @@ class TiffFile:
                 raise ValueError(f"compression {self.compression}")
             if self.tag(317, 1) == 2:
                 data = self._undo_predictor(data)
-            kind = "f" if self.sample_format == 3 else {8: "B", 16: "H"}[self.bits]
+            kind = {1: {8: "B", 16: "H", 32: "I"}, 2: {8: "b", 16: "h", 32: "i"},
+                    3: {32: "f"}}[self.sample_format][self.bits]
             self._blocks[index] = memoryview(data) if kind == "B" else struct.unpack(
                 f"{self.order}{len(data) * 8 // self.bits}{kind}", data)
         return self._blocks[index]

@@ -100,7 +100,7 @@ static void rows_of_a_file_that_is_cut(void **state) {
     assert_int_equal(tiff_file_open(path, &file, &failure), 0);
     assert_int_equal(tiff_handle_open(&file, false, &handle, &failure), 0);
     assert_int_equal(tiff_directory_choose(handle, &file, &failure), 0);
-    assert_int_equal(tiff_layout_read(handle, &file, &layout, &failure), 0);
+    assert_int_equal(tiff_layout_read(handle, &file, TIFF_LAYOUT_COUNTS, &layout, &failure), 0);
     assert_true(layout.mapped);
     assert_int_equal(tiff_rows_open(&file, &layout, &rows, &failure), 0);
     CLEANUP_FREE void *pixels = malloc((size_t)noise.width * noise.height);

@@ -68,6 +68,29 @@ static bool is_rgb(const struct lanes_format *format) {
     return format->samples == 3 && format->n == 3;
 }
 
+/* One sample of 32 bit. */
+static void copy_long(const void *from, size_t from_at, void *to, size_t to_at) {
+    memcpy((uint8_t *)to + 4 * to_at, (const uint8_t *)from + 4 * from_at, 4);
+}
+
+static void widen_longs(const struct lanes_format *format, const void *pixels, size_t count,
+                        float *ret) {
+    size_t n_lanes = lanes_of(format->samples);
+    memset(ret, 0, count * n_lanes * sizeof(*ret));
+    for (size_t i = 0; i < count; i++)
+        for (size_t lane = 0; lane < format->n; lane++)
+            copy_long(pixels, i * format->samples + format->first + lane, ret, n_lanes * i + lane);
+}
+
+static void narrow_longs(const struct lanes_format *format, const float *lanes, size_t count,
+                         void *ret_pixels) {
+    size_t n_lanes = lanes_of(format->samples);
+    for (size_t i = 0; i < count; i++)
+        for (size_t lane = 0; lane < format->n; lane++)
+            copy_long(lanes, n_lanes * i + lane, ret_pixels,
+                      i * format->samples + format->first + lane);
+}
+
 /* Any number of channels. */
 static void widen_some(const struct lanes_format *format, const void *pixels, size_t count,
                        float *ret) {
@@ -85,7 +108,9 @@ static void widen_some(const struct lanes_format *format, const void *pixels, si
 void lanes_widen(const struct lanes_format *format, const void *pixels, size_t count, float *ret) {
     uint64_t padded[LANES_MOST_PIXELS];
     size_t pixel_bytes = (size_t)format->samples * format->bits / 8, n;
-    if (format->samples == 1 && format->bits == 8)
+    if (format->bits == 32)
+        widen_longs(format, pixels, count, ret);
+    else if (format->samples == 1 && format->bits == 8)
         to_float_8(pixels, count, ret);
     else if (format->samples == 1)
         to_float_16(pixels, count, ret);
@@ -112,6 +137,10 @@ void lanes_narrow(const struct lanes_format *format, const float *lanes, size_t 
     uint8_t *bytes = (uint8_t *)rounded;
     uint16_t *shorts = (uint16_t *)rounded;
     bool is_8 = format->bits == 8;
+    if (format->bits == 32) {
+        narrow_longs(format, lanes, count, ret_pixels);
+        return;
+    }
     if (is_8)
         from_float_8(lanes, count * n_lanes, bytes);
     else

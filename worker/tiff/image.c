@@ -33,6 +33,7 @@ static struct image_info describe(const struct tiff_layout *layout, uint64_t fil
         .height = swap ? layout->width : layout->height,
         .samples = layout->samples,
         .bits = layout->bits,
+        .sample_format = layout->sample_format,
         .rgb = layout->rgb,
         .needs_scratch = tiff_layout_needs_copy(layout),
         .orientation = layout->orientation,
@@ -65,26 +66,28 @@ static void read_pixel_size(TIFF *tiff, struct tiff_layout *layout) {
     layout->y_resolution = 10000 / y_um;
 }
 
-static int read_layout(struct image *image, struct failure *failure) {
+static int read_layout(struct image *image, enum tiff_layout_numbers numbers,
+                       struct failure *failure) {
     struct tiff_handle *handle = NULL;
     int r = tiff_handle_open(&image->file, false, &handle, failure);
     if (r == 0)
         r = tiff_directory_choose(handle, &image->file, failure);
     if (r == 0)
-        r = tiff_layout_read(handle, &image->file, &image->layout, failure);
+        r = tiff_layout_read(handle, &image->file, numbers, &image->layout, failure);
     if (r == 0)
         read_pixel_size(tiff_handle_tiff(handle), &image->layout);
     tiff_handle_close(handle);
     return r;
 }
 
-int image_open(const char *path, struct image **ret, struct failure *failure) {
+static int open_image(const char *path, enum tiff_layout_numbers numbers, struct image **ret,
+                      struct failure *failure) {
     struct image *image = calloc(1, sizeof(*image));
     if (!image)
         return failure_set(failure, -ENOMEM, "%s: out of memory", path);
     int r = tiff_file_open(path, &image->file, failure);
     if (r == 0)
-        r = read_layout(image, failure);
+        r = read_layout(image, numbers, failure);
     if (r < 0) {
         image_close(image);
         return r;
@@ -92,6 +95,14 @@ int image_open(const char *path, struct image **ret, struct failure *failure) {
     image->info = describe(&image->layout, image->file.size);
     *ret = image;
     return 0;
+}
+
+int image_open(const char *path, struct image **ret, struct failure *failure) {
+    return open_image(path, TIFF_LAYOUT_COUNTS, ret, failure);
+}
+
+int image_open_any(const char *path, struct image **ret, struct failure *failure) {
+    return open_image(path, TIFF_LAYOUT_ANY, ret, failure);
 }
 
 void image_close(struct image *image) {

@@ -19,10 +19,12 @@ struct progress;
 struct image_info {
     uint32_t width, height; /* as displayed */
     uint32_t samples;       /* delivered per pixel: 1 (grey), 3 (RGB) or more (channels) */
-    uint32_t bits;          /* 8 or 16 */
-    bool rgb;               /* photometric RGB or YCbCr */
-    bool needs_scratch;     /* random access needs a tiled copy (image_stream writes it) */
-    uint32_t orientation;   /* the tag's value, 1 to 8 */
+    uint32_t bits;          /* 8 or 16; of image_open_any 32 too */
+    uint32_t
+        sample_format;    /* the TIFF tag's value: 1; of image_open_any 2 (signed), 3 (float) too */
+    bool rgb;             /* photometric RGB or YCbCr */
+    bool needs_scratch;   /* random access needs a tiled copy (image_stream writes it) */
+    uint32_t orientation; /* the tag's value, 1 to 8 */
     double x_resolution, y_resolution; /* px per unit as displayed; 0: no tag */
     uint32_t resolution_unit;          /* the TIFF tag's value: 1 none, 2 inch, 3 cm */
     uint64_t file_bytes;
@@ -47,6 +49,8 @@ struct image;
  * file, -ESTALE one that changed meanwhile; all else (-EIO, -ENOMEM, -ENOSPC, ...) is the
  * environment's. */
 MUST_USE int image_open(const char *path, struct image **ret, struct failure *failure);
+/* Takes signed, 32-bit and float pixels too: label masks, results. They come as they are. */
+MUST_USE int image_open_any(const char *path, struct image **ret, struct failure *failure);
 void image_close(struct image *image);                              /* NULL is fine */
 const struct image_info *image_get_info(const struct image *image); /* borrowed */
 /* The size of a pixel as displayed, in micrometres; false when the file does not say. */

@@ -74,7 +74,7 @@ void orientation_apply(uint32_t orientation, size_t pixel_bytes, const void *sto
 }
 
 void orientation_mirror_row(size_t pixel_bytes, void *row, uint32_t width) {
-    char pixel[256]; /* TIFF_LIMIT_SAMPLES of 16 bit are 128 bytes */
+    char pixel[256]; /* TIFF_LIMIT_SAMPLES of 32 bit */
     char *left = row, *right = left + (width - 1) * pixel_bytes;
     for (; left < right; left += pixel_bytes, right -= pixel_bytes) {
         memcpy(pixel, left, pixel_bytes);

@@ -177,7 +177,9 @@ static int add_samples(const struct tiff_header *header, struct directory *direc
                        failure);
     if (r == 0)
         r = add_shorts(header, directory, TIFFTAG_SAMPLEFORMAT,
-                       options->is_float ? SAMPLEFORMAT_IEEEFP : SAMPLEFORMAT_UINT,
+                       options->is_float    ? SAMPLEFORMAT_IEEEFP
+                       : options->is_signed ? SAMPLEFORMAT_INT
+                                            : SAMPLEFORMAT_UINT,
                        options->samples, failure);
     return r;
 }
@@ -266,7 +268,7 @@ static int write_tables(struct tiff_header *header, bool compressed, struct fail
 static bool is_possible(const struct tiff_writer_options *options,
                         const struct tiff_writer_options *first) {
     bool depth =
-        options->is_float ? options->bits == 32 : options->bits == 8 || options->bits == 16;
+        options->bits == 32 || (!options->is_float && (options->bits == 8 || options->bits == 16));
     return depth && options->width && options->height && options->samples &&
            options->samples <= MAX_SAMPLES && options->n_levels <= MAX_LEVELS &&
            options->n_levels == first->n_levels && options->compression == first->compression;

@@ -112,25 +112,37 @@ static int check_size(TIFF *tiff, const struct tiff_file *file, struct tiff_layo
 }
 
 /* Kind of number first: "float pixels" tells more than "32-bit pixels". */
-static int check_numbers(TIFF *tiff, const struct tiff_file *file, struct tiff_layout *layout,
-                         struct failure *failure) {
-    static const char fix[] = "save it as 8- or 16-bit unsigned integers";
-    uint16_t bits = 1, format = SAMPLEFORMAT_UINT;
-    (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
-    (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &format);
-    layout->bits = bits;
-    if (format == SAMPLEFORMAT_IEEEFP)
+static int check_format(const struct tiff_file *file, uint16_t format, uint16_t bits,
+                        enum tiff_layout_numbers numbers, const char *fix,
+                        struct failure *failure) {
+    const bool any = numbers == TIFF_LAYOUT_ANY;
+    if (format == SAMPLEFORMAT_IEEEFP && !(any && bits == 32))
         return refuse(file, failure, "float pixels (%u-bit) are not read; %s", bits, fix);
-    if (format == SAMPLEFORMAT_INT)
+    if (format == SAMPLEFORMAT_INT && !any)
         return refuse(file, failure, "signed pixels (%u-bit) are not read; %s", bits, fix);
     if (format == SAMPLEFORMAT_COMPLEXINT || format == SAMPLEFORMAT_COMPLEXIEEEFP)
         return refuse(file, failure, "complex pixels (%u-bit) are not read; %s", bits, fix);
-    if (format != SAMPLEFORMAT_UINT && format != SAMPLEFORMAT_VOID)
-        return refuse(file, failure, "pixels of the unknown sample format %u are not read; %s",
-                      format, fix);
-    if (bits != 8 && bits != 16)
-        return refuse(file, failure, "%u-bit pixels are not read; %s", bits, fix);
-    return 0;
+    if (format == SAMPLEFORMAT_UINT || format == SAMPLEFORMAT_VOID || format == SAMPLEFORMAT_INT ||
+        format == SAMPLEFORMAT_IEEEFP)
+        return 0;
+    return refuse(file, failure, "pixels of the unknown sample format %u are not read; %s", format,
+                  fix);
+}
+
+static int check_numbers(TIFF *tiff, const struct tiff_file *file, enum tiff_layout_numbers numbers,
+                         struct tiff_layout *layout, struct failure *failure) {
+    const bool any = numbers == TIFF_LAYOUT_ANY;
+    const char *fix = any ? "save it as 8-, 16- or 32-bit integers, or as 32-bit floats"
+                          : "save it as 8- or 16-bit unsigned integers";
+    uint16_t bits = 1, format = SAMPLEFORMAT_UINT;
+    (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
+    (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &format);
+    int r = check_format(file, format, bits, numbers, fix, failure);
+    if (r == 0 && bits != 8 && bits != 16 && !(any && bits == 32))
+        r = refuse(file, failure, "%u-bit pixels are not read; %s", bits, fix);
+    layout->bits = bits;
+    layout->sample_format = format == SAMPLEFORMAT_VOID ? SAMPLEFORMAT_UINT : format;
+    return r;
 }
 
 static const struct compression *find_compression(uint16_t tag) {
@@ -327,7 +339,8 @@ static void read_placement(TIFF *tiff, struct tiff_layout *layout) {
 }
 
 int tiff_layout_read(struct tiff_handle *handle, const struct tiff_file *file,
-                     struct tiff_layout *ret, struct failure *failure) {
+                     enum tiff_layout_numbers numbers, struct tiff_layout *ret,
+                     struct failure *failure) {
     TIFF *tiff = tiff_handle_tiff(handle);
     struct tiff_layout layout = {.directory = TIFFCurrentDirOffset(tiff)};
     uint16_t compression = COMPRESSION_NONE, planar = PLANARCONFIG_CONTIG, fill = FILLORDER_MSB2LSB;
@@ -339,14 +352,15 @@ int tiff_layout_read(struct tiff_handle *handle, const struct tiff_file *file,
     if (r == 0)
         r = check_colour(tiff, file, compression, &layout, failure);
     if (r == 0)
-        r = check_numbers(tiff, file, &layout, failure);
+        r = check_numbers(tiff, file, numbers, &layout, failure);
     read_placement(tiff, &layout);
     if (r == 0)
         r = check_blocks(tiff, file, compression, &layout, failure);
     if (r < 0)
         return r;
+    layout.inverted = layout.inverted && layout.sample_format == SAMPLEFORMAT_UINT;
     layout.raw = !layout.tiled && compression == COMPRESSION_NONE && fill == FILLORDER_MSB2LSB;
-    layout.swapped = layout.bits == 16 && TIFFIsByteSwapped(tiff);
+    layout.swapped = layout.bits > 8 && TIFFIsByteSwapped(tiff);
     r = check_plausible(file, compression, &layout, failure);
     if (r == 0)
         r = check_places(tiff, file, compression, &layout, failure);

@@ -14,10 +14,11 @@ struct tiff_layout {
     uint32_t width, height;  /* stored */
     uint32_t stored_samples; /* per pixel, extra samples included */
     uint32_t samples;        /* delivered: the first ones */
-    uint32_t bits;           /* 8 or 16 */
+    uint32_t bits;           /* 8, 16 or 32 */
+    uint16_t sample_format;  /* the tag's value: 1 whole, 2 signed, 3 float */
     bool rgb, planar, tiled;
     bool inverted; /* MinIsWhite */
-    bool swapped;  /* 16 bit in the other byte order */
+    bool swapped;  /* more than 8 bit in the other byte order */
     bool raw;      /* uncompressed strips: read without libtiff, any pixel at once */
     bool mapped;   /* has compressed strips too large to be read whole */
     uint32_t block_width, block_height;
@@ -27,10 +28,17 @@ struct tiff_layout {
     uint32_t resolution_unit;
 };
 
+/* Which kinds of numbers pixels may be. */
+enum tiff_layout_numbers {
+    TIFF_LAYOUT_COUNTS, /* 8- and 16-bit unsigned: what a camera counts */
+    TIFF_LAYOUT_ANY,    /* signed and 32-bit ones too, and 32-bit floats */
+};
+
 /* Checks and describes the image whose directory the handle is at. -ENOTSUP: a kind of image that
  * is refused; -EBADMSG: a damaged file. */
 MUST_USE int tiff_layout_read(struct tiff_handle *handle, const struct tiff_file *file,
-                              struct tiff_layout *ret, struct failure *failure);
+                              enum tiff_layout_numbers numbers, struct tiff_layout *ret,
+                              struct failure *failure);
 
 static inline size_t tiff_layout_pixel_bytes(const struct tiff_layout *layout) {
     return (size_t)layout->samples * (layout->bits / 8);

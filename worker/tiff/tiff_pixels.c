@@ -22,10 +22,12 @@ void tiff_pixels_pick(const struct tiff_layout *layout, const void *stored, void
         memcpy(pixels, stored, count * tiff_layout_pixel_bytes(layout));
     else if (to == 3 && from == 4 && bytes)
         PICK(uint8_t, 3, 4);
-    else if (to == 3 && from == 4)
+    else if (to == 3 && from == 4 && layout->bits == 16)
         PICK(uint16_t, 3, 4);
     else if (bytes)
         PICK(uint8_t, to, from);
+    else if (layout->bits == 32)
+        PICK(uint32_t, to, from);
     else
         PICK(uint16_t, to, from);
 }
@@ -45,6 +47,8 @@ void tiff_pixels_spread(const struct tiff_layout *layout, uint32_t plane, const 
         SPREAD(uint8_t, 3);
     else if (layout->bits == 8)
         SPREAD(uint8_t, step);
+    else if (layout->bits == 32)
+        SPREAD(uint32_t, step);
     else if (step == 3)
         SPREAD(uint16_t, 3);
     else
@@ -54,7 +58,7 @@ void tiff_pixels_spread(const struct tiff_layout *layout, uint32_t plane, const 
 void tiff_pixels_invert(const struct tiff_layout *layout, void *pixels, size_t count) {
     if (!layout->inverted)
         return;
-    unsigned char *at = pixels; /* 65535 - v is all bits turned as well, in either byte order */
+    unsigned char *at = pixels; /* the largest less v is all bits turned as well, in any order */
     for (size_t i = 0, n = count * tiff_layout_pixel_bytes(layout); i < n; i++)
         at[i] = (unsigned char)~at[i];
 }
@@ -62,7 +66,11 @@ void tiff_pixels_invert(const struct tiff_layout *layout, void *pixels, size_t c
 void tiff_pixels_swap(const struct tiff_layout *layout, void *pixels, size_t count) {
     if (!layout->swapped)
         return;
-    uint16_t *at = pixels;
-    for (size_t i = 0, n = count * layout->samples; i < n; i++)
-        at[i] = __builtin_bswap16(at[i]);
+    uint16_t *shorts = pixels;
+    uint32_t *longs = pixels;
+    const size_t n = count * layout->samples;
+    for (size_t i = 0; i < n && layout->bits == 16; i++)
+        shorts[i] = __builtin_bswap16(shorts[i]);
+    for (size_t i = 0; i < n && layout->bits == 32; i++)
+        longs[i] = __builtin_bswap32(longs[i]);
 }

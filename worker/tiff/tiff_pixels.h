@@ -1,5 +1,5 @@
 /* From samples as stored to samples as delivered (image.h): extra samples dropped, planes
- * interleaved, MinIsWhite inverted, bytes in native order.
+ * interleaved, unsigned MinIsWhite inverted, bytes in native order.
  */
 #ifndef WORKER_TIFF_TIFF_PIXELS_H
 #define WORKER_TIFF_TIFF_PIXELS_H

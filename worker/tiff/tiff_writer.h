@@ -16,8 +16,9 @@ enum { TIFF_WRITER_TILE_PX = 256 };
 
 struct tiff_writer_options {
     uint32_t width, height, samples;
-    uint32_t bits; /* 8, 16, or 32 with is_float */
-    bool is_float;
+    uint32_t bits; /* 8, 16 or 32 */
+    bool is_float; /* 32 bit */
+    bool is_signed;
     double x_resolution, y_resolution; /* 0: no tag */
     uint32_t resolution_unit;
     const char *description; /* ImageDescription; NULL: none */

@@ -49,8 +49,8 @@ uint16_t tile_codec_compression_tag(enum params_compression kind) {
 
 uint16_t tile_codec_predictor_tag(enum params_compression kind,
                                   const struct tile_codec_shape *shape) {
-    return kind == PARAMS_COMPRESSION_NONE || shape->is_float ? PREDICTOR_NONE
-                                                              : PREDICTOR_HORIZONTAL;
+    const bool is_plain = shape->is_float || shape->bits > 16; /* labels: runs of the same */
+    return kind == PARAMS_COMPRESSION_NONE || is_plain ? PREDICTOR_NONE : PREDICTOR_HORIZONTAL;
 }
 
 int tile_codec_open(enum params_compression kind, size_t most_bytes, struct tile_codec **ret,
