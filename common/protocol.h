@@ -52,9 +52,8 @@
  *   {"v":1,"transform":"/abs/transform.json","inverse":false,"points":"its name","columns":"x,y",
  *    "sandbox":true}
  * where the table is read from fd PROTOCOL_INPUT_FD and written to stdout. It reports as align
- * does; its result has also "pre_size", "post_size" and, for points, "points":n, "outside":n,
- * "outside_line":line, "beyond":n, "unmapped":n, "unmapped_line":line
- * (worker/apply/apply_points.h).
+ * does; its result has also "pre_size" and "post_size"; for an image "width", "height" and
+ * "covered", a share; for points the counts of worker/apply/apply_points.h.
  *
  * A command task gets no stdin. It may report progress and memory lines in the same way: its
  * environment has REGISTRAR_REPORT_FD=3, REGISTRAR_TASK (the id) and PROTOCOL_TOKEN_VARIABLE.

@@ -165,6 +165,10 @@ static void print_doubts(const struct job *job) {
         (void)fprintf(stderr,
                       "registrar: the map is doubtful (%s); look at it before you use this\n",
                       reason && *reason ? reason : "its file says no more");
+    if (job->words.image && json_number_value(json_object_get(job->result, "covered")) <= 0)
+        (void)fprintf(stderr,
+                      "registrar: nothing of the image lies in the %s image's frame: %s is empty\n",
+                      back ? "pre" : "post", job->words.out);
     if (outside > 0) {
         (void)fprintf(stderr, "registrar: %lld %s outside", (long long)outside,
                       many(outside, "point lies", "points lie"));
@@ -181,12 +185,24 @@ static void print_doubts(const struct job *job) {
                       back ? "pre" : "post", (long long)number(job, "unmapped_line"));
 }
 
+static void print_image_summary(const struct job *job) {
+    char taken[UNITS_TEXT_BYTES];
+    const double covered = json_number_value(json_object_get(job->result, "covered"));
+    const char *kind = json_string_value(json_object_get(job->words.params, "interpolation"));
+    (void)fprintf(stderr, "%s: %lld x %lld px, the %s image's frame, %s, %.0f %% covered, in %s\n",
+                  job->words.out, (long long)number(job, "width"), (long long)number(job, "height"),
+                  job->words.is_inverse ? "pre" : "post", kind ? kind : "cubic", 100 * covered,
+                  units_format_duration(job->wall_ms, taken));
+}
+
 static void print_summary(const struct job *job) {
     const bool back = job->words.is_inverse;
     char taken[UNITS_TEXT_BYTES];
     const int64_t points = number(job, "points"), beyond = number(job, "beyond");
-    if (job->words.image)
+    if (job->words.image) {
+        print_image_summary(job);
         return;
+    }
     (void)fprintf(stderr, "%lld %s", (long long)points, many(points, "point", "points"));
     print_size(job, back ? " from the post image" : " from the pre image",
                back ? "post_size" : "pre_size");

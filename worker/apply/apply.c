@@ -4,6 +4,7 @@
 #include "worker/apply/apply.h"
 
 #include "common/protocol.h"
+#include "worker/apply/apply_image.h"
 #include "worker/apply/apply_map.h"
 #include "worker/apply/apply_points.h"
 #include "worker/apply/apply_task.h"
@@ -40,6 +41,17 @@ static int run_points(const struct apply_task *task, const struct apply_map *map
     return *ret ? 0 : failure_set(failure, -ENOMEM, "no memory for the result");
 }
 
+static int run_image(const struct apply_task *task, const struct apply_map *map,
+                     struct progress *progress, json_t **ret, struct failure *failure) {
+    struct apply_image_result result = {0};
+    int r = apply_image_run(task, map, progress, &result, failure);
+    if (r < 0)
+        return r;
+    *ret = json_pack("{s:I,s:I,s:f}", "width", (json_int_t)result.width, "height",
+                     (json_int_t)result.height, "covered", result.covered);
+    return *ret ? 0 : failure_set(failure, -ENOMEM, "no memory for the result");
+}
+
 static int send_result(struct report *report, const struct apply_map *map, json_t *done,
                        struct failure *failure) {
     json_t *line = json_pack("{s:s,s:s,s:s,s:[i,i],s:[i,i]}", "event", "result", "status",
@@ -62,9 +74,9 @@ static int apply(const struct apply_task *task, struct report *report, struct fa
                      : failure_set(failure, -ENOMEM, "no memory to begin");
     if (r == 0)
         r = apply_map_read(task->transform, &map, failure);
-    if (r == 0)
-        progress_begin(progress, "points", 0, 1);
-    if (r == 0)
+    if (r == 0 && task->image)
+        r = run_image(task, &map, progress, &done, failure);
+    else if (r == 0)
         r = run_points(task, &map, progress, &done, failure);
     progress_close(progress);
     return r < 0 ? r : send_result(report, &map, done, failure);

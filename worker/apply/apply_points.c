@@ -301,6 +301,7 @@ static double fraction(const struct mover *mover) {
 
 static int move_all(struct mover *mover, struct progress *progress, struct failure *failure) {
     struct csv_record record;
+    progress_begin(progress, "points", 0, 1);
     int r = begin(mover, failure);
     for (uint64_t n = 0; r == 0; n++) {
         if (n % ROWS_PER_LOOK == 0)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <math.h>
 
+enum { MOST_NODE_PX = 16, EDGE_STEP_PX = 8 };
+
 static const struct placement_extent nowhere = {INFINITY, INFINITY, -INFINITY, -INFINITY};
 
 struct placement placement_make(const struct transform *post_to_pre, uint32_t pad,
@@ -17,6 +19,18 @@ struct placement placement_make(const struct transform *post_to_pre, uint32_t pa
                               .pre_height = pre_height,
                               .post_width = post_width,
                               .post_height = post_height};
+}
+
+/* The bulge of the grid over so many px, and room for what the inverse's own slope makes of it. */
+void placement_turn_round(struct placement *placement, const struct transform_inverse *inverse) {
+    const struct bspline *grid = &inverse->forward->grid;
+    const double area = fabs(map_det(&inverse->forward->map, 0, 0));
+    const double slope = 2 / fmin(sqrt(area), 1); /* of the inverse: post px per canvas px */
+    placement->inverse = inverse;
+    placement->node_px = MOST_NODE_PX;
+    while (placement->node_px > 1 &&
+           slope * bspline_bulge(grid, slope * placement->node_px, 0) > PLACEMENT_INVERSE_ERROR_PX)
+        placement->node_px /= 2;
 }
 
 int placement_check(const struct placement *placement, struct failure *failure) {
@@ -74,6 +88,32 @@ static void add_displacements(const struct placement *placement,
     extent->high_y += added.high_y + bulge;
 }
 
+/* Where the canvas's pixel comes from; NaN: from nowhere. */
+static struct map_point invert(const struct placement *placement, double x, double y) {
+    struct map_point p;
+    if (!transform_inverse_at(placement->inverse, x - placement->pad, y - placement->pad, &p))
+        p.x = p.y = NAN;
+    return p;
+}
+
+/* A map that does not fold takes the inside of an edge to the inside of its image. Between two
+ * looks it cannot bulge by a pixel. */
+static struct placement_extent extent_of_edge(const struct placement *placement,
+                                              const struct placement_piece *piece) {
+    struct placement_extent extent = nowhere;
+    const double right = piece->x + piece->width - 1.0, bottom = piece->y + piece->height - 1.0;
+    for (uint32_t i = 0; i < piece->width + EDGE_STEP_PX; i += EDGE_STEP_PX) {
+        take_in(&extent, invert(placement, fmin(piece->x + i, right), piece->y));
+        take_in(&extent, invert(placement, fmin(piece->x + i, right), bottom));
+    }
+    for (uint32_t i = 0; i < piece->height + EDGE_STEP_PX; i += EDGE_STEP_PX) {
+        take_in(&extent, invert(placement, piece->x, fmin(piece->y + i, bottom)));
+        take_in(&extent, invert(placement, right, fmin(piece->y + i, bottom)));
+    }
+    return (struct placement_extent){extent.low_x - 1, extent.low_y - 1, extent.high_x + 1,
+                                     extent.high_y + 1};
+}
+
 /* A projective map without a horizon on the canvas takes a rectangle to a convex quadrangle, so the
  * corners bound it. */
 bool placement_extent(const struct placement *placement, const struct placement_piece *piece,
@@ -83,7 +123,9 @@ bool placement_extent(const struct placement *placement, const struct placement_
         take_in(&extent, map_apply(&placement->canvas_to_pre,
                                    piece->x + (corner & 1 ? piece->width - 1.0 : 0.0),
                                    piece->y + (corner & 2 ? piece->height - 1.0 : 0.0)));
-    if (transform_has_grid(placement->post))
+    if (placement->inverse)
+        extent = extent_of_edge(placement, piece);
+    else if (transform_has_grid(placement->post))
         add_displacements(placement, piece, &extent);
     double right = placement->pre_width - 0.5, bottom = placement->pre_height - 0.5;
     if (extent.high_x < -0.5 || extent.high_y < -0.5 || extent.low_x >= right ||
@@ -94,9 +136,52 @@ bool placement_extent(const struct placement *placement, const struct placement_
     return true;
 }
 
+static bool is_covered(const struct placement *placement, double x, double y) {
+    return x >= -0.5 && x < placement->pre_width - 0.5 && y >= -0.5 &&
+           y < placement->pre_height - 0.5;
+}
+
+/* Pixels [at, end) of a row between two that are inverted; ret_xs[0] is that of pixel `from`.
+ * Across the edge of the image the line is bent: there each pixel is inverted. */
+static void fill_between(const struct placement *placement, const struct map_point nodes[2],
+                         uint32_t first_node, uint32_t y, uint32_t at, uint32_t end, double *ret_xs,
+                         double *ret_ys) {
+    const bool straight = is_covered(placement, nodes[0].x, nodes[0].y) ==
+                          is_covered(placement, nodes[1].x, nodes[1].y);
+    for (uint32_t x = at; x < end; x++) {
+        const double t = (double)(x - first_node) / placement->node_px;
+        const struct map_point p =
+            straight ? (struct map_point){nodes[0].x + t * (nodes[1].x - nodes[0].x),
+                                          nodes[0].y + t * (nodes[1].y - nodes[0].y)}
+                     : invert(placement, x, y);
+        ret_xs[x - at] = p.x;
+        ret_ys[x - at] = p.y;
+    }
+}
+
+/* Nodes lie at the canvas's own multiples of node_px, so that a pixel's place does not depend on
+ * the piece that asks for it. */
+static void invert_row(const struct placement *placement, uint32_t x, uint32_t y, uint32_t count,
+                       double *ret_xs, double *ret_ys) {
+    const uint32_t step = placement->node_px, end = x + count;
+    uint32_t node = x / step * step;
+    struct map_point nodes[2] = {invert(placement, node, y)};
+    for (uint32_t at = x; at < end; node += step) {
+        const uint32_t to = node + step < end ? node + step : end;
+        nodes[1] = invert(placement, node + step, y);
+        fill_between(placement, nodes, node, y, at, to, ret_xs + (at - x), ret_ys + (at - x));
+        nodes[0] = nodes[1];
+        at = to;
+    }
+}
+
 void placement_row(const struct placement *placement, uint32_t x, uint32_t y, uint32_t count,
                    double *ret_xs, double *ret_ys) {
     const double *h = placement->canvas_to_pre.h;
+    if (placement->inverse) {
+        invert_row(placement, x, y, count, ret_xs, ret_ys);
+        return;
+    }
     double row_x = h[1] * y + h[2], row_y = h[4] * y + h[5], row_w = h[7] * y + h[8];
     for (uint32_t i = 0; i < count; i++) {
         int at = (int)(x + i); /* signed: only that converts to double in vectors */
@@ -114,11 +199,6 @@ void placement_row(const struct placement *placement, uint32_t x, uint32_t y, ui
                         ret_xs, ret_ys);
 }
 
-static bool is_covered(const struct placement *placement, double x, double y) {
-    return x >= -0.5 && x < placement->pre_width - 0.5 && y >= -0.5 &&
-           y < placement->pre_height - 0.5;
-}
-
 /* The image is convex and so is what a projective map sends into it: one run, found from both ends.
  * A grid can leave the image and come back. */
 bool placement_next_run(const struct placement *placement, const double *xs, const double *ys,
@@ -126,7 +206,7 @@ bool placement_next_run(const struct placement *placement, const double *xs, con
     uint32_t first = from, end = count;
     while (first < count && !is_covered(placement, xs[first], ys[first]))
         first++;
-    if (transform_has_grid(placement->post))
+    if (placement->inverse || transform_has_grid(placement->post))
         for (end = first; end < count && is_covered(placement, xs[end], ys[end]);)
             end++;
     while (end > first && !is_covered(placement, xs[end - 1], ys[end - 1]))

@@ -17,7 +17,8 @@ static uint64_t pixel_bytes(const struct image_info *info) {
 
 static uint64_t wanted_cache_bytes(const struct tile_render_task *task) {
     uint64_t pre = pixel_bytes(image_get_info(task->pre));
-    uint64_t post = pixel_bytes(image_get_info(task->post));
+    const struct image_info frame = tile_render_frame(task);
+    uint64_t post = pixel_bytes(&frame);
     return (pre > post ? pre : post) * TILE_PIXELS * CACHED_TILES;
 }
 
@@ -50,9 +51,11 @@ static struct tile_walk_source source_of(const struct image_info *info, uint64_t
 
 struct tile_walk tile_plan_walk(const struct tile_render_task *task, uint32_t columns,
                                 uint32_t rows, uint32_t step) {
-    const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
+    const struct image_info *pre = image_get_info(task->pre), frame = tile_render_frame(task);
+    const struct image_info *post = &frame;
     uint64_t cache_bytes = wanted_cache_bytes(task);
-    struct tile_walk_source sources[] = {source_of(post, cache_bytes), source_of(pre, cache_bytes)};
+    struct tile_walk_source sources[] = {source_of(task->post ? post : pre, cache_bytes),
+                                         source_of(pre, cache_bytes)};
     struct map local =
         transform_local(task->post_to_pre, post->width / 2.0, post->height / 2.0, TILE_RENDER_PX);
     struct map_point here = map_apply(&local, post->width / 2.0, post->height / 2.0);
@@ -62,5 +65,6 @@ struct tile_walk tile_plan_walk(const struct tile_render_task *task, uint32_t co
     sources[1].right_y = right.y - here.y;
     sources[1].down_x = down.x - here.x;
     sources[1].down_y = down.y - here.y;
-    return tile_walk_choose(columns, rows, TILE_RENDER_PX * step, sources, 2);
+    return tile_walk_choose(columns, rows, TILE_RENDER_PX * step, sources + !task->post,
+                            task->post ? 2 : 1);
 }

@@ -43,25 +43,34 @@ static size_t pixel_bytes(const struct image_info *info) {
     return (size_t)info->samples * info->bits / 8;
 }
 
+struct image_info tile_render_frame(const struct tile_render_task *task) {
+    return task->post
+               ? *image_get_info(task->post)
+               : (struct image_info){.width = task->frame_width, .height = task->frame_height};
+}
+
 uint32_t tile_render_canvas_width(const struct tile_render_task *task) {
-    return image_get_info(task->post)->width + 2 * task->pad;
+    return tile_render_frame(task).width + 2 * task->pad;
 }
 
 uint32_t tile_render_canvas_height(const struct tile_render_task *task) {
-    return image_get_info(task->post)->height + 2 * task->pad;
+    return tile_render_frame(task).height + 2 * task->pad;
 }
 
 uint64_t tile_render_bytes(const struct tile_render_task *task) {
-    const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
-    uint64_t per_tile_pixel = pixel_bytes(pre) + pixel_bytes(post) + 1 + 2 * sizeof(float);
+    const struct image_info *pre = image_get_info(task->pre), post = tile_render_frame(task);
+    uint64_t per_tile_pixel = pixel_bytes(pre) + pixel_bytes(&post) + 1 + 2 * sizeof(float);
     return TILE_PIXELS * per_tile_pixel + HELD_PX * pixel_bytes(pre) +
            BLOCK_PX * lanes_of(pre->samples) * sizeof(float);
 }
 
 static struct placement place(const struct tile_render_task *task) {
-    const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
-    return placement_make(task->post_to_pre, task->pad, pre->width, pre->height, post->width,
-                          post->height);
+    const struct image_info *pre = image_get_info(task->pre), post = tile_render_frame(task);
+    struct placement placement = placement_make(task->post_to_pre, task->pad, pre->width,
+                                                pre->height, post.width, post.height);
+    if (task->inverse)
+        placement_turn_round(&placement, task->inverse);
+    return placement;
 }
 
 int tile_render_check(const struct tile_render_task *task, struct failure *failure) {
@@ -84,20 +93,22 @@ static int make(const struct tile_render_task *task, struct tile_render **ret,
     render->task = *task;
     render->placement = place(task);
     render->pre = *image_get_info(task->pre);
-    render->post = *image_get_info(task->post);
+    render->post = tile_render_frame(task);
     size_t lanes = lanes_of(render->pre.samples);
     struct tile_render_tile *tile = &render->tile;
     render->box = tracked_alloc(HELD_PX, pixel_bytes(&render->pre), "source box");
     render->block = tracked_alloc(BLOCK_PX * lanes, sizeof(float), "source box as float");
-    tile->post = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->post), "post tile");
+    if (task->post)
+        tile->post = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->post), "post tile");
     tile->aligned = tracked_alloc(TILE_PIXELS, pixel_bytes(&render->pre), "aligned tile");
     tile->covered = tracked_alloc(TILE_PIXELS, 1, "coverage tile");
     tile->pre_signal = tracked_alloc(TILE_PIXELS, sizeof(float), "signal tiles");
     tile->post_signal = tracked_alloc(TILE_PIXELS, sizeof(float), "signal tiles");
     render->row = calloc(TILE_RENDER_PX * lanes, sizeof(float));
     render->positions = calloc(2 * TILE_RENDER_PX, sizeof(double));
-    if (!render->box || !render->block || !tile->post || !tile->aligned || !tile->covered ||
-        !tile->pre_signal || !tile->post_signal || !render->row || !render->positions) {
+    if (!render->box || !render->block || (task->post && !tile->post) || !tile->aligned ||
+        !tile->covered || !tile->pre_signal || !tile->post_signal || !render->row ||
+        !render->positions) {
         tile_render_close(render);
         return out_of_memory(failure);
     }
@@ -111,7 +122,7 @@ int tile_render_open(const struct tile_render_task *task, uint64_t cache_bytes,
     int r = make(task, &render, failure);
     if (r == 0)
         r = image_reader_open(task->pre, cache_bytes, &render->pre_reader, failure);
-    if (r == 0)
+    if (r == 0 && task->post)
         r = image_reader_open(task->post, cache_bytes, &render->post_reader, failure);
     if (r == 0 && task->ready) /* each tile is read once */
         r = image_reader_open(task->ready, 0, &render->ready_reader, failure);
@@ -128,7 +139,7 @@ int tile_render_open_beside(const struct tile_render *first, struct tile_render 
     int r = make(&first->task, &render, failure);
     if (r == 0)
         r = image_reader_open_beside(first->pre_reader, &render->pre_reader, failure);
-    if (r == 0)
+    if (r == 0 && first->post_reader)
         r = image_reader_open_beside(first->post_reader, &render->post_reader, failure);
     if (r == 0 && first->ready_reader)
         r = image_reader_open(first->task.ready, 0, &render->ready_reader, failure);
@@ -144,7 +155,7 @@ uint64_t tile_render_read_pre(const struct tile_render *render) {
 }
 
 uint64_t tile_render_read_post(const struct tile_render *render) {
-    return image_reader_read_bytes(render->post_reader);
+    return render->post_reader ? image_reader_read_bytes(render->post_reader) : 0;
 }
 
 void tile_render_close(struct tile_render *render) {
@@ -389,9 +400,10 @@ static void finish_signals(struct tile_render *render) {
     uint64_t n_covered = 0;
     for (size_t row = 0; row < tile->height; row++) {
         size_t at = row * TILE_RENDER_PX;
-        signal_extract(render->task.pre_signal,
-                       (const uint8_t *)tile->aligned + at * pixel_bytes(&render->pre), tile->width,
-                       tile->pre_signal + at);
+        if (render->task.post)
+            signal_extract(render->task.pre_signal,
+                           (const uint8_t *)tile->aligned + at * pixel_bytes(&render->pre),
+                           tile->width, tile->pre_signal + at);
         for (size_t i = 0; i < tile->width; i++)
             n_covered += tile->covered[at + i];
     }
@@ -408,7 +420,7 @@ int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y
     memset(tile->aligned, 0, TILE_PIXELS * pixel_bytes(&render->pre));
     memset(tile->covered, 0, TILE_PIXELS);
     int r = render->ready_reader ? read_ready(render, failure) : render_pieces(render, failure);
-    if (r == 0)
+    if (r == 0 && render->task.post)
         r = read_post(render, failure);
     if (r < 0)
         return r;

@@ -20,11 +20,13 @@ enum { TILE_RENDER_PX = 256 };
 
 /* What is rendered. Borrows everything. */
 struct tile_render_task {
-    struct image *pre, *post;
+    struct image *pre, *post; /* post may be NULL: then ... */
     struct image *ready; /* the aligned image of this task, made before: read, not rendered; or NULL
                           */
+    uint32_t frame_width, frame_height;      /* ... the canvas is this and its padding */
+    const struct transform_inverse *inverse; /* NULL, or see placement_turn_round */
     const struct transform *post_to_pre;
-    const struct signal *pre_signal, *post_signal;
+    const struct signal *pre_signal, *post_signal; /* without post: not looked at */
     enum params_interpolation interpolation;
     uint32_t pad;
 };
@@ -43,6 +45,8 @@ struct tile_render_tile {
 
 struct tile_render;
 
+/* Of the post image; without one the frame's size, with no samples. */
+struct image_info tile_render_frame(const struct tile_render_task *task);
 uint32_t tile_render_canvas_width(const struct tile_render_task *task);
 uint32_t tile_render_canvas_height(const struct tile_render_task *task);
 
