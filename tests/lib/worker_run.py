@@ -39,10 +39,12 @@ def pair(*options, size=SIZE):
 class Run:
     """One worker process; reports come on stdout since descriptor 3 is closed."""
 
-    def __init__(self, out, images, memory=512 << 20, threads=2, **params):
+    def __init__(self, out, images, memory=512 << 20, threads=2, shared=None, **params):
         task = {"v": 1, "task": "S/D", "pre": str(images.pre), "post": str(images.post),
                 "out": str(out), "threads": threads, "memory_bytes": memory,
                 "params": {**NARROW, **params}}
+        if shared:
+            task["shared"] = str(shared)
         self.out = Path(out)
         self.process = subprocess.Popen([WORKER, "align"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

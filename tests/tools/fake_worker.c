@@ -13,6 +13,7 @@
 #include "tests/tools/fake/fake.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -262,6 +263,17 @@ static int be_gate(const struct fake *fake) {
     return be_ok(fake);
 }
 
+/* For what another process makes, until the gate was open once. */
+static int be_waiting(const struct fake *fake) {
+    const char *path = getenv("FAKE_WORKER_GATE");
+    CLEANUP_CLOSE int fd = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+    struct pollfd gate = {.fd = fd, .events = POLLIN};
+    reached(fake);
+    while (poll(&gate, 1, 100) == 0)
+        fake_say_json(fake, json_pack("{s:s, s:s}", "event", "waiting", "stage", "search"));
+    return be_ok(fake);
+}
+
 static int be_late_crash(const struct fake *fake) {
     (void)be_ok(fake);
     (void)signal(SIGSEGV, SIG_DFL);
@@ -311,6 +323,7 @@ static const struct {
     {"chatter", be_chatter},         /* -MIB in the log */
     {"slow", be_slow},               /* -MS */
     {"gate", be_gate},
+    {"waiting", be_waiting},
     {"late-crash", be_late_crash}, /* after its result */
     {"late-hang", be_late_hang},
     {"two-faced", be_two_faced}, /* two results */
@@ -335,7 +348,10 @@ static int align(struct fake *fake) {
     if (!id)
         return PROTOCOL_EXIT_USAGE;
     fake->task = id;
-    fake->behaviour = strrchr(id, '/') ? strrchr(id, '/') + 1 : id;
+    static char behaviour[256]; /* a variant's is its pair's */
+    const char *dye = strrchr(id, '/') ? strrchr(id, '/') + 1 : id;
+    (void)snprintf(behaviour, sizeof(behaviour), "%.*s", (int)strcspn(dye, "@"), dye);
+    fake->behaviour = behaviour;
     if (strncmp(fake->behaviour, "first-", 6) == 0) {
         bool first = json_integer_value(json_object_get(fake->request, "attempt")) == 1;
         fake->behaviour = first ? fake->behaviour + 6 : "ok";

@@ -23,14 +23,36 @@ static void order(void **state) {
         {.task = 6, .size = 7, .kind = 1},
         {.task = 7, .size = 9},
         {.task = 8, .size = 3},
+        {.task = 9, .memory_bytes = 40, .is_beside = true, .stage = ADMISSION_KNOWN},
+        {.task = 10, .memory_bytes = 50, .is_beside = true, .stage = ADMISSION_KNOWN},
     };
     admission_sort(tasks, ARRAY_LEN(tasks));
-    static const size_t expected[] = {8, 7, 6, 5, 2, 3, 0, 1, 4};
+    static const size_t expected[] = {8, 7, 6, 5, 2, 3, 0, 10, 9, 1, 4};
     for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
         assert_int_equal(tasks[i].task, expected[i]);
     for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
         assert_int_equal(admission_place(tasks, ARRAY_LEN(tasks), &tasks[i]), i);
     admission_sort(NULL, 0);
+}
+
+/* It only takes what nobody else can use. */
+static void beside_its_kin(void **state) {
+    (void)state;
+    static const struct admission_candidate tasks[] = {
+        {.task = 0, .memory_bytes = 30, .stage = ADMISSION_KNOWN},
+        {.task = 1, .memory_bytes = 50, .is_beside = true, .stage = ADMISSION_KNOWN},
+        {.task = 2, .memory_bytes = 20, .is_beside = true, .stage = ADMISSION_KNOWN},
+    };
+    static const struct {
+        uint64_t used_bytes;
+        ptrdiff_t pick;
+    } table[] = {{50, 0}, {70, 0}, {75, 2}, {85, -1}};
+    assert_int_equal(admission_known(tasks, ARRAY_LEN(tasks)), 1);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const struct admission_room room = {
+            .jobs = 4, .running = 1, .budget_bytes = 100, .load = {table[i].used_bytes, 0}};
+        assert_int_equal(admission_pick(tasks, ARRAY_LEN(tasks), &room), table[i].pick);
+    }
 }
 
 static void fit(void **state) {
@@ -199,6 +221,7 @@ static void batches_come_to_an_end(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order),
+        cmocka_unit_test(beside_its_kin),
         cmocka_unit_test(fit),
         cmocka_unit_test(careful_start),
         cmocka_unit_test(one_margin),

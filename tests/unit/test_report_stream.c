@@ -68,6 +68,19 @@ static void fractions(void **state) {
     report_stream_close(stream);
 }
 
+static void waiting(void **state) {
+    (void)state;
+    struct heard heard = {0};
+    struct report_stream *stream = report_stream_open(hear, &heard);
+    const char line[] = "{\"event\":\"waiting\",\"stage\":\"search\"}\n";
+    const char nameless[] = "{\"event\":\"waiting\"}\n";
+    assert_int_equal(report_stream_feed(stream, line, strlen(line)), 0);
+    assert_int_equal(heard.kind, REPORT_WAITING);
+    assert_string_equal(heard.text, "search/");
+    assert_int_equal(report_stream_feed(stream, nameless, strlen(nameless)), -EPROTO);
+    report_stream_close(stream);
+}
+
 static void memory(void **state) {
     (void)state;
     struct heard heard = {0};
@@ -194,6 +207,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_pieces_give_the_same),
         cmocka_unit_test(fractions),
+        cmocka_unit_test(waiting),
         cmocka_unit_test(memory),
         cmocka_unit_test(blocked),
         cmocka_unit_test(breaches),

@@ -52,7 +52,8 @@ static void a_pair_comes_back(void **state) {
     struct failure failure = {0};
     assert_int_equal(params_parse(params, &parsed, &failure), 0);
     const struct task task = {
-        .id = (char *)"S1/DAPI",
+        .id = (char *)"S1/DAPI@pad=2",
+        .shared = (char *)"S1/DAPI@shared",
         .kind = TASK_ALIGN,
         .kind_name = (char *)"align",
         .inputs = (char **)inputs,
@@ -61,7 +62,8 @@ static void a_pair_comes_back(void **state) {
     };
     const struct footprint_image pre = {30000, 25000, 3, 8, 196608, 1 << 20, false};
     const struct footprint_image post = {29000, 24000, 1, 16, 0, 0, true};
-    const struct forecast_task need = forecast_pair(&pre, &post, &parsed);
+    struct forecast_task need = forecast_pair(&pre, &post, &parsed);
+    need.pair.has_map = true;
     CLEANUP_JSON json_t *object = task_json_make(&task, &need);
     CLEANUP(task_free) struct task back = {0};
     struct forecast_task needed = {0};
@@ -75,6 +77,8 @@ static void a_pair_comes_back(void **state) {
     assert_int_equal(needed.pair.post.bits, 16);
     assert_true(needed.pair.post.scratch);
     assert_true(needed.size == need.size);
+    assert_string_equal(back.shared, "S1/DAPI@shared");
+    assert_true(needed.pair.has_map && !needed.pair.has_signal && !needed.pair.has_picture);
 }
 
 static void a_broken_one_comes_back(void **state) {
@@ -136,12 +140,29 @@ static void strangers_are_refused(void **state) {
     }
 }
 
+/* What is removed in the end must be the variant's own. */
+static void a_foreign_folder_is_refused(void **state) {
+    (void)state;
+    static const char *const cases[] = {"S/E@shared",      "@shared",    "S/D",
+                                        "S@shared",        "S/D@shareD", "S/D@shared/",
+                                        "S/D@pad=1@shared"};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_JSON json_t *object =
+            json_pack("{s:s, s:s, s:s, s:o, s:s}", "id", "S/D@pad=1", "pre", "/a", "post", "/b",
+                      "params", params_defaults(), "shared", cases[i]);
+        struct task task = {0};
+        struct forecast_task need = {0};
+        struct failure failure = {0};
+        assert_int_equal(task_json_read(object, "line 7", &task, &need, &failure), -EINVAL);
+        assert_non_null(strstr(failure.text, "\"shared\" must be the id with @shared"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_command_comes_back),
-        cmocka_unit_test(a_pair_comes_back),
-        cmocka_unit_test(a_broken_one_comes_back),
-        cmocka_unit_test(strangers_are_refused),
+        cmocka_unit_test(a_command_comes_back),        cmocka_unit_test(a_pair_comes_back),
+        cmocka_unit_test(a_broken_one_comes_back),     cmocka_unit_test(strangers_are_refused),
+        cmocka_unit_test(a_foreign_folder_is_refused),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("task_json", tests, NULL, NULL);

@@ -1,0 +1,389 @@
+#!/usr/bin/env python3
+# timeout: 900
+"""registrar run --sweep: variants side by side, with what they share made once."""
+import fcntl
+import os
+import random
+import shutil
+import sys
+import time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from registrar_test import *
+from service_daemon import Daemon
+from worker_run import Run, pair, PAIR, NARROW, expect_same
+
+SIZE = (1000, 800)
+FIXED = [word for name, value in NARROW.items() for word in ("--set", f"{name}={value}")]
+SURVEYS = ["survey-pre", "survey-post"]
+TO_MAP = SURVEYS + ["search", "refine", "verify"]
+KILLS = int(os.environ.get("REGISTRAR_KILL_ROUNDS", "6"))
+SEED = int(os.environ.get("REGISTRAR_KILL_SEED", time.time_ns() % 1000000))
+
+
+def raw_of(images):
+    return images.pre.parents[1]
+
+
+def sweep(t, images, *options, status=0):
+    t.use_real_worker()
+    ran = t.run("run", raw_of(images), "-o", t.out, *options, timeout_s=600)
+    expect(ran.returncode, status, f"exit status ({ran.stderr})")
+    return ran
+
+
+def stages(folder):
+    """Of a result: (made here, taken whole from another variant, made with something of its)."""
+    made, taken, helped = [], [], []
+    for entry in json.loads((folder / "result.json").read_text())["stages"]:
+        kind = made if not entry.get("shared") else taken if entry["resumed"] else helped
+        kind.append(entry["stage"])
+    return made, taken, helped
+
+
+def variants(t):
+    return sorted(path for path in (t.out / "S").iterdir())
+
+
+def expect_no_store(t):
+    left = [str(path) for path in t.out.rglob("*@shared*")]
+    expect(left, [], "what variants shared is gone")
+
+
+@test("what makes no sense is refused in one sentence, before anything starts")
+def _(t):
+    t.pair("S", "D")
+    known = "unknown parameter \"scal\"; known are pad, "
+    for words, sentence in (
+            (["scale_max"], 'registrar: --sweep: "scale_max" has no values; write it as NAME=A,B,C'),
+            (["=1,2"], 'registrar: --sweep: "=1,2" has no values; write it as NAME=A,B,C'),
+            (["scal=1,2"], f"registrar: --sweep: {known}"),
+            (["scale_max=1.1,fast"],
+             "registrar: --sweep: scale_max is fast; it must be a number from 0.1 to 10"),
+            (["scale_max=1.1,,1.2"],
+             "registrar: --sweep: scale_max is empty; it must be a number from 0.1 to 10"),
+            (["scale_max=1.1,1.10"],
+             "registrar: --sweep: scale_max has the value 1.10 twice; leave one out"),
+            (["scale_max=1.1", "--sweep", "scale_max=1.2"],
+             "registrar: --sweep: scale_max is given twice; write all its values in one list, like "
+             "--sweep scale_max=A,B,C"),
+            (["scale_max=1.1,1.2", "--set", "scale_max=1.3"],
+             "registrar: --set and --sweep both give scale_max; leave one of them out"),
+            (["scale_max=1.1,0.7"],
+             "registrar: --sweep: scale_max=0.7: scale_min (0.8) is above scale_max (0.7)"),
+            (["seed=" + ",".join(map(str, range(17))), "--sweep",
+              "pad=" + ",".join(map(str, range(17)))],
+             "registrar: --sweep: more than 256 variants of each pair; sweep fewer values")):
+        for command in ("run", "plan"):
+            ran = t.run(command, t.raw, "-o", t.out, "--sweep", *words)
+            expect(ran.returncode, 2, f"exit status of {command} --sweep {words}")
+            expect(ran.stderr.count("\n"), 1, f"lines of {ran.stderr!r}")
+            assert ran.stderr.startswith(sentence), f"{ran.stderr!r} in place of {sentence!r}"
+    assert not t.out.exists(), "nothing was begun"
+
+
+@test("variants are named by their values; more parameters give all combinations")
+def _(t):
+    t.pair("S", "D")
+    t.pair("S", "E")
+    ran = t.run("run", t.raw, "-o", t.out, "--sweep", "channel=0,[0,2],auto", "--sweep",
+                "manual_scale=1.50,none", "--dyes", "D")
+    expect(ran.returncode, 0, f"exit status ({ran.stderr})")
+    names = [f"S/D@channel={channel},manual_scale={scale}"
+             for channel in ("0", "0+2", "auto") for scale in ("1.5", "none")]
+    expect([task["id"] for task in t.summary()["tasks"]], names, "ids")
+    expect([str(path.relative_to(t.out)) for path in variants(t)], sorted(names), "folders")
+    plan = t.run("plan", t.raw, "-o", t.folder / "other", "--sweep", "pad=1,2", "--json")
+    expect([task["id"] for task in json.loads(plan.stdout)["tasks"]],
+           ["S/D@pad=1", "S/D@pad=2", "S/E@pad=1", "S/E@pad=2"], "ids of plan")
+
+
+@test("with another scale only the differences are made; the bytes are those of single runs")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    sweep(t, images, *FIXED, "--jobs", 1, "--sweep", "manual_scale=0.9,1,1.1")
+    first, *others = variants(t)
+    expect([path.name for path in (first, *others)],
+           [f"D@manual_scale={scale}" for scale in ("0.9", "1", "1.1")], "variants")
+    expect(stages(first)[1:], ([], []), "taken by the first")
+    for other in others:
+        made, taken, helped = stages(other)
+        expect(taken, TO_MAP, f"taken by {other.name}")
+        expect((made, helped), (["qc"], ["scale", "warp"]), f"made by {other.name}")
+    inodes = {(path / "aligned_pre.tiff").stat().st_ino for path in variants(t)}
+    expect(len(inodes), 1, "files behind the aligned pictures")
+    expect_no_store(t)
+    for scale in ("0.9", "1.1"):
+        alone = t.folder / f"alone{scale}"
+        ran = t.run("run", raw_of(images), "-o", alone, *FIXED, "--set", f"manual_scale={scale}",
+                    timeout_s=600)
+        expect(ran.returncode, 0, "exit status alone")
+        expect_same(t.out / "S" / f"D@manual_scale={scale}", alone / "S" / "D",
+                    f"manual_scale {scale}")
+    again = sweep(t, images, *FIXED, "--sweep", "manual_scale=0.9,1,1.1")
+    expect_in("nothing was left to do", again.stdout, "the same again")
+
+
+@test("workers side by side: each stage is made once, the others wait and take it")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    sweep(t, images, *FIXED, "--jobs", 3, "--threads", 1, "--sweep", "scale_percentile=40,50,60")
+    made = [stage for path in variants(t) for stage in stages(path)[0]]
+    expect(sorted(made), sorted(TO_MAP + ["scale", "warp"] + 3 * ["qc"]), "made, in all variants")
+    expect_no_store(t)
+
+
+@test("variants share up to where they differ")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    fixed = [word for name, value in NARROW.items() if name != "scale_max"
+             for word in ("--set", f"{name}={value}")]
+    for words, taken, helped in (
+            ("scale_max=1.1,1.2", SURVEYS, None),
+            ("max_residual=2,3", TO_MAP[:-1], ["scale", "warp"]),
+            ("interpolation=cubic,linear", TO_MAP, []),
+            ("compression=none,zstd", TO_MAP, ["scale"])):
+        t.out = t.folder / words.partition("=")[0]
+        sweep(t, images, *(fixed if words.startswith("scale_max") else FIXED), "--jobs", 1,
+              "--sweep", words)
+        found = stages(variants(t)[1])
+        expect(found[1], taken, f"taken with {words}")
+        if helped is not None:
+            expect(found[2], helped, f"helped with {words}")
+        expect_no_store(t)
+
+
+@test("a pair that cannot be aligned fails in all its variants, and is searched once")
+def _(t):
+    t.generate("S", "D", "--size", "600x500", "--kind", "static")
+    t.use_real_worker()
+    ran = t.run("run", t.raw, "-o", t.out, *FIXED, "--jobs", 1, "--sweep", "manual_scale=1,2",
+                timeout_s=600)
+    expect(ran.returncode, 1, f"exit status ({ran.stderr})")
+    expect(t.summary()["counts"], {"failed": 2}, "counts")
+    second = variants(t)[1]
+    expect(stages(second)[1], TO_MAP, "taken by the second")
+    expect(list(second.glob("*.tiff")), [], "pictures")
+    expect_no_store(t)
+
+
+@test(f"SIGKILL of registrar at {KILLS} random instants (seed {SEED}): the same bytes, no store left")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    words = [*FIXED, "--sweep", "manual_scale=1,1.1,1.2", "--threads", 1]
+    t.use_real_worker()
+    whole, t.out = t.out, t.folder / "whole"
+    begin = time.monotonic()
+    sweep(t, images, *words, "--jobs", 1)
+    longest_s = time.monotonic() - begin
+    dice = random.Random(SEED)
+    kills = rounds = 0
+    while kills < KILLS:
+        t.out = t.folder / f"out{rounds}"
+        rounds += 1
+        while True:
+            process = t.start("run", raw_of(images), "-o", t.out, *words, "--jobs",
+                              dice.choice((1, 2)))
+            try:
+                status = process.wait(timeout=dice.uniform(0, longest_s / 2))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                kills += 1
+                continue
+            break
+        expect(status, 0, "exit status")
+        for path in variants(t):
+            expect_same(path, t.folder / "whole" / "S" / path.name, path.name)
+        expect_no_store(t)
+        left = [str(path) for path in t.out.rglob("*.tmp")]
+        expect(left, [], "temporary files")
+        shutil.rmtree(t.out)
+    t.out = whole
+
+
+@test("after an interruption the same command goes on with the store, and removes it")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    t.use_real_worker()
+    words = ["run", raw_of(images), "-o", t.out, *FIXED, "--sweep", "manual_scale=1,2", "--jobs",
+             1, "--threads", 1]
+    process = t.start(*words)
+    t.wait_ledger(lambda record: record["event"] == "task_end")
+    process.send_signal(signal.SIGINT)
+    if process.wait() != 4:
+        skip("the second variant was faster than Ctrl-C")
+    assert (t.out / "S" / "D@shared").is_dir(), "what is still needed was removed"
+    ran = t.run(*words, timeout_s=600)
+    expect(ran.returncode, 0, f"exit status ({ran.stderr})")
+    expect([stage for stage in TO_MAP if stage in stages(variants(t)[1])[0]
+            and not json.loads((variants(t)[1] / "result.json").read_text())], [], "made again")
+    expect_no_store(t)
+
+
+@test("--redo begins from the images, once")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    words = [*FIXED, "--sweep", "manual_scale=1,2", "--jobs", 1]
+    sweep(t, images, *words)
+    sweep(t, images, *words, "--redo")
+    first, second = variants(t)
+    expect(stages(first)[1:], ([], []), "taken by the first")
+    expect(stages(second)[1], TO_MAP, "taken by the second")
+    ends = t.ledger("attempt_end")
+    expect([end.get("shared", False) for end in ends], [False, True, False, True],
+           "told in the ledger")
+
+
+@test("the service does the same")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    t.use_real_worker()
+    daemon = Daemon(t).ready()
+    t.out = t.folder / "out"
+    ran = t.run("submit", raw_of(images), "-o", t.out, "--socket", daemon.path, "--wait",
+                "--quiet", *FIXED, "--sweep", "manual_scale=1,2", timeout_s=600)
+    expect(ran.returncode, 0, f"exit status ({ran.stderr})")
+    expect([path.name for path in variants(t)], ["D@manual_scale=1", "D@manual_scale=2"], "tasks")
+    made = [stage for path in variants(t) for stage in stages(path)[0]]
+    expect(sorted(made), sorted(TO_MAP + ["scale", "warp"] + 2 * ["qc"]), "made, in all variants")
+    expect_no_store(t)
+    daemon.process.send_signal(signal.SIGTERM)
+    expect(daemon.process.wait(), 0, "the daemon's exit status")
+
+
+@test("pairs of a manifest are swept, commands are not")
+def _(t):
+    t.pair("S", "D")
+    files = {which: f"raw/S/S_{which}_D.tif" for which in ("pre", "post")}
+    path = t.manifest({"id": "any/thing", **files, "params": {"pad": 5}},
+                      {"id": "c/1", "command": ["true"], "memory": "1M"})
+    ran = t.run("run", "--manifest", path, "-o", t.out, "--sweep", "seed=1,2")
+    expect(ran.returncode, 0, f"exit status ({ran.stderr})")
+    expect([task["id"] for task in t.summary()["tasks"]],
+           ["any/thing@seed=1", "any/thing@seed=2", "c/1"], "ids")
+
+
+# ---- registrar alone ----
+
+
+@test("a variant does not take the place of another pair only to wait for its sibling")
+def _(t):
+    t.pair("S", "gate")
+    t.pair("T", "gate")
+    process = t.start("run", t.raw, "-o", t.out, "--jobs", 2, "--sweep", "pad=1,2")
+    for _ in range(2):
+        t.wait_worker("gate")
+    t.wait_ledger(lambda record: record["event"] == "attempt_start"
+                  and record["task"] == "T/gate@pad=1")
+    expect([record["task"] for record in t.ledger("attempt_start")],
+           ["S/gate@pad=1", "T/gate@pad=1"], "started")
+    process.send_signal(signal.SIGINT)
+    expect(process.wait(), 4, "exit status")
+
+
+@test("what variants share is removed however they end, and after a death too")
+def _(t):
+    for dye, verdict in (("ok", "ok"), ("failed", "failed"), ("signal-11", "crashed")):
+        t.pair("S", dye)
+        store = t.out / "S" / f"{dye}@shared" / "search-0123456789abcdef"
+        words = ["run", t.raw, "-o", t.out, "--dyes", dye, "--jobs", 1, "--sweep", "pad=1,2"]
+        store.mkdir(parents=True)
+        (store / "stage.json").write_text("{}")
+        t.run(*words)
+        expect(t.summary()["counts"], {verdict: 2}, "counts")
+        assert not store.parent.exists(), f"{store.parent} is left of {dye}"
+        if verdict == "ok":  # registrar died between the last record and the removal
+            store.mkdir(parents=True)
+            t.run(*words)
+            assert not store.parent.exists(), f"{store.parent} is left of an earlier run"
+
+
+@test("who waits is not stalled, however long it takes")
+def _(t):
+    t.pair("A", "waiting")
+    t.pair("B", "hang")
+    t.pair("C", "hang")
+    process = t.start("run", t.raw, "-o", t.out, "--jobs", 2, "--retries", 0, "--stall-timeout",
+                      "3s", "--sweep", "pad=1")
+    t.wait_worker("waiting")
+    for task in ("B/hang@pad=1", "C/hang@pad=1"):  # one after the other
+        record = t.wait_ledger(lambda record: record["event"] == "attempt_end"
+                               and record["task"] == task, timeout_s=120)
+        expect(record["verdict"], "stalled", f"verdict of {task}")
+    t.open_gate()
+    expect(process.wait(), 1, "exit status")
+    expect(t.attempts("A/waiting@pad=1"), ["ok"], "verdicts of who waited")
+
+
+# ---- the worker alone ----
+
+
+def variant(out, images, scale, shared, **options):
+    """A worker of that variant; reads its reports."""
+    return Run(out, images, shared=shared, manual_scale=scale, **options)
+
+
+def lock_of(shared, stage):
+    found = list(shared.glob(f"{stage}-*/lock"))
+    expect(len(found), 1, f"folders of {stage}")
+    return found[0]
+
+
+def hold(t, images, stage, shared):
+    """Makes a store whose stage `stage` is to be made again, and claims it. Returns the claim."""
+    variant(t.folder / "first", images, 1, shared).end()
+    path = lock_of(shared, stage)
+    (path.parent / "stage.json").unlink()
+    claim = open(path, "rb")
+    fcntl.flock(claim, fcntl.LOCK_EX)
+    return claim
+
+
+def until_waiting(run):
+    while report := run.read():
+        if report["event"] == "waiting":
+            return report["stage"]
+    raise AssertionError(f"it never waited: {run.reports[-3:]}")
+
+
+@test("who waits says so, ends at SIGTERM, and goes on when the other one is dead")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    shared = t.folder / "shared"
+    with hold(t, images, "refine", shared) as claim:
+        run = variant(t.folder / "second", images, 2, shared)
+        expect(until_waiting(run), "refine", "waits for")
+        run.process.send_signal(signal.SIGTERM)
+        run.end(75)
+        run = variant(t.folder / "second", images, 2, shared)
+        until_waiting(run)
+        fcntl.flock(claim, fcntl.LOCK_UN)  # as the kernel does when the holder dies
+        run.end()
+    made, taken, helped = stages(t.folder / "second")
+    assert "refine" in made, f"refine was not made: {made}"
+    expect(taken, ["verify"], "taken by this attempt")
+
+
+@test("what is damaged in the store is made again, with the same bytes")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    whole, shared, out = t.folder / "whole", t.folder / "shared", t.folder / "second"
+    variant(t.folder / "first", images, 1, whole).end()
+    Run(t.folder / "alone", images, manual_scale=2).end()
+    for stage, name, unneeded in (
+            ("survey-pre", "stage.json", None), ("survey-post", "post.levels", "verify"),
+            ("search", "stage.json", None), ("scale", "counts", None),
+            ("warp", "aligned_pre.tiff", None), ("warp", "stage.json", None)):
+        shutil.copytree(whole, shared)
+        path = lock_of(shared, stage).parent / name
+        path.write_bytes(path.read_bytes()[:-100])
+        if unneeded:  # levels are looked at by who starts from them
+            (lock_of(shared, unneeded).parent / "stage.json").unlink()
+        variant(out, images, 2, shared).end()
+        assert stage in stages(out)[0], f"{stage} was not made again"
+        expect_same(out, t.folder / "alone", f"{name} of {stage}")
+        shutil.rmtree(shared)
+        shutil.rmtree(out)
+
+
+run_tests()
