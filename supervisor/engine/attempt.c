@@ -1,7 +1,6 @@
-/* See attempt.h. One timer serves all clocks of an attempt: it is set to whichever is due first.
- * A stall is declared only after fd 3 was read once more, for libuv runs timers before descriptors:
- * after a suspended supervisor wakes up, reports may be waiting unread.
- */
+/* See attempt.h. One timer serves all clocks of an attempt: it is set to whichever is due first. A
+ * stall is declared only after fd 3 was read once more, for libuv runs timers before descriptors:
+ * after a suspended supervisor wakes up, reports may be waiting unread. */
 #include "supervisor/engine/attempt.h"
 
 #include "common/names.h"
@@ -69,8 +68,7 @@ static void keep_peak(struct attempt *attempt, const struct report *report) {
     if (!peak)
         return; /* out of memory: the peak before it stands */
     json_decref(attempt->peak);
-    attempt->peak = peak;
-    attempt->told_bytes = report->peak_bytes;
+    attempt->peak = peak, attempt->told_bytes = report->peak_bytes;
 }
 
 static void on_report(void *context, const struct report *report) {
