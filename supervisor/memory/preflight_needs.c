@@ -87,6 +87,12 @@ static int describe(const struct task *task, struct probe_result **pair, struct 
     return r;
 }
 
+/* A file with several parts in it is written anew for each variant. */
+static bool is_plain_tiff(const json_t *params) {
+    const char *format = json_string_value(json_object_get(params, "format"));
+    return !format || strcmp(format, "tiff") == 0;
+}
+
 /* What variants before it in the list, which are wanted too, make for all. */
 static void find_shared(const struct task_list *tasks, const bool *wanted, size_t i,
                         struct preflight_needs *needs) {
@@ -100,7 +106,8 @@ static void find_shared(const struct task_list *tasks, const bool *wanted, size_
             continue;
         pair->has_signal |= params_agree(task->params, other->params, PARAMS_EFFECT_SIGNAL);
         pair->has_map |= params_agree(task->params, other->params, PARAMS_EFFECT_MAP);
-        pair->has_picture |= params_agree(task->params, other->params, PARAMS_EFFECT_PICTURE);
+        pair->has_picture |= params_agree(task->params, other->params, PARAMS_EFFECT_PICTURE) &&
+                             is_plain_tiff(task->params);
     }
 }
 
