@@ -1,0 +1,63 @@
+"""Three variants of a pair beside one run of it: what is shared is made once."""
+import json
+import os
+import subprocess
+import time
+
+from bench_common import QUICK, REGISTRAR, fresh, generate
+
+SIZES = ("1000x800",) if QUICK else ("4000x3000", "8000x6000")
+SCENE = ["--rgb", "--rotation", 7, "--scale", 1.03, "--shift", "1.3%,-1.2%", "--gain", 1.3,
+         "--objects", 0.02]
+LIMIT = 1.5
+LATE = {"manual_scale": ("0.9", "1", "1.1"), "scale_percentile": ("40", "50", "60"),
+        "compression": ("none", "deflate", "zstd"), "interpolation": ("cubic", "linear", "lanczos")}
+EARLY = {"max_residual": ("1.5", "2", "3"), "scale_max": ("1.1", "1.2", "1.3")}
+
+
+def _run(raw, out, *options):
+    """Returns (wall seconds, processor seconds of registrar and its workers)."""
+    os.sync()  # what another run wrote is not this one's affair
+    begin = time.monotonic()
+    process = subprocess.Popen([REGISTRAR, "run", raw, "-o", out, "--quiet", *map(str, options)],
+                               stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"exit status {process.returncode}"
+    return time.monotonic() - begin, usage.ru_utime + usage.ru_stime
+
+
+def _made(out):
+    """How often each stage was made, over all variants."""
+    count = {}
+    for path in out.rglob("result.json"):
+        for stage in json.loads(path.read_text())["stages"]:
+            if not stage["resumed"] and not stage.get("shared"):
+                count[stage["stage"]] = count.get(stage["stage"], 0) + 1
+    return ", ".join(f"{name} {n}" for name, n in count.items())
+
+
+def sweep(table):
+    """Sweeps over three values: time and processor time, relative to one run."""
+    for size in SIZES:
+        folder = fresh("sweep")
+        generate(folder / "raw", "S", "D", "--size", size, *SCENE)
+        for jobs in (1, 2):
+            for name, values in {**LATE, **EARLY}.items():
+                if QUICK and (name != "manual_scale" or jobs > 1):
+                    continue
+                one = _run(folder / "raw", folder / f"one-{name}-{jobs}", "--jobs", jobs, "--set",
+                           f"{name}={values[0]}")
+                out = folder / f"three-{name}-{jobs}"
+                words = f"--jobs {jobs} --sweep {name}={','.join(values)}"
+                three = _run(folder / "raw", out, *words.split())
+                wall, cpu = three[0] / one[0], three[1] / one[1]
+                table.row(f"{size}, {words}",
+                          f"x {wall:.2f} in time, x {cpu:.2f} in processor time (one run: "
+                          f"{one[0]:.1f} s, {one[1]:.1f} s; made: {_made(out)})",
+                          f"below x {LIMIT}" if name in LATE else "",
+                          max(wall, cpu) < LIMIT if name in LATE else None,
+                          f"registrar run RAW -o OUT {words}")
+
+
+PARTS = (sweep,)
