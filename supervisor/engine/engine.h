@@ -134,6 +134,9 @@ struct engine_line_settings {
 /* NULL: out of memory. */
 struct engine_line *engine_line_open(struct engine *engine,
                                      const struct engine_line_settings *settings);
+/* Other timeouts, retries, threads and shares; for what starts from now on, but the stall timeout
+ * is that of what runs too. Everything else stays as it was opened. */
+void engine_line_change(struct engine_line *line, const struct engine_line_settings *settings);
 /* When all of its tasks came back. */
 void engine_line_close(struct engine_line *line);
 void *engine_line_context(const struct engine_line *line);

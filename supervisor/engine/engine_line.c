@@ -8,12 +8,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-struct engine_line *engine_line_open(struct engine *engine,
-                                     const struct engine_line_settings *settings) {
-    struct engine_line *line = calloc(1, sizeof(*line));
-    if (!line)
-        return NULL;
-    line->engine = engine;
+static void set_settings(struct engine_line *line, const struct engine_line_settings *settings) {
     line->settings = *settings;
     line->attempt = (struct attempt_line){
         .launch =
@@ -26,11 +21,25 @@ struct engine_line *engine_line_open(struct engine *engine,
         .timeout_ms = settings->timeout_ms,
         .stall_timeout_ms = settings->stall_timeout_ms,
     };
+}
+
+struct engine_line *engine_line_open(struct engine *engine,
+                                     const struct engine_line_settings *settings) {
+    struct engine_line *line = calloc(1, sizeof(*line));
+    if (!line)
+        return NULL;
+    line->engine = engine;
+    set_settings(line, settings);
     line->next = engine->lines;
     if (line->next)
         line->next->previous = line;
     engine->lines = line;
     return line;
+}
+
+void engine_line_change(struct engine_line *line, const struct engine_line_settings *settings) {
+    set_settings(line, settings);
+    line->engine->is_stale = true;
 }
 
 void engine_line_close(struct engine_line *line) {

@@ -4,6 +4,7 @@
 
 #include "common/atomic_file.h"
 #include "common/names.h"
+#include "common/unforked.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 
 _Static_assert(sizeof(struct queue_task) == 32, "a million of them have to fit");
 _Static_assert(VERDICT_COUNT <= 16, "a verdict has four bits");
+
+enum { FIRST_BYTES = 2048 /* of a batch's tasks */ };
 
 static int out_of_memory(struct failure *failure) {
     return failure_set(failure, -ENOMEM, "no memory left for the queue");
@@ -137,9 +140,21 @@ void queue_free_batch(struct queue_batch *batch) {
     free(batch->paused_by);
     free(batch->damage);
     free(batch->obstacle);
-    free(batch->tasks);
-    free(batch->index);
+    unforked_free(batch->tasks, batch->capacity * sizeof(*batch->tasks));
+    queue_index_free(batch);
     free(batch);
+}
+
+int queue_make_room(struct queue_batch *batch) {
+    if (batch->n_tasks < batch->capacity)
+        return 0;
+    const size_t had = batch->capacity * sizeof(*batch->tasks);
+    struct queue_task *grown = unforked_grow(batch->tasks, had, had > 0 ? 2 * had : FIRST_BYTES);
+    if (!grown)
+        return -ENOMEM;
+    batch->tasks = grown;
+    batch->capacity = had > 0 ? 2 * batch->capacity : FIRST_BYTES / (uint32_t)sizeof(*grown);
+    return 0;
 }
 
 int queue_add_batch(struct queue *queue, struct queue_batch *batch, struct failure *failure) {

@@ -88,6 +88,7 @@ struct queue_batch {
     void *engine_line;                 /* the service's; the queue leaves it alone */
 
     struct queue_task *tasks; /* n_tasks; private, as all below */
+    uint32_t capacity;        /* of tasks */
     uint32_t *index;          /* open addressing over the ids' hashes: position + 1, or 0 */
     uint32_t index_mask;
     uint32_t first_waiting; /* none waits before it */

@@ -2,6 +2,8 @@
  * keyed with a number that nobody outside can know, so nobody can make ids that meet in one. */
 #include "supervisor/service/queue_state.h"
 
+#include "common/unforked.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -24,14 +26,20 @@ uint64_t queue_index_hash(uint64_t seed, const char *id, size_t length) {
     return mix(hash, UINT64_C(0xa4093822299f31d1));
 }
 
+void queue_index_free(struct queue_batch *batch) {
+    if (batch->index)
+        unforked_free(batch->index, ((size_t)batch->index_mask + 1) * sizeof(*batch->index));
+    batch->index = NULL;
+}
+
 int queue_index_build(struct queue_batch *batch, uint32_t *ret_first, uint32_t *ret_second) {
     uint32_t size = 16;
     while (size < batch->n_tasks + batch->n_tasks / 2)
         size *= 2;
-    uint32_t *index = calloc(size, sizeof(*index));
+    uint32_t *index = unforked_grow(NULL, 0, size * sizeof(*index));
     if (!index)
         return -ENOMEM;
-    free(batch->index);
+    queue_index_free(batch);
     batch->index = index;
     batch->index_mask = size - 1;
     for (uint32_t i = 0; i < batch->n_tasks; i++) {

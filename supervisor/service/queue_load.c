@@ -18,7 +18,6 @@
 struct loading {
     const char *path;
     struct queue_batch *batch;
-    size_t capacity;  /* of batch->tasks */
     uint64_t n_tasks; /* as the first line says */
     uLong crc;
     bool is_ended; /* its last line was seen */
@@ -107,14 +106,8 @@ static int take_task(struct loading *loading, const struct ledger_scan_line *lin
         return damage(loading, failure, "line %u is no task", batch->n_tasks + 2);
     if (batch->n_tasks == QUEUE_MAX_TASKS)
         return damage(loading, failure, "it has more than %d tasks", QUEUE_MAX_TASKS);
-    if (batch->n_tasks == loading->capacity) {
-        const size_t capacity = loading->capacity ? 2 * loading->capacity : 64;
-        struct queue_task *grown = reallocarray(batch->tasks, capacity, sizeof(*grown));
-        if (!grown)
-            return failure_set(failure, -ENOMEM, "no memory left for the queue");
-        batch->tasks = grown;
-        loading->capacity = capacity;
-    }
+    if (queue_make_room(batch) < 0)
+        return failure_set(failure, -ENOMEM, "no memory left for the queue");
     batch->tasks[batch->n_tasks++] = (struct queue_task){
         .hash = queue_index_hash(batch->hash_seed, id, length),
         .offset = line->offset & ((UINT64_C(1) << 42) - 1),

@@ -60,7 +60,6 @@ struct queue_submit {
     uid_t caller_uid;
     bool is_admin;
     uint64_t bytes, checked_bytes; /* taken in; when the disk was last looked at */
-    size_t capacity;               /* of the batch's tasks */
     char *wanted_name;             /* NULL: after OUT */
     bool is_finished;              /* the file */
     uint32_t n_skipped;            /* tasks that wait or run already */
@@ -75,7 +74,8 @@ char *queue_id_text(const struct queue_batch *batch, uint32_t number);
 
 /* queue.c */
 MUST_USE int queue_add_batch(struct queue *queue, struct queue_batch *batch,
-                             struct failure *failure); /* takes it on success */
+                             struct failure *failure);   /* takes it on success */
+MUST_USE int queue_make_room(struct queue_batch *batch); /* for one more task; -ENOMEM */
 void queue_drop_batch(struct queue *queue, struct queue_batch *batch);
 struct queue_batch *queue_make_batch(void); /* NULL: out of memory */
 void queue_free_batch(struct queue_batch *batch);
@@ -96,6 +96,7 @@ uint64_t queue_index_hash(uint64_t seed, const char *id, size_t length);
  * ret_second. */
 MUST_USE int queue_index_build(struct queue_batch *batch, uint32_t *ret_first,
                                uint32_t *ret_second);
+void queue_index_free(struct queue_batch *batch);
 MUST_USE int queue_index_find_hash(const struct queue_batch *batch, uint64_t hash, uint32_t *ret);
 MUST_USE int queue_index_find(const struct queue_batch *batch, const char *id, size_t length,
                               uint32_t *ret);

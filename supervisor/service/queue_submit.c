@@ -244,14 +244,8 @@ static int add_task(struct queue_submit *submit, const char *id, const char *byt
                     struct failure *failure) {
     struct queue_batch *batch = submit->batch;
     uint64_t offset = 0;
-    if (batch->n_tasks == submit->capacity) {
-        const size_t capacity = submit->capacity ? 2 * submit->capacity : 64;
-        struct queue_task *grown = reallocarray(batch->tasks, capacity, sizeof(*grown));
-        if (!grown)
-            return out_of_memory(failure);
-        batch->tasks = grown;
-        submit->capacity = capacity;
-    }
+    if (queue_make_room(batch) < 0)
+        return out_of_memory(failure);
     int r = queue_file_line(&submit->file, bytes, length, &offset, failure);
     if (r < 0)
         return r;

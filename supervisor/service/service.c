@@ -178,6 +178,7 @@ void service_close(struct service *service) {
     service_window_close(service);
     uv_close((uv_handle_t *)&service->timer, NULL);
     uv_close((uv_handle_t *)&service->idle, NULL);
+    uv_close((uv_handle_t *)&service->ends_timer, NULL);
 }
 
 void service_free(struct service *service) {
@@ -276,8 +277,11 @@ int service_open(const struct service_settings *settings, struct service **ret,
     service->settings = *settings;
     (void)uv_timer_init(settings->loop, &service->timer); /* none of them can fail */
     (void)uv_idle_init(settings->loop, &service->idle);
+    (void)uv_timer_init(settings->loop, &service->ends_timer);
+    service->ends_timer.data = service;
     service->timer.data = service;
     service->idle.data = service;
+    service->ends_pause_ms = 1;
     return open_parts(service, failure);
 }
 
@@ -295,7 +299,7 @@ void service_reconfigure(struct service *service, const struct conf *conf) {
     if (read_settings(service, &failure) < 0)
         journal_say(service->settings.journal, LOG_ERR, "%s", failure.text);
     engine_set_confined(service->engine, conf->sandbox);
-    service->machine_ms = 0;
+    service_window_reconfigure(service);
     service->is_dirty = service->is_moved = true;
     engine_go_on(service->engine);
 }

@@ -12,9 +12,11 @@
 #include <string.h>
 
 enum {
-    END_TASKS = 1000, /* a turn of the loop */
+    END_TASKS = 1000, /* a turn of the loop at most, */
+    END_TURN_MS = 10, /* and no longer than this: of a problem the reason is read in the ledger */
     END_HOOK_TASKS = 10000,
-    END_REASONS = 1000, /* of so many problems the reason is told; the ledger has them all */
+    END_FIRST_PAUSE_MS = 2, /* until it is seen whether the ledger has the last of it */
+    END_MOST_PAUSE_MS = 1000,
 };
 
 struct service_end {
@@ -25,22 +27,33 @@ struct service_end {
     char *path, *temporary;          /* owned */
     FILE *stream;                    /* NULL: it cannot be written */
     uint32_t n_written;
-    uint32_t n_reasons;
+    int64_t turn_ms;               /* when this turn began */
+    int64_t ended_ms;              /* the batch's, when this was begun */
+    uv_work_t work;                /* the last of the file: to disk, and its name */
+    bool is_working;
     bool is_written, is_reported;  /* summary.json and report.html, or it is known why not */
     struct service_report *report; /* while it is being written */
     struct failure failure;        /* why not */
     json_t *problems, *fine;       /* for the hooks; owned; NULL: no hook wants them */
+    json_t *counts;                /* owned */
+    int64_t wall_ms;
 };
 
-static void free_end(struct service_end *end) {
+static void clear(struct service_end *end) {
     service_report_drop(end->report);
     if (end->stream)
         (void)fclose(end->stream); /* given up */
     credentials_unref(end->credentials);
     json_decref(end->problems);
     json_decref(end->fine);
+    json_decref(end->counts);
     free(end->path);
     free(end->temporary);
+    *end = (struct service_end){.next = end->next, .batch = end->batch, .service = end->service};
+}
+
+static void free_end(struct service_end *end) {
+    clear(end);
     free(end);
 }
 
@@ -77,10 +90,8 @@ static int write_task(void *context, uint32_t number, const char *id,
                       const struct queue_task_view *view) {
     struct service_end *end = context;
     CLEANUP_FREE char *reason = NULL;
-    if (view->verdict != VERDICT_OK && end->n_reasons < END_REASONS) {
+    if (view->verdict != VERDICT_OK)
         reason = queue_reason(end->service->queue, end->batch, number);
-        end->n_reasons++;
-    }
     const struct task_result result = {
         .id = id,
         .finished = view->state == QUEUE_ENDED,
@@ -95,7 +106,10 @@ static int write_task(void *context, uint32_t number, const char *id,
     if (kept && json_array_size(kept) < END_HOOK_TASKS)
         (void)json_array_append(kept, line);                 /* out of memory: it is left out */
     (void)fputs(number > 0 ? ",\n  " : "\n  ", end->stream); /* errors: looked for at the end */
-    return line && json_dumpf(line, end->stream, SUMMARY_JSON_FLAGS) == 0 ? 0 : -ENOMEM;
+    if (!line || json_dumpf(line, end->stream, SUMMARY_JSON_FLAGS) < 0)
+        return -ENOMEM;
+    end->n_written = number + 1;
+    return clock_monotonic_ms() - end->turn_ms >= END_TURN_MS; /* then it is the others' turn */
 }
 
 static int64_t wall_ms(const struct queue_batch *batch) {
@@ -117,14 +131,13 @@ static json_t *counts(const struct queue_batch *batch) {
 static int finish_stream(struct service_end *end) {
     struct failure *failure = &end->failure;
     CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
-    CLEANUP_JSON json_t *object = counts(end->batch);
     int r = as_user_enter(end->credentials, &as_user, failure);
     if (r < 0)
         return r;
     (void)fputs("\n ],\n \"counts\": ", end->stream);
-    if (!object || json_dumpf(object, end->stream, SUMMARY_JSON_FLAGS) < 0)
+    if (!end->counts || json_dumpf(end->counts, end->stream, SUMMARY_JSON_FLAGS) < 0)
         return failure_set_errno(failure, -ENOMEM, "cannot write %s", end->temporary);
-    (void)fprintf(end->stream, ",\n \"wall_s\": %.12g\n}\n", (double)wall_ms(end->batch) / 1e3);
+    (void)fprintf(end->stream, ",\n \"wall_s\": %.12g\n}\n", (double)end->wall_ms / 1e3);
     const bool is_bad = ferror(end->stream) != 0;
     if (fclose(STEAL_PTR(end->stream)) == EOF || is_bad)
         return failure_set_errno(failure, errno > 0 ? -errno : -EIO, "cannot write %s",
@@ -180,9 +193,48 @@ static void conclude(struct service *service, struct service_end *end) {
     (void)queue_forget(service->queue, now_ms - conf->keep_ms, (size_t)conf->keep_batches);
 }
 
+static void end_summary(struct service_end *end) {
+    if (end->failure.code < 0)
+        remove_temporary(end);
+    end->is_written = true;
+}
+
+static void on_idle(uv_idle_t *idle);
+
+/* In a thread of the pool: the user's disk may be a slow one, and far away. */
+static void finish_work(uv_work_t *work) {
+    struct service_end *end = work->data;
+    (void)finish_stream(end); /* its failure is kept, and told at the end */
+}
+
+static void on_finished(uv_work_t *work, int status) {
+    struct service_end *end = work->data;
+    (void)status; /* nobody cancels it */
+    end->is_working = false;
+    if (!end->service) { /* it was closed meanwhile */
+        free_end(end);
+        return;
+    }
+    end_summary(end);
+    (void)uv_idle_start(&end->service->idle, on_idle); /* cannot fail */
+}
+
+static void finish(struct service_end *end) {
+    end->counts = counts(end->batch);
+    end->wall_ms = wall_ms(end->batch);
+    end->work.data = end;
+    end->is_working =
+        uv_queue_work(end->service->settings.loop, &end->work, finish_work, on_finished) == 0;
+    if (end->is_working)
+        return;
+    (void)finish_stream(end); /* kept, as above */
+    end_summary(end);
+}
+
 /* summary.json, a part at each turn. */
 static void write_summary(struct service *service, struct service_end *end) {
     if (!end->stream && end->failure.code == 0) {
+        end->ended_ms = end->batch->ended_ms;
         (void)open_stream(end); /* its failure is kept, and told at the end */
         if (service_hooks_want(service, end->batch)) {
             end->problems = json_array();
@@ -190,21 +242,18 @@ static void write_summary(struct service *service, struct service_end *end) {
         }
     }
     if (end->stream && end->n_written < end->batch->n_tasks) {
+        end->turn_ms = clock_monotonic_ms();
         if (queue_walk(end->batch, end->n_written, END_TASKS, write_task, end, &end->failure) < 0 &&
             end->failure.code == 0)
             (void)failure_set_errno(&end->failure, -ENOMEM, "cannot write the summary");
-        end->n_written += END_TASKS;
         if (end->failure.code == 0 && end->n_written < end->batch->n_tasks)
             return;
     }
     if (end->stream && end->failure.code == 0)
-        (void)finish_stream(end); /* kept, as above */
-    if (end->failure.code < 0)
-        remove_temporary(end);
-    end->is_written = true;
+        finish(end);
+    else
+        end_summary(end);
 }
-
-static void on_idle(uv_idle_t *idle);
 
 static void tell_no_report(const struct service_end *end, const struct failure *failure) {
     journal_say(end->service->settings.journal, LOG_WARNING, "batch %s has no report.html: %s",
@@ -234,12 +283,14 @@ static void begin_report(struct service_end *end) {
 
 /* True: this end is dealt with. */
 static bool go_on(struct service *service, struct service_end *end) {
-    if (end->report)
-        return false;           /* on_report goes on */
+    if (end->report || end->is_working)
+        return false;           /* on_report, on_finished go on */
     if (!is_over(end->batch)) { /* somebody wants it again: its next end is another */
         remove_temporary(end);
         return true;
     }
+    if (end->is_written && end->ended_ms != end->batch->ended_ms)
+        clear(end); /* it went on, and ended again, while the first end was on its way to disk */
     if (!end->is_written) {
         write_summary(service, end);
         return false;
@@ -252,15 +303,38 @@ static bool go_on(struct service *service, struct service_end *end) {
     return true;
 }
 
+static void on_pause_over(uv_timer_t *timer) {
+    struct service *service = timer->data;
+    if (service->ends)
+        (void)uv_idle_start(&service->idle, on_idle); /* cannot fail */
+}
+
+/* A reason is read in the ledger, so what says it must be there. */
+static bool waits_for_ledger(struct service *service) {
+    const struct queue_batch *batch = service->ends->batch;
+    if (ledger_store_safe(service->store) >= batch->seq) {
+        service->ends_pause_ms = END_FIRST_PAUSE_MS;
+        return false;
+    }
+    (void)uv_timer_start(&service->ends_timer, on_pause_over, service->ends_pause_ms, 0);
+    if (service->ends_pause_ms < END_MOST_PAUSE_MS) /* a full disk may stay so for long */
+        service->ends_pause_ms *= 2;
+    return true;
+}
+
 static void on_idle(uv_idle_t *idle) {
     struct service *service = idle->data;
     struct service_end *end = service->ends;
+    if (end && waits_for_ledger(service)) {
+        (void)uv_idle_stop(idle); /* cannot fail */
+        return;
+    }
     if (end && go_on(service, end)) {
         service->ends = end->next;
         free_end(end);
     }
-    /* until the report is written there is nothing to do */
-    if (!service->ends || service->ends->report)
+    /* until a thread has written there is nothing to do */
+    if (!service->ends || service->ends->report || service->ends->is_working)
         (void)uv_idle_stop(idle); /* cannot fail */
 }
 
@@ -290,6 +364,10 @@ void service_end_close(struct service *service) {
     while (service->ends) {
         struct service_end *end = service->ends;
         service->ends = end->next;
+        if (end->is_working) { /* it comes to its end, and the next start deals with the rest */
+            end->service = NULL;
+            continue;
+        }
         if (end->stream)
             remove_temporary(end); /* the next start deals with it */
         free_end(end);

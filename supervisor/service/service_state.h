@@ -49,6 +49,8 @@ struct service {
     struct engine_limits limits; /* as the engine has them */
     uv_timer_t timer;            /* the next change by the clock */
     uv_idle_t idle;              /* while ends are dealt with */
+    uv_timer_t ends_timer;       /* while the first of them waits for the ledger */
+    uint64_t ends_pause_ms;
     struct service_batch *batches;
     struct service_end *ends;
     size_t n_taken;       /* in the engine, not yet started */
@@ -79,6 +81,8 @@ bool service_window_refill(void *context); /* the engine's handler */
 void service_window_rank(struct service *service);
 void service_window_set_limits(struct service *service);
 void service_window_close(struct service *service);
+/* The settings have changed: of the batches that are open, too. */
+void service_window_reconfigure(struct service *service);
 /* What one task may ask for. */
 uint64_t service_window_max_memory(const struct service *service);
 /* Lets go of a batch whose tasks have all ended. */

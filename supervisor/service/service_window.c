@@ -175,6 +175,15 @@ void service_window_close(struct service *service) {
     }
 }
 
+void service_window_reconfigure(struct service *service) {
+    service->machine_ms = 0;
+    service_window_set_limits(service); /* settings_of goes by them */
+    for (struct service_batch *of = service->batches; of; of = of->next) {
+        const struct engine_line_settings settings = settings_of(of);
+        engine_line_change(of->line, &settings);
+    }
+}
+
 /* ---- filling ---- */
 
 static bool has_room(const struct service_batch *of) {

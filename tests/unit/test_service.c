@@ -185,6 +185,56 @@ static void failures_are_told(void **state) {
 }
 
 /* What runs when the service is told to stop is asked to end, and runs again at the next start. */
+/* Of those who did not end well, however many they are. */
+static void every_failure_has_its_reason(void **state) {
+    enum { TASKS = 1100 };
+    struct bench *bench = *state;
+    const struct rights_caller caller = me();
+    struct failure failure;
+    struct queue_change change;
+    open_service(bench);
+    struct queue_batch *batch = submit(bench, "many", TASKS, "exit 0", ",\"not_before\":\"+2h\"");
+    assert_int_equal(queue_cancel(service_queue(bench->service), &caller, batch, NULL,
+                                  clock_wall_ms(), NULL, NULL, &change, &failure),
+                     0);
+    service_start(bench->service);
+    service_changed(bench->service, batch, &change, "me");
+    queue_change_free(&change);
+    await_batches(bench, 1);
+    CLEANUP_JSON json_t *told = summary(bench, "many");
+    const json_t *tasks = json_object_get(told, "tasks");
+    assert_int_equal(json_array_size(tasks), TASKS);
+    for (size_t i = 0; i < TASKS; i++)
+        assert_string_equal(json_string_value(json_object_get(json_array_get(tasks, i), "reason")),
+                            "cancelled by me");
+    stop_service(bench);
+}
+
+/* What the settings say now is true of batches that are open, too. */
+static void settings_reach_what_is_open(void **state) {
+    struct bench *bench = *state;
+    open_service(bench);
+    service_start(bench->service);
+    bench->conf.retries = 0;
+    (void)submit(bench, "slow", 3, "exec sleep 1000", ",\"options\":{\"jobs\":1}");
+    await_start(bench);
+    bench->conf.timeout_ms = 10;
+    service_reconfigure(bench->service, &bench->conf);
+    struct queue_batch *batch = queue_find(service_queue(bench->service), "slow");
+    const struct rights_caller caller = me();
+    struct queue_change change;
+    assert_int_equal(queue_cancel(service_queue(bench->service), &caller, batch, "t/0",
+                                  clock_wall_ms(), NULL, NULL, &change, NULL),
+                     0);
+    service_changed(bench->service, batch, &change, "me");
+    queue_change_free(&change);
+    await_batches(bench, 1);
+    CLEANUP_JSON json_t *told = summary(bench, "slow");
+    assert_int_equal(count_of(told, "cancelled"), 1);
+    assert_int_equal(count_of(told, "timeout"), 2);
+    stop_service(bench);
+}
+
 static void goes_on_after_a_stop(void **state) {
     struct bench *bench = *state;
     open_service(bench);
@@ -387,6 +437,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(runs_a_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_are_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_failure_has_its_reason, setup, teardown),
+        cmocka_unit_test_setup_teardown(settings_reach_what_is_open, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_on_after_a_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(cancels, setup, teardown),
         cmocka_unit_test_setup_teardown(pauses, setup, teardown),

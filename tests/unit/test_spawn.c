@@ -1,4 +1,5 @@
 /* spawn: real programs, real exits. timeout: 60 */
+#include "common/unforked.h"
 #include "supervisor/process/spawn.h"
 
 #include <errno.h>
@@ -199,6 +200,33 @@ static void who_does_not_begin_holds_nobody_up(void **state) {
     }
 }
 
+/* However large we are: what is ours alone is no part of a child's peak. */
+static void a_large_parent_makes_no_large_child(void **state) {
+    enum { LARGE_BYTES = 256 << 20 };
+    (void)state;
+    char *block = unforked_grow(NULL, 0, LARGE_BYTES / 4);
+    assert_non_null(block);
+    memset(block, 1, LARGE_BYTES / 4);
+    block = unforked_grow(block, LARGE_BYTES / 4, LARGE_BYTES);
+    assert_non_null(block);
+    assert_int_equal(block[LARGE_BYTES / 4 - 1], 1);
+    assert_int_equal(block[LARGE_BYTES / 4], 0);
+    memset(block, 1, LARGE_BYTES);
+    const char *argv[] = {"true", NULL};
+    const struct spawn_request request = {.argv = argv,
+                                          .envp = (const char *const *)environ,
+                                          .stdin_fd = -1,
+                                          .stdout_fd = -1,
+                                          .stderr_fd = -1,
+                                          .report_fd = -1};
+    struct spawned child;
+    struct spawn_exit exit_facts;
+    assert_int_equal(spawn_start(&request, &child, NULL), 0);
+    wait_for_end(child.pidfd, &exit_facts);
+    assert_true(exit_facts.usage.ru_maxrss * 1024L < LARGE_BYTES / 2);
+    unforked_free(block, LARGE_BYTES);
+}
+
 static void signalled_through_the_pidfd(void **state) {
     (void)state;
     const char *argv[] = {"sleep", "1000", NULL};
@@ -396,6 +424,7 @@ int main(void) {
         cmocka_unit_test(signals_are_as_new),
         cmocka_unit_test(refusals),
         cmocka_unit_test(who_does_not_begin_holds_nobody_up),
+        cmocka_unit_test(a_large_parent_makes_no_large_child),
         cmocka_unit_test(signalled_through_the_pidfd),
         cmocka_unit_test(falls_back_to_fork),
         cmocka_unit_test(falls_back_to_writing_itself),
