@@ -431,16 +431,8 @@ static int check_whole(const char *command, const struct options *options,
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct failure *failure) {
-    CLEANUP(options_free)
-    struct options options = {
-        .timeout_ms = OPTIONS_DEFAULT_TIMEOUT_MS,
-        .stall_timeout_ms = OPTIONS_DEFAULT_STALL_TIMEOUT_MS,
-        .worker_memory_bytes = (uint64_t)OPTIONS_DEFAULT_WORKER_MEMORY_MIB << 20,
-        .retries = OPTIONS_DEFAULT_RETRIES,
-        .sample_interval_ms = OPTIONS_DEFAULT_SAMPLE_INTERVAL_MS,
-        .params = params_defaults(),
-    };
-    if (!options.params)
+    CLEANUP(options_free) struct options options = {0};
+    if (options_defaults(&options) < 0)
         return out_of_memory(failure);
     int r = parse_words(argc, argv, &options, failure);
     if (r == 0)
@@ -450,19 +442,4 @@ int options_parse(int argc, char **argv, struct options *ret, struct failure *fa
     *ret = options;
     options = (struct options){0};
     return 0;
-}
-
-void options_free(struct options *options) {
-    free(options->raw);
-    free(options->out);
-    free(options->manifest);
-    free(options->socket);
-    free(options->name);
-    free(options->not_before);
-    free(options->on_finish);
-    names_free(options->samples);
-    names_free(options->dyes);
-    json_decref(options->params);
-    sweep_free(&options->sweep);
-    *options = (struct options){0};
 }

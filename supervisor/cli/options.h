@@ -45,6 +45,8 @@ struct options {
     struct sweep sweep; /* of these parameters; without axes: none */
 };
 
+/* What is not given: out NULL, and so are the other texts. -ENOMEM. Caller owns. */
+MUST_USE int options_defaults(struct options *ret);
 /* Reads argv (argv[0] is the command's name); what is not given has its default. */
 MUST_USE int options_parse(int argc, char **argv, struct options *ret, struct failure *failure);
 void options_free(struct options *options);

@@ -3,7 +3,6 @@
 
 #include "common/footprint.h"
 #include "common/json_read.h"
-#include "common/params.h"
 #include "common/units.h"
 
 #include <errno.h>
@@ -96,17 +95,8 @@ static int read_members(const json_t *json, struct options *options, struct fail
 
 int queue_options_read(const json_t *json, const char *out, struct options *ret,
                        struct failure *failure) {
-    CLEANUP(options_free)
-    struct options options = {
-        .timeout_ms = OPTIONS_DEFAULT_TIMEOUT_MS,
-        .stall_timeout_ms = OPTIONS_DEFAULT_STALL_TIMEOUT_MS,
-        .worker_memory_bytes = (uint64_t)OPTIONS_DEFAULT_WORKER_MEMORY_MIB << 20,
-        .retries = OPTIONS_DEFAULT_RETRIES,
-        .sample_interval_ms = OPTIONS_DEFAULT_SAMPLE_INTERVAL_MS,
-        .out = strdup(out),
-        .params = params_defaults(),
-    };
-    if (!options.out || !options.params)
+    CLEANUP(options_free) struct options options = {0};
+    if (options_defaults(&options) < 0 || !(options.out = strdup(out)))
         return failure_set(failure, -ENOMEM, "out of memory");
     int r = json ? read_members(json, &options, failure) : 0;
     if (r < 0)

@@ -6,40 +6,17 @@ import os
 import socket
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import service_daemon
 from registrar_test import *
+from registrar_test import WAIT_S
 
-WAIT_S = 30 * float(os.environ.get("TIMEOUT_FACTOR", "1"))
 
-
-class Daemon:
-    """A daemon in the test's folder, and the service manager that it talks to."""
-
-    def __init__(self, t, *arguments, state="state", path="socket", prefix=(), **options):
-        self.t = t
-        self.state = t.folder / state
-        self.path = t.folder / path
-        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.manager.settimeout(WAIT_S)
-        address = str(t.folder / f"notify-{len(t.processes)}")
-        self.manager.bind(address)
-        t.undo.append(self.manager.close)
-        t.env["NOTIFY_SOCKET"] = address
-        words = ["--state-dir", self.state, "--socket", self.path, *arguments]
-        self.process = t.start("daemon", *words, **options)
-
-    def heard(self, part):
-        """Waits until the manager has heard it."""
-        while part not in (said := self.manager.recv(65536).decode()):
-            pass
-        return said
+class Daemon(service_daemon.Daemon):
+    """One whose manager goes on listening."""
 
     def ready(self):
         self.heard("READY=1")
         return self
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        expect(self.process.wait(WAIT_S), 0, "exit status")
 
 
 def connects(path):
