@@ -426,13 +426,10 @@ static json_t *list_of(const json_t *record, const char *key, json_t *ours) {
     return json_incref(json_is_array(list) ? list : ours);
 }
 
-/* Why no program of it ever ran; NULL: one did. */
-static const struct failure *not_started(const struct attempt *attempt) {
-    return attempt->child ? child_not_begun(attempt->child) : &attempt->start_failure;
-}
-
 void attempt_judge(const struct attempt *attempt, struct attempt_result *ret) {
-    const struct failure *start_failure = not_started(attempt);
+    /* why no program of it ever ran; NULL: one did */
+    const struct failure *start_failure =
+        attempt->child ? child_not_begun(attempt->child) : &attempt->start_failure;
     const struct rusage *usage = &attempt->end.exit.usage;
     /* Of a small process, samples from /proc may lie some pages above the peak that the kernel
      * accounts at its exit: the peak counts. */

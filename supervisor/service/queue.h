@@ -92,6 +92,7 @@ struct queue_batch {
     uint32_t *index;          /* open addressing over the ids' hashes: position + 1, or 0 */
     uint32_t index_mask;
     uint32_t first_waiting; /* none waits before it */
+    uint32_t n_pins;        /* submits that are compared with it: it is not forgotten */
     uint64_t hash_seed;
     int fd; /* of the batch file; -1: damaged */
 };
@@ -165,8 +166,12 @@ MUST_USE int queue_submit_begin(struct queue *queue, const struct rights_caller 
  * abort is allowed. The sentence names the task's number. */
 MUST_USE int queue_submit_line(struct queue_submit *submit, const char *bytes, size_t length,
                                struct failure *failure);
-/* Makes what was written so far safe on disk; any thread may call it while the loop leaves this
- * submit alone. commit does it by itself, but then the loop waits for the disk. */
+/* After the last line, on the loop: whether there is work for queue_submit_sync. Ask again after
+ * it: other batches may have come meanwhile. */
+bool queue_submit_prepare(struct queue_submit *submit);
+/* Makes what was written safe on disk and compares it with what is there already; any thread may
+ * call it while the loop leaves this submit alone. Negative: the disk failed. commit does both by
+ * itself, but then the loop waits for them. */
 MUST_USE int queue_submit_sync(struct queue_submit *submit);
 
 struct queue_answer {

@@ -266,7 +266,7 @@ size_t queue_forget(struct queue *queue, int64_t before_ms, size_t most) {
     for (size_t i = 0; i < queue->count;) {
         struct queue_batch *batch = queue->batches[i];
         const bool is_old = batch->ended_ms < before_ms || n_closed > most;
-        if (!batch->is_closed || !is_old) {
+        if (!batch->is_closed || !is_old || batch->n_pins > 0) {
             i++;
             continue;
         }

@@ -61,11 +61,20 @@ struct queue_submit {
     bool is_admin;
     uint64_t bytes, checked_bytes; /* taken in; when the disk was last looked at */
     char *wanted_name;             /* NULL: after OUT */
-    bool is_finished;              /* the file */
-    uint32_t n_skipped;            /* tasks that wait or run already */
-    struct queue_batch *elsewhere; /* where one of them is */
+    bool is_finished;              /* the file, and it was seen that no id is there twice */
+    /* queue_compare.c */
+    struct queue_comparison *comparisons; /* owned */
+    bool *skip;                           /* by task: it waits or runs already; owned */
+    uint32_t n_skipped, n_seen;           /* of these; of those that ended elsewhere */
+    uint32_t n_left_out, n_seen_then;     /* that the file no longer has; seen until then */
+    struct queue_batch *elsewhere;        /* where one of them is */
+    struct queue_batch *same;             /* it is this one; NULL: it is new */
+    bool is_due_anew;                     /* the file, without those to be skipped */
+    struct failure failure;               /* what is wrong with it */
 };
 static inline void queue_cleanup_submit(struct queue_submit **slot) { queue_submit_abort(*slot); }
+/* queue_compare.c */
+void queue_compare_free(struct queue_submit *submit);
 /* queue_submit.c */
 MUST_USE int queue_submit_check_name(const char *name, struct failure *failure);
 

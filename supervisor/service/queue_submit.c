@@ -37,6 +37,9 @@ void queue_submit_abort(struct queue_submit *submit) {
     if (!submit)
         return;
     give_back(submit);
+    queue_compare_free(submit);
+    if (submit->batch)
+        submit->batch->fd = -1; /* it stays the file's, who removes it */
     queue_file_close(&submit->file);
     queue_free_batch(submit->batch);
     free(submit->wanted_name);
@@ -296,12 +299,4 @@ int queue_submit_line(struct queue_submit *submit, const char *bytes, size_t len
         r = submit->queue->judge(submit->queue->judge_context, submit->batch->user,
                                  &submit->batch->options, &task, &need, failure);
     return r < 0 ? r : add_line(submit, &task, &need, bytes, length, failure);
-}
-
-int queue_submit_sync(struct queue_submit *submit) {
-    if (submit->is_finished || submit->batch->n_tasks < submit->n_announced)
-        return 0; /* commit says what is wrong */
-    int r = queue_file_finish(&submit->file, NULL);
-    submit->is_finished = r == 0;
-    return r;
 }

@@ -1,6 +1,7 @@
 /* submit: a header, then a line for each task, then one answer. The lines go to the queue's file as
- * they come; the disk is waited for in the thread pool, so that a million tasks do not hold up the
- * loop. A client that leaves before the last line has submitted nothing. */
+ * they come; the disk is waited for, and what is there already is compared, in the thread pool, so
+ * that a million tasks do not hold up the loop. A client that leaves before the last line has
+ * submitted nothing. */
 #include "supervisor/service/requests_state.h"
 
 #include "supervisor/cli/commands.h"
@@ -75,6 +76,8 @@ static void commit(struct submission *submission) {
         service_changed(requests->service, NULL, NULL, NULL);
 }
 
+static void sync_lines(struct submission *submission);
+
 /* In a thread of the pool. */
 static void sync_work(uv_work_t *work) {
     struct submission *submission = work->data;
@@ -91,7 +94,7 @@ static void on_synced(uv_work_t *work, int status) {
     }
     const int r = status < 0 ? status : submission->synced;
     if (r == 0) {
-        commit(submission);
+        sync_lines(submission);
         return;
     }
     (void)failure_set_errno(&failure, r, "the service cannot write the batch to its state folder");
@@ -102,16 +105,14 @@ static void on_synced(uv_work_t *work, int status) {
 static const struct peer_activity syncing = {.end = on_end};
 
 static void sync_lines(struct submission *submission) {
+    const bool is_more = queue_submit_prepare(submission->submit);
     submission->work.data = submission;
-    submission->is_working = true;
-    const int r =
-        uv_queue_work(submission->requests->loop, &submission->work, sync_work, on_synced);
-    if (r < 0) {
-        submission->is_working = false;
-        commit(submission); /* which then waits for the disk itself */
-        return;
-    }
-    peer_go_on(submission->peer, &syncing);
+    submission->is_working = is_more && uv_queue_work(submission->requests->loop, &submission->work,
+                                                      sync_work, on_synced) == 0;
+    if (submission->is_working)
+        peer_go_on(submission->peer, &syncing);
+    else
+        commit(submission); /* which does itself what could not be handed over */
 }
 
 static void on_line(void *context, struct peer *peer, const char *bytes, size_t length) {

@@ -4,6 +4,8 @@
 
 #include "supervisor/service/queue_state.h"
 
+#include <pthread.h>
+
 static const char *const three[] = {"a", "b", "c/d", NULL};
 
 static void assert_counts(const struct queue_batch *batch, uint32_t waiting, uint32_t running,
@@ -306,6 +308,77 @@ static void only_what_is_new_is_queued(void **state) {
     }
 }
 
+static void *sync_in_thread(void *submit) { return queue_submit_sync(submit) == 0 ? submit : NULL; }
+
+/* What the loop asks for, in another thread. */
+static void sync_beside(struct queue_submit *submit) {
+    pthread_t thread;
+    void *done = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, sync_in_thread, submit), 0);
+    assert_int_equal(pthread_join(thread, &done), 0);
+    assert_ptr_equal(done, submit);
+}
+
+/* However many lines that takes, and whatever happens to the queue meanwhile. */
+static void what_is_there_is_compared_beside_the_loop(void **state) {
+    static const char *const first_ids[] = {"a", "b", NULL}, *const later_ids[] = {"c", NULL};
+    struct queue_fixture *fixture = *state;
+    struct failure failure = {0};
+    struct queue_submit *submit = NULL;
+    struct queue_answer answer;
+    struct queue_batch *first = queue_fixture_submit(fixture, &anna, "/o", first_ids, "");
+    (void)queue_fixture_run_next(fixture, first, "failed");
+    assert_true(queue_fixture_run_next(fixture, first, "ok"));
+    assert_int_equal(queue_end_batch(fixture->queue, first, NOW, NULL, NULL, &failure), 0);
+    assert_int_equal(begin(fixture, &anna, "/o", 4, &submit, &failure), 0);
+    for (const char *id = "dcba"; *id; id++) {
+        CLEANUP_FREE char *line = names_format("{\"id\":\"%c\",\"command\":[\"/bin/true\"],"
+                                               "\"cwd\":\"/\",\"kind\":\"c\"}",
+                                               *id); /* other bytes, the same work */
+        assert_int_equal(queue_submit_line(submit, line, strlen(line), &failure), 0);
+    }
+    assert_true(queue_submit_prepare(submit));
+    assert_int_equal(queue_forget(fixture->queue, INT64_MAX, 0), 0); /* it is looked at */
+    sync_beside(submit);
+    struct queue_batch *later = queue_fixture_submit(fixture, &anna, "/o", later_ids, "");
+    assert_true(queue_submit_prepare(submit)); /* one more to compare with */
+    sync_beside(submit);
+    assert_true(queue_submit_prepare(submit)); /* c waits there: the file is written anew */
+    sync_beside(submit);
+    assert_false(queue_submit_prepare(submit));
+    assert_int_equal(queue_submit_commit(submit, NULL, NULL, &answer, &failure), 0);
+    assert_int_equal(answer.n_queued, 3);
+    assert_int_equal(answer.n_already, 1);
+    assert_int_equal(answer.n_seen, 2);
+    assert_int_equal(later->n_state[QUEUE_WAITING], 1);
+    assert_int_equal(queue_forget(fixture->queue, INT64_MAX, 0), 1);
+    const char *name = answer.name;
+    CLEANUP_FREE char *kept = strdup(name);
+    assert_counts(again(fixture, kept), 3, 0, 0);
+}
+
+static void a_retry_between_is_noticed(void **state) {
+    static const char *const two[] = {"a", "b", NULL};
+    struct queue_fixture *fixture = *state;
+    struct failure failure = {0};
+    struct queue_submit *submit = NULL;
+    struct queue_answer answer;
+    struct queue_change change;
+    struct queue_batch *first = queue_fixture_submit(fixture, &anna, "/o", two, "");
+    (void)queue_fixture_run_next(fixture, first, "failed");
+    assert_int_equal(begin(fixture, &anna, "/o", 3, &submit, &failure), 0);
+    for (size_t i = 0; three[i]; i++) {
+        CLEANUP_FREE char *line = queue_fixture_line(three[i], "/bin/true");
+        assert_int_equal(queue_submit_line(submit, line, strlen(line), &failure), 0);
+    }
+    while (queue_submit_prepare(submit))
+        sync_beside(submit);
+    assert_int_equal(queue_retry(fixture->queue, &anna, first, "a", NULL, NULL, &change, NULL), 0);
+    queue_change_free(&change);
+    assert_int_equal(queue_submit_commit(submit, NULL, NULL, &answer, &failure), -EBUSY);
+    ASSERT_MENTIONS(failure, "were retried while this one was submitted");
+}
+
 static void paused_and_ranked_stay_so(void **state) {
     static const char *const one[] = {"t", NULL};
     struct queue_fixture *fixture = *state;
@@ -477,6 +550,8 @@ int main(void) {
         QUEUE_TEST(retried_runs_again),
         QUEUE_TEST(same_batch_is_not_queued_twice),
         QUEUE_TEST(only_what_is_new_is_queued),
+        QUEUE_TEST(what_is_there_is_compared_beside_the_loop),
+        QUEUE_TEST(a_retry_between_is_noticed),
         QUEUE_TEST(paused_and_ranked_stay_so),
         QUEUE_TEST(users_share),
         QUEUE_TEST(not_before_and_quiet_hours_hold),
