@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""The quality pictures: that each shows what its title says, by the colours of pixels."""
+# timeout: 300
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from png_file import PngFile
+from worker_run import *
+
+ALL = ["overlay.png", "residuals.png", "tiles.png", "difference.png", "density.png", "excess.png",
+       "log_ratio.png", "histograms.png", "difference_histogram.png", "blink_post.png",
+       "blink_pre.png"]
+# of overlay.png at this size: worker/qc/qc_overlay.c
+PANEL = (560, 448)
+LEFT, GAP, TOP = 76, 76, 98
+
+
+def listed(out):
+    qc = json.loads((Path(out) / "qc" / "qc.json").read_text())
+    expect(qc["version"], 1, "version")
+    for picture in qc["pictures"]:
+        png = PngFile(Path(out) / "qc" / picture["name"])
+        expect((png.width, png.height), (picture["width"], picture["height"]),
+               f"size of {picture['name']}")
+        assert picture["title"] and picture["says"].endswith("."), f"{picture}"
+    names = [picture["name"] for picture in qc["pictures"]]
+    expect(sorted([*names, "qc.json"]), sorted(os.listdir(Path(out) / "qc")), "files")
+    return names
+
+
+def fringes(png, left):
+    """Mean distance of red and green over the bright pixels of one half of the overlay."""
+    total = n = 0
+    for y in range(TOP + 4, TOP + PANEL[1] - 4, 3):
+        for x in range(left + 4, left + PANEL[0] - 4, 3):
+            red, green, _ = png.pixel(x, y)
+            if max(red, green) > 100:
+                total += abs(red - green)
+                n += 1
+    assert n > 1000, f"only {n} bright pixels"
+    return total / n
+
+
+@test("all pictures of a good pair are there, listed, and of the size that is told")
+def _(t):
+    align(t.out, pair(*PAIR))
+    expect(listed(t.out), ALL, "pictures")
+
+
+@test("the overlay has fringes before and none after; magenta is post, green is pre")
+def _(t):
+    out = align(t.out, pair("--rotation", "6", "--shift", "30,-20", "--gain", "1.4")).out
+    png = PngFile(out / "qc" / "overlay.png")
+    before, after = fringes(png, LEFT), fringes(png, LEFT + PANEL[0] + GAP)
+    assert after < 10 < 30 < before, f"fringes of {before:.0f} before and {after:.0f} after"
+    for y in range(TOP, TOP + PANEL[1], 7):
+        for x in range(LEFT, LEFT + PANEL[0], 7):
+            red, _, blue = png.pixel(x, y)
+            assert abs(red - blue) <= 1, f"neither magenta, green nor grey at {x},{y}"
+
+
+@test("the two images to be flickered are grey, of one size, and alike where both show something")
+def _(t):
+    out = align(t.out, pair("--rotation", "6", "--shift", "30,-20", "--gain", "1.4")).out
+    post, pre = (PngFile(out / "qc" / f"blink_{which}.png") for which in ("post", "pre"))
+    expect((post.width, post.height), (SIZE[0], SIZE[1]), "size of blink_post.png")
+    expect((pre.width, pre.height), (post.width, post.height), "size of blink_pre.png")
+    expect((post.channels, pre.channels), (1, 1), "channels")
+    both = [(post.pixel(x, y)[0], pre.pixel(x, y)[0])
+            for y in range(200, 600, 5) for x in range(250, 750, 5)]
+    mean = sum(abs(a - b) for a, b in both) / len(both)
+    assert mean < 8, f"they differ by {mean:.1f} of 255 on average"
+
+
+@test("the difference of images that are alike is the colour of zero, and grey outside pre")
+def _(t):
+    out = align(t.out, pair("--rotation", "6", "--shift", "30,-20", "--gain", "1.4",
+                            "--objects", "0.03")).out
+    png = PngFile(out / "qc" / "difference.png")
+    pixels = [png.pixel(x, y) for y in range(100, 700, 4) for x in range(100, 900, 4)]
+    middle = sum(min(p) > 225 for p in pixels) / len(pixels)
+    red = sum(p[0] > p[2] + 60 for p in pixels) / len(pixels)
+    blue = sum(p[2] > p[0] + 60 for p in pixels) / len(pixels)
+    assert middle > 0.7, f"only {middle:.0%} are near zero"
+    assert red > 0.005 > blue, f"post's own objects: {red:.2%} red, {blue:.2%} blue"
+    assert (0xb4, 0xb4, 0xb4) in pixels, "no pixel is marked as outside of pre"
+
+
+@test("a failed pair has the pictures that need no map, and no others")
+def _(t):
+    run = Run(t.out, pair("--kind", "unrelated", size=(800, 600))).end()
+    expect(run.last("result")["status"], "failed", "status")
+    names = listed(t.out)
+    for name in ("overlay.png", "histograms.png"):
+        expect_in(name, names, "pictures")
+    for name in ("difference.png", "density.png", "blink_pre.png"):
+        assert name not in names, f"{name} of a failed pair"
+    align(t.out, pair(*PAIR))
+    expect(listed(t.out), ALL, "pictures of the next pair")
+    Run(t.out, pair("--kind", "unrelated", size=(800, 600))).end()
+    expect(listed(t.out), names, "pictures of the failed pair again")
+
+
+@test("a picture that is gone is drawn again, with the same bytes, and nothing else is done")
+def _(t):
+    images = pair(*PAIR)
+    align(t.out, images)
+    before = quality_pictures(t.out)
+    for name in ("density.png", "qc.json"):
+        (t.out / "qc" / name).unlink()
+        expect(align(t.out, images).resumed(), STAGES[:-1], f"resumed without {name}")
+        assert quality_pictures(t.out) == before, f"other pictures after {name} was gone"
+
+
+@test("pictures that cannot be drawn take nothing away from the alignment, and the log says why")
+def _(t):
+    t.out.mkdir()
+    (t.out / "qc").write_text("no folder")
+    run = align(t.out, pair(*PAIR))
+    expect_in("no pictures: ", run.stderr, "log")
+    expect_in(str(t.out / "qc"), run.stderr, "log")
+    expect(run.json("result.json")["status"], "aligned", "status")
+    assert (t.out / "aligned_pre.tiff").exists(), "no image"
+
+
+@test("SIGTERM while pictures are drawn: the next run draws them and nothing else")
+def _(t):
+    images = pair(*PAIR)
+    align(t.folder / "whole", images)
+    for _ in range(5):  # it may be over before the signal comes
+        shutil.rmtree(t.out, ignore_errors=True)
+        run = Run(t.out, images)
+        run.until("qc")
+        run.process.send_signal(signal.SIGTERM)
+        while run.read():
+            pass
+        if run.process.wait() != 0:
+            break
+    expect(run.process.returncode, 75, "exit status")
+    assert not (t.out / "result.json").exists(), "a result of a stopped worker"
+    expect(align(t.out, images).resumed(), STAGES[:-1], "resumed")
+    expect_same(t.out, t.folder / "whole", "resumed in qc")
+
+
+run_tests()
