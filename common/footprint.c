@@ -5,26 +5,30 @@
 #include "common/footprint.h"
 
 enum {
-    /* Measured: code, libraries (OpenCV, libtiff), stacks, the heap's small change: 13 MiB, and
-     * what other builds of the libraries and other kernels were seen to add. */
-    FIXED_BYTES = 16 << 20,
+    /* Measured: code, libraries (OpenCV, libtiff, cairo), stacks, the heap's small change: 15 MiB,
+     * and what other builds of the libraries and other kernels were seen to add. */
+    FIXED_BYTES = 17 << 20,
     PER_THREAD_BYTES = 512 << 10,
 
     TILE_PX = 256 * 256, /* of an output tile, and of a source box as float */
     HELD_PX = 448 * 448, /* of the source box that a tile is made from */
     CACHED_TILES = 72,   /* what is kept of decoded blocks: worker/output/tile_plan.c */
     HISTOGRAM_BYTES = 2 << 20,
-    PARCELS = 2,                  /* of finished tiles, per thread: worker/output/painter.c */
-    CODEC_BYTES = 1 << 20,        /* what a compressor allocates */
-    SURVEY_BYTES = 768 << 10,     /* histograms of a survey */
-    THUMBNAIL_PX = 1024,          /* side of the reduced image that refine chooses tiles by */
-    BENCH_BYTES = 3 << 20,        /* one thread's tiles in refine */
-    BENCH_CACHE_BYTES = 12 << 20, /* and its two caches of decoded blocks */
-    KEYPOINTS_PX = 512,           /* side of the reduced images that search finds key points on */
-    KEYPOINTS_PX_BYTES = 88,      /* and what AKAZE needs for a pixel of them: measured */
-    CANVASES_BYTES = 2080 << 10,  /* one thread's, of the correlation */
-    LEAST_LEVEL_PX = 512,         /* of a pyramid: worker/output/ome_levels.c */
-    ROWS_AT_ONCE = 256,           /* full-resolution rows that level 1 is made from */
+    PARCELS = 2,                   /* of finished tiles, per thread: worker/output/painter.c */
+    CODEC_BYTES = 1 << 20,         /* what a compressor allocates */
+    SURVEY_BYTES = 768 << 10,      /* histograms of a survey */
+    THUMBNAIL_PX = 1024,           /* side of the reduced image that refine chooses tiles by */
+    BENCH_BYTES = 3 << 20,         /* one thread's tiles in refine */
+    BENCH_CACHE_BYTES = 12 << 20,  /* and its two caches of decoded blocks */
+    KEYPOINTS_PX = 512,            /* side of the reduced images that search finds key points on */
+    KEYPOINTS_PX_BYTES = 88,       /* and what AKAZE needs for a pixel of them: measured */
+    CANVASES_BYTES = 2080 << 10,   /* one thread's, of the correlation */
+    LEAST_LEVEL_PX = 512,          /* of a pyramid: worker/output/ome_levels.c */
+    ROWS_AT_ONCE = 256,            /* full-resolution rows that level 1 is made from */
+    REDUCED_PX = 1024,             /* side of the reduced images: worker/qc/reduced.h */
+    DRAWN_AT_ONCE = 2,             /* quality pictures: worker/qc/qc.c */
+    DRAWING_BYTES = 11 << 20,      /* of each, while it is drawn and written */
+    DRAWINGS_DISK_BYTES = 8 << 20, /* of all of them: a third of it for most */
 };
 
 static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -117,10 +121,25 @@ static uint64_t render_bytes(const struct footprint_pair *pair) {
            caches;
 }
 
+/* Pixels of the first level that is small enough. */
+static uint64_t qc_reduced_area(const struct footprint_image *image) {
+    uint32_t level = 0;
+    while (max_u64(image->width, image->height) >> level > REDUCED_PX)
+        level++;
+    return (image->width >> level) * (image->height >> level);
+}
+
+/* Both images reduced, pre aligned with post, and what is drawn at a time. */
+static uint64_t qc_bytes(const struct footprint_pair *pair) {
+    uint64_t area = qc_reduced_area(&pair->pre) + 2 * qc_reduced_area(&pair->post);
+    return area * sizeof(float) + min_u64(pair->threads, DRAWN_AT_ONCE) * DRAWING_BYTES;
+}
+
 uint64_t footprint_align_memory(const struct footprint_pair *pair) {
     uint64_t survey = max_u64(survey_bytes(&pair->pre), survey_bytes(&pair->post));
     uint64_t early = max_u64(survey, search_bytes(pair));
-    uint64_t most = max_u64(early, max_u64(refine_bytes(pair), render_bytes(pair)));
+    uint64_t late = max_u64(render_bytes(pair), qc_bytes(pair));
+    uint64_t most = max_u64(early, max_u64(refine_bytes(pair), late));
     return min_u64(FIXED_BYTES + pair->threads * PER_THREAD_BYTES + most, pair->cap_bytes);
 }
 
@@ -154,7 +173,11 @@ static uint64_t pyramid_bytes(const struct footprint_pair *pair) {
 }
 
 uint64_t footprint_align_disk(const struct footprint_pair *pair) {
-    const uint64_t small_files = 1 << 20; /* JSON, TIFF tags and tile tables */
+    /* JSON, TIFF tags and tile tables; what is drawn, and the reduced images that it is drawn from
+     */
+    const uint64_t small_files =
+        (1 << 20) + DRAWINGS_DISK_BYTES +
+        sizeof(uint16_t) * (qc_reduced_area(&pair->pre) + qc_reduced_area(&pair->post));
     /* only TIFFs are shared */
     bool is_shared = pair->has_picture && pair->format == PARAMS_FORMAT_TIFF;
     uint64_t pictures = picture_bytes(pair, 0, !is_shared);

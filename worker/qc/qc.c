@@ -4,13 +4,15 @@
 
 #include "common/atomic_file.h"
 #include "worker/align/parallel.h"
+#include "worker/memory/tracked.h"
 #include "worker/qc/qc_picture.h"
 #include "worker/stage/progress.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 
-enum { VERSION = 1, MOST_PICTURES = 16 };
+/* common/footprint.c forecasts with these. */
+enum { VERSION = 1, DRAWN_AT_ONCE = 2, DRAWING_BYTES = 11 << 20 };
 
 static const char list_name[] = "qc.json";
 
@@ -102,6 +104,15 @@ static int draw_cb(void *context, int thread, size_t item, struct failure *failu
     return progress_set(drawing->data->task->context->progress, done / ARRAY_LEN(rows));
 }
 
+/* As many as the memory that is left allows. */
+static int threads_for(const struct qc_task *task) {
+    uint64_t budget = tracked_budget(), now = tracked_now();
+    int threads = task->context->threads < DRAWN_AT_ONCE ? task->context->threads : DRAWN_AT_ONCE;
+    if (budget > 0 && now + (uint64_t)threads * DRAWING_BYTES > budget)
+        threads = 1;
+    return threads;
+}
+
 static int remove_old(const struct qc_task *task, struct failure *failure) {
     for (size_t i = 0; qc_file_name(i); i++) {
         CLEANUP_FREE char *path = NULL;
@@ -135,7 +146,7 @@ int qc_draw(const struct qc_task *task, json_t **ret, struct failure *failure) {
     if (r == 0)
         r = qc_data_open(task, &data, failure);
     if (r == 0)
-        r = parallel_run(ARRAY_LEN(rows), task->context->threads, draw_cb, &drawing, failure);
+        r = parallel_run(ARRAY_LEN(rows), threads_for(task), draw_cb, &drawing, failure);
     if (r == 0)
         r = path_of(task, list_name, &path, failure);
     if (r < 0)

@@ -175,8 +175,7 @@ static void write_figures(struct canvas *canvas, const struct qc_data *data, dou
         y = say(canvas, y, "95th percentile %.3f px", figure(verify, "residual_px", "p95"));
     }
     if (!data->is_failed && figure(verify, "error_px", "tissue") > 0)
-        y = say(canvas, y, "error of the map on the tissue: %.3f px",
-                figure(verify, "error_px", "tissue"));
+        y = say(canvas, y, "error on the tissue %.3f px", figure(verify, "error_px", "tissue"));
     y += PLOT_LEADING_PX / 2.0;
     const char *model = json_string_value(json_object_get(verify, "model"));
     const double *h = data->transform.map.h;

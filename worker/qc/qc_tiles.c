@@ -22,7 +22,7 @@ enum {
     EVERY = 5,          /* pixel takes part in choosing the tones */
     MOST_SOURCE = 1024, /* px of a side of what a crop is sampled from */
 };
-static const uint64_t CACHE_BYTES = 4 << 20;
+static const uint64_t CACHE_BYTES = 1 << 20;
 static const double LOW_SHARE = 0.01, HIGH_SHARE = 0.997, LEAST_RANGE = 0.3;
 
 struct shop {
