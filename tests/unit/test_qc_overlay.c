@@ -41,8 +41,8 @@ static int set_up_with(double shift) {
                             .has_map = true,
                             .scale = 2,
                             .transform = {.map = map_similarity(0, 1, -shift, 0)},
-                            .post_range = {100, 900},
-                            .pre_range = {50, 450}};
+                            .post_range = {100, 900, 900},
+                            .pre_range = {50, 450, 450}};
     data.pre_survey.layout = data.post_survey.layout =
         (struct pyramid_layout){.width = WIDTH, .height = HEIGHT};
     for (int i = 0; i <= QC_DATA_TONES; i++)

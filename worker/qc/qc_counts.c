@@ -14,7 +14,6 @@ enum {
 };
 
 static const uint64_t CACHE_BYTES = 4 << 20; /* tiles lie apart: nothing is read twice */
-static const double HEADROOM = 1.25;         /* above the survey's 99.5th percentile */
 
 struct counter {
     struct tile_render *render;
@@ -31,14 +30,14 @@ void qc_counts_free(struct qc_counts *counts) {
 }
 
 static struct qc_counts_axis axis_to(double top) {
-    double width = fmax(ceil(top / QC_COUNTS_SIDE), 1);
-    int bins = (int)fmin(ceil(top / width) + 1, QC_COUNTS_SIDE);
-    return (struct qc_counts_axis){bins, width};
+    double width = fmax(ceil(top / (QC_COUNTS_SIDE - 1)), 1);
+    int bins = (int)fmin(ceil((top + 1) / width), QC_COUNTS_SIDE - 1);
+    return (struct qc_counts_axis){bins > 1 ? bins : 1, width};
 }
 
 static void choose_axes(const struct qc_counts_request *request, struct qc_counts *ret) {
-    double pre = fmin(request->pre->high * HEADROOM, signal_max(&request->pre->signal));
-    double post = fmin(request->post->high * HEADROOM, signal_max(&request->post->signal));
+    double pre = fmin(request->pre_top, signal_max(&request->pre->signal));
+    double post = fmin(request->post_top, signal_max(&request->post->signal));
     double common = fmax(request->scale * pre, post);
     *ret = (struct qc_counts){
         .pre = axis_to(pre),
@@ -70,10 +69,10 @@ static void spread_of(uint64_t place, float *ret_a, float *ret_b) {
     *ret_b = (float)(place & 0xffffff) * 0x1p-24F;
 }
 
-/* Beyond the last bin: it. */
+/* Beyond the last bin: `bins`. */
 static inline size_t bin_of(float value, float per_bin, int bins) {
     size_t bin = (size_t)fmaxf(value * per_bin, 0);
-    return bin < (size_t)bins ? bin : (size_t)bins - 1;
+    return bin < (size_t)bins ? bin : (size_t)bins;
 }
 
 void qc_counts_take(const struct qc_counts_request *request, const float *pre, size_t n_pre,
@@ -110,7 +109,7 @@ static void count_tile(struct counter *counter, const struct tile_render_tile *t
                            bin_of(scaled, common_per, counts->common.bins)]++;
             counts->difference[bin_of((post + b - scaled) * difference_per +
                                           QC_COUNTS_DIFFERENCES / 2.0F,
-                                      1, QC_COUNTS_DIFFERENCES)]++;
+                                      1, QC_COUNTS_DIFFERENCES - 1)]++;
             counts->pixels++;
         }
 }

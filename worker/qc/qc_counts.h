@@ -12,9 +12,9 @@
 
 enum { QC_COUNTS_SIDE = 256, QC_COUNTS_DIFFERENCES = 8192 };
 
-/* Values from 0 up to bins * width. */
+/* Values from 0 up to bins * width; what lies beyond stands in one bin more, at index bins. */
 struct qc_counts_axis {
-    int bins; /* at most QC_COUNTS_SIDE */
+    int bins; /* below QC_COUNTS_SIDE */
     double width;
 };
 
@@ -34,6 +34,7 @@ struct qc_counts_request {
     const struct survey *pre, *post;
     const struct transform *transform;
     double scale;
+    double pre_top, post_top; /* signals that the axes should reach */
 };
 
 MUST_USE int qc_counts_measure(const struct qc_counts_request *request, struct qc_counts *ret,

@@ -11,7 +11,8 @@
 
 enum { LEAST_PIXELS = 100 };
 
-static const double LOW_SHARE = 0.01, HIGH_SHARE = 0.997, GAMMA = 0.7;
+static const double LOW_SHARE = 0.01, HIGH_SHARE = 0.997, TOP_SHARE = 0.9995, GAMMA = 0.7;
+static const double HEADROOM = 1.25; /* single pixels are brighter than reduced ones */
 
 void qc_data_close(struct qc_data *data) {
     reduced_free(&data->pre);
@@ -52,10 +53,11 @@ static int compare(const void *a, const void *b) {
 
 static struct qc_range range_of(float *values, size_t n) {
     if (n == 0)
-        return (struct qc_range){0, 1};
+        return (struct qc_range){0, 1, 1};
     qsort(values, n, sizeof(*values), compare);
     struct qc_range range = {values[(size_t)(LOW_SHARE * (double)(n - 1))],
-                             values[(size_t)(HIGH_SHARE * (double)(n - 1))]};
+                             values[(size_t)(HIGH_SHARE * (double)(n - 1))],
+                             values[(size_t)(TOP_SHARE * (double)(n - 1))]};
     if (!(range.high > range.low))
         range.high = range.low + 1;
     return range;
@@ -134,7 +136,9 @@ static int count(struct qc_data *data, struct failure *failure) {
                                               .pre = &data->pre_survey,
                                               .post = &data->post_survey,
                                               .transform = &data->transform,
-                                              .scale = data->scale};
+                                              .scale = data->scale,
+                                              .pre_top = HEADROOM * data->pre_range.top,
+                                              .post_top = HEADROOM * data->post_range.top};
     if (data->scale > 0)
         return qc_counts_measure(&request, &data->counts, failure);
     qc_counts_take(&request, data->pre.pixels, (size_t)data->pre.width * (size_t)data->pre.height,

@@ -19,6 +19,7 @@ struct qc_task {
 /* Signals that are shown as black and as white. */
 struct qc_range {
     double low, high;
+    double top; /* hardly anything is brighter */
 };
 
 enum { QC_DATA_TONES = 1024 };

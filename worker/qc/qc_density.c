@@ -70,8 +70,11 @@ int qc_density(const struct qc_data *data, struct canvas *ret, struct failure *f
     if (r < 0)
         return r;
     uint32_t most = 1;
-    for (size_t i = 0; i < QC_COUNTS_SIDE * QC_COUNTS_SIDE; i++)
-        most = counts->density[i] > most ? counts->density[i] : most;
+    for (int up = 0; up < counts->post.bins; up++)
+        for (int across = 0; across < counts->pre.bins; across++) {
+            uint32_t n = counts->density[up * QC_COUNTS_SIDE + across];
+            most = n > most ? n : most;
+        }
     double full = log10((double)most * 1.001);
     uint32_t *pixels = canvas_begin_pixels(ret);
     for (int y = 0; y < PANEL_PX; y++)
@@ -106,7 +109,7 @@ int qc_excess(const struct qc_data *data, struct canvas *ret, struct failure *fa
     if (r < 0)
         return r;
     double most = 1;
-    for (size_t up = 0; up < QC_COUNTS_SIDE; up++)
+    for (size_t up = 0; up < (size_t)counts->common.bins; up++)
         for (size_t across = 0; across < up; across++)
             most = fmax(most, fabs(excess_at(counts, up, across)));
     uint32_t *pixels = canvas_begin_pixels(ret);

@@ -39,14 +39,13 @@ struct curve {
     double x[QC_COUNTS_SIDE], y[QC_COUNTS_SIDE];
 };
 
-/* Shares of the pixels per count, at the bins' middles; the last bin also holds what lies beyond.
- */
+/* Shares of the pixels per count, at the bins' middles. */
 static void fill(const struct qc_counts_axis *axis, const uint64_t *bins, double factor,
                  struct curve *ret) {
     double sum = 0;
-    for (int i = 0; i < axis->bins; i++)
+    for (int i = 0; i <= axis->bins; i++)
         sum += (double)bins[i];
-    ret->n = axis->bins > 1 ? (size_t)axis->bins - 1 : 0;
+    ret->n = (size_t)axis->bins;
     for (size_t i = 0; i < ret->n; i++) {
         ret->x[i] = ((double)i + 0.5) * axis->width * factor;
         ret->y[i] = (double)bins[i] / (fmax(sum, 1) * axis->width * factor);

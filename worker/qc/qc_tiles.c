@@ -105,7 +105,8 @@ static struct qc_range range_of(struct shop *shop, const float *crop,
         shop->sorted[n++] = (double)crop[i];
     double low = fit_quantile(shop->sorted, n, LOW_SHARE);
     double high = fit_quantile(shop->sorted, n, HIGH_SHARE);
-    return (struct qc_range){low, fmax(high, low + LEAST_RANGE * (image->high - image->low))};
+    high = fmax(high, low + LEAST_RANGE * (image->high - image->low));
+    return (struct qc_range){low, high, high};
 }
 
 static void paint(struct canvas *canvas, const struct shop *shop, const struct qc_range *post,
@@ -129,8 +130,7 @@ static void write_caption(struct canvas *canvas, const struct verify_tile *tile,
     (void)snprintf(text, sizeof(text), "x %.0f, y %.0f", tile->x, tile->y);
     lettering_draw(canvas, left, y, PLOT_TICK_PX, LETTERING_LEFT, text);
     (void)snprintf(text, sizeof(text), tile->residual_px < 0.1 ? "%.3f px off%s" : "%.2f px off%s",
-                   tile->residual_px,
-                   tile->answer == VERIFY_CONTRADICTS ? ": found elsewhere" : "");
+                   tile->residual_px, tile->answer == VERIFY_CONTRADICTS ? ": contradicts" : "");
     lettering_draw(canvas, left, y + 18, PLOT_TICK_PX, LETTERING_LEFT, text);
 }
 
