@@ -16,7 +16,7 @@ enum {
     LEFT = 76,
     TOP = 84,
     BAR_GAP = 24,
-    RIGHT = 120,
+    RIGHT = 148,
     BELOW = 66,
     MOST_VALUES = 32 << 10,
 };

@@ -101,7 +101,7 @@ int qc_histograms(const struct qc_data *data, struct canvas *ret, struct failure
     plot_end_inside(&plot);
     plot_frame(&plot);
     double y = TOP + 12;
-    plot_legend(ret, LEGEND_LEFT, y, &post_pen, "post");
+    plot_legend(ret, LEGEND_LEFT, y, &post_pen, data->is_failed ? "post, reduced" : "post");
     plot_legend(ret, LEGEND_LEFT, y += PLOT_LEADING_PX, &pre_pen,
                 data->is_failed ? "pre, reduced" : "aligned pre");
     if (data->scale > 0) {
