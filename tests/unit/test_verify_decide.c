@@ -215,6 +215,29 @@ static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(voi
     expect(&facts, VERIFY_DOUBTFUL, "median of 3.1 px");
 }
 
+/* The votes may be an accident, here and at the rival's place; what the images have in common is
+ * none. */
+static void pixels_decide_where_votes_do_not(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
+    facts.refine.votes = 6;
+    facts.refine.tiles = 49;
+    facts.refine.runner_up_votes = 9;
+    facts.refine.runner_up_tiles = 64;
+    facts.decoys = (struct verify_decoys){{1, 49}, {1, 49}};
+    expect(&facts, VERIFY_DOUBTFUL, "another position fits nearly as well");
+    facts.refine.common = 0.15;
+    facts.refine.runner_up_common = 0.03;
+    facts.coarse_agreeing = 12;
+    expect(&facts, VERIFY_ALIGNED, "93 of 100 test tiles");
+    facts.refine.runner_up_common = 0.06;
+    expect(&facts, VERIFY_DOUBTFUL, "another position fits nearly as well");
+    facts.refine.runner_up_common = 0.03;
+    facts.coarse_agreeing = 10;
+    expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
+}
+
 /* Little but outlines, or outlines around something else. */
 static void what_outlines_leave_must_be_noise(void **state) {
     (void)state;
@@ -331,6 +354,7 @@ int main(void) {
         cmocka_unit_test(doubts),
         cmocka_unit_test(the_same_content_needs_fewer_tiles),
         cmocka_unit_test(nearly_the_same_and_nearly_explained),
+        cmocka_unit_test(pixels_decide_where_votes_do_not),
         cmocka_unit_test(a_known_map_of_the_same_content_leaves_tiles_their_own_residuals),
         cmocka_unit_test(what_outlines_leave_must_be_noise),
         cmocka_unit_test(doubts_of_a_measurement),

@@ -38,6 +38,7 @@ static const double LEAST_POWER = 1e-12;  /* of two variances: less is flat */
 static const double RADIUS_SHARE = 0.95;
 /* Of more_common: so much less speaks against the joint map, so much more against the start. */
 static const double LESS = 0.97, CLEARLY_MORE = 1.15;
+static const double CREDIBLE_PX = 2; /* strangers know a map to 3 px at best */
 
 struct joint {
     const struct joint_request *request;
@@ -464,7 +465,7 @@ int joint_fit(const struct joint_request *request, const struct map *start, stru
 
 bool joint_serves_better(const struct joint_map *joint, double spread_px) {
     return joint->bar.tiles > 0 &&
-           (joint->more_common > CLEARLY_MORE ||
+           ((joint->more_common > CLEARLY_MORE && joint->bar.tissue_px < CREDIBLE_PX) ||
             (joint->more_common > LESS && joint->bar.tissue_px < spread_px));
 }
 

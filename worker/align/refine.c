@@ -20,10 +20,13 @@ enum {
     MOST_TILES = 160,  /* fitted per level, */
     GRID_TILES = 400,  /* and once more for a grid; smaller ones where there are fewer */
     LEAST_TILE_PX = 48,
+    UNREFINED_TILE_PX = 64,
     MIDDLE_SIDE_PX = 2048, /* the middle level: so that its shifts fit the full one's reach */
 };
 /* So many votes may be an accident; and what a place must have in common more than any other. */
 static const double BY_ACCIDENT = 1e-4, CLEARLY_MORE_COMMON = 2;
+/* At wrong places all pixels know the map to several px at best. */
+static const double UNREFINED_SPREAD_PX = 1;
 static const uint64_t CACHE_BYTES = 12 << 20; /* of each thread's reader of each image */
 
 struct refinery {
@@ -321,6 +324,16 @@ static int join_winner(struct refinery *refinery, double spread_px, struct refin
     return 0;
 }
 
+/* Where a reduced level's tiles did not agree on a map already: from the referee's. */
+static int join_unrefined(struct refinery *refinery, struct refine_result *result,
+                          struct failure *failure) {
+    result->tile_px = UNREFINED_TILE_PX;
+    int r = join_winner(refinery, UNREFINED_SPREAD_PX, result, failure);
+    if (!result->fine)
+        result->tile_px = 0;
+    return r;
+}
+
 /* The same cells as the last level's, and more of them. Where single cells say little, the map of
  * the level before can be the better one. */
 static int polish_winner(struct refinery *refinery, const struct polish_map *coarser,
@@ -379,8 +392,10 @@ static int refine_winner(struct refinery *refinery, struct refine_result *result
         if (r < 0)
             return r;
     }
-    if (transform_has_grid(&result->transform) || result->tile_px == 0)
+    if (transform_has_grid(&result->transform))
         return 0;
+    if (result->tile_px == 0)
+        return join_unrefined(refinery, result, failure);
     return polish_winner(refinery, &coarser, result, failure);
 }
 

@@ -53,6 +53,8 @@ enum { LEAST_GROUND_TILES = 8 };
 static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1, FOLLOWING_SHARE = 0.95;
 /* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. */
 static const double COARSE_SHARE = 0.3;
+/* Fewer, where all pixels of the reduced images were asked for the place. */
+static const double COARSE_SHARE_DECIDED = 0.2;
 enum { LEAST_COARSE_TILES = 12 };
 /* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
 static const double OFFSET_SHARE = 0.5;
@@ -343,8 +345,9 @@ static bool explain_shares(const struct verify_facts *facts, const struct params
                        facts->agreeing, facts->held_out);
         return true;
     }
+    double least_coarse = same && pixels_decided(facts) ? COARSE_SHARE_DECIDED : COARSE_SHARE;
     if (facts->coarse_heard >= LEAST_COARSE_TILES &&
-        facts->coarse_agreeing < COARSE_SHARE * facts->coarse_heard) {
+        facts->coarse_agreeing < least_coarse * facts->coarse_heard) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the images agree in their finest grain only (%d of %d test tiles), not "
                        "when seen from afar (%d of %d): that may be noise or a pattern of the "
