@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+enum { MOST_TASKS = 1000 /* that one request lists: each is looked at on the loop */ };
+
 /* What the queue is asked to do with a batch or one task of it. */
 struct change {
     const struct requests_call *call;
@@ -79,8 +81,8 @@ static int apply(struct change *change, const char *id, uint32_t *n_changed, uin
     *n_changed += made.n_changed;
     for (uint32_t i = 0; i < made.n_running; i++)
         *n_running += queue_look(change->batch, made.running[i]).state == QUEUE_RUNNING;
-    service_changed(call->requests->service, change->batch, change->is_cancel ? &made : NULL,
-                    change->is_cancel ? call->caller.user : NULL);
+    if (change->is_cancel)
+        service_changed(call->requests->service, change->batch, &made, call->caller.user);
     return 0;
 }
 
@@ -92,8 +94,10 @@ static int apply_all(struct change *change, struct failure *failure) {
     for (size_t i = 0; r == 0 && i < json_array_size(tasks); i++)
         r = apply(change, json_string_value(json_array_get(tasks, i)), &n_changed, &n_running,
                   failure);
-    if (!change->is_cancel)
+    if (!change->is_cancel) {
+        service_changed(change->call->requests->service, change->batch, NULL, NULL);
         n_running = requests_running(change->call->requests, change->batch);
+    }
     requests_promise_answer(change->promise, make_answer(change, n_changed, n_running));
     return r;
 }
@@ -105,6 +109,12 @@ static int check_tasks(const struct change *change, struct failure *failure) {
     if (tasks && json_array_size(tasks) == 0)
         return failure_set(failure, -EINVAL,
                            "the request: \"tasks\" must be a list of at least one task's id");
+    if (json_array_size(tasks) > MOST_TASKS)
+        return failure_set(
+            failure, -EINVAL,
+            "%zu tasks are too many for one request, which takes %d; name fewer at a "
+            "time, or the whole batch %s",
+            json_array_size(tasks), MOST_TASKS, name);
     for (size_t i = 0; i < json_array_size(tasks); i++) {
         const char *id = json_string_value(json_array_get(tasks, i));
         if (!id)

@@ -11,7 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SCANNED_A_TURN = 1 << 20 /* bytes */ };
+enum {
+    SCANNED_A_TURN = 1 << 20, /* bytes */
+    READINGS_OF_USER = 16,    /* at once: each costs a part of every turn */
+};
 
 int requests_logs(const struct requests_call *call, struct failure *failure) {
     struct queue_batch *batch = NULL;
@@ -42,7 +45,9 @@ int requests_logs(const struct requests_call *call, struct failure *failure) {
 
 /* ---- the ledger ---- */
 
-struct reading {
+struct requests_reading {
+    struct requests_reading *next, **slot; /* *slot is this one */
+    uid_t uid;
     int fd;
     struct ledger_scan scan;
     /* what a line must hold, as it stands in a record: "user":"ada"; owned; NULL: anything */
@@ -50,7 +55,12 @@ struct reading {
 };
 
 static void end(void *context) {
-    struct reading *reading = context;
+    struct requests_reading *reading = context;
+    if (reading->slot) {
+        *reading->slot = reading->next;
+        if (reading->next)
+            reading->next->slot = reading->slot;
+    }
     ledger_scan_close(&reading->scan);
     if (reading->fd >= 0)
         (void)close(reading->fd);
@@ -65,14 +75,14 @@ static bool holds(const struct ledger_scan_line *line, const char *member) {
 }
 
 /* A quote within a string stands there escaped, so a member found like this is one. */
-static bool is_wanted(const struct reading *reading, const struct ledger_scan_line *line) {
+static bool is_wanted(const struct requests_reading *reading, const struct ledger_scan_line *line) {
     static const char of_batches[] = "\"event\":\"batch\"";
     return holds(line, reading->user) && holds(line, reading->batch) &&
            (holds(line, reading->task) || holds(line, of_batches));
 }
 
 static void produce(void *context, struct peer *peer) {
-    struct reading *reading = context;
+    struct requests_reading *reading = context;
     struct ledger_scan_line line;
     uint64_t scanned = 0;
     while (scanned < SCANNED_A_TURN && peer_pending(peer) < PEER_LOW_BYTES) {
@@ -107,7 +117,7 @@ static bool make_member(const char *key, const char *value, char **ret) {
 }
 
 static bool make_members(const struct requests_call *call, const struct queue_batch *batch,
-                         struct reading *reading) {
+                         struct requests_reading *reading) {
     const char *id = json_string_value(json_object_get(call->members, "task"));
     return (call->caller.is_admin || make_member("user", call->caller.user, &reading->user)) &&
            (!batch || make_member("batch", batch->name, &reading->batch)) &&
@@ -130,12 +140,36 @@ static int begin(const struct requests_call *call, struct queue_batch **ret,
     return r;
 }
 
+static int check_turns(const struct requests_call *call, struct failure *failure) {
+    size_t n = 0;
+    for (const struct requests_reading *one = call->requests->readings; one; one = one->next)
+        n += one->uid == call->caller.uid;
+    return n < READINGS_OF_USER || call->caller.is_admin
+               ? 0
+               : failure_set(
+                     failure, -EBUSY,
+                     "%s reads the ledger %zu times at once already; wait until one of them "
+                     "is done",
+                     call->caller.user, n);
+}
+
+/* end takes it out again. */
+static void take_in(struct requests *requests, struct requests_reading *reading) {
+    reading->next = requests->readings;
+    reading->slot = &requests->readings;
+    if (reading->next)
+        reading->next->slot = &reading->next;
+    requests->readings = reading;
+}
+
 int requests_ledger(const struct requests_call *call, struct failure *failure) {
     struct queue_batch *batch = NULL;
     int r = begin(call, &batch, failure);
+    if (r == 0)
+        r = check_turns(call, failure);
     if (r < 0)
         return r;
-    struct reading *reading = calloc(1, sizeof(*reading));
+    struct requests_reading *reading = calloc(1, sizeof(*reading));
     if (!reading)
         return failure_set(failure, -ENOMEM, "the service is out of memory");
     reading->fd = -1;
@@ -152,6 +186,8 @@ int requests_ledger(const struct requests_call *call, struct failure *failure) {
               batch ? json_pack("{s:b, s:o}", "ok", 1, "batch",
                                 requests_batch_to_json(call->requests, &call->caller, batch))
                     : json_pack("{s:b}", "ok", 1));
+    reading->uid = call->caller.uid;
+    take_in(call->requests, reading);
     peer_begin(call->peer, &telling, reading);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "supervisor/service/server.h"
 
 struct requests_watcher;
+struct requests_reading;
 struct requests_promise;
 
 struct requests {
@@ -16,6 +17,7 @@ struct requests {
     gid_t admin_group;
     bool has_admin_group;
     struct requests_watcher *watchers;
+    struct requests_reading *readings;
     struct requests_promise *promises;
 };
 

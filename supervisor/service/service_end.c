@@ -27,9 +27,9 @@ struct service_end {
     char *path, *temporary;          /* owned */
     FILE *stream;                    /* NULL: it cannot be written */
     uint32_t n_written;
-    int64_t turn_ms;               /* when this turn began */
-    int64_t ended_ms;              /* the batch's, when this was begun */
-    uv_work_t work;                /* the last of the file: to disk, and its name */
+    int64_t turn_ms;  /* when this turn began */
+    int64_t ended_ms; /* the batch's, when this was begun */
+    uv_work_t work;   /* the last of the file: to disk, and its name */
     bool is_working;
     bool is_written, is_reported;  /* summary.json and report.html, or it is known why not */
     struct service_report *report; /* while it is being written */

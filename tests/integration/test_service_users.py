@@ -157,6 +157,35 @@ def lines_of(daemon, request, last):
             return read_until(stream, last)
 
 
+@test("nobody holds the others up with tasks by the thousand, watches or readings")
+def _(t):
+    daemon = open_daemon(t)
+    answer = as_user(ANNA, lambda: daemon.ask({"do": "cancel", "batch": "none", "tasks": ["t"]}))
+    expect_in("there is no batch", answer["sentence"])
+    submit(daemon, ANNA, "own", ["true"])
+    many = {"do": "cancel", "batch": f"{ANNA.pw_name}-own", "tasks": ["t/0"] * 1001}
+    answer = as_user(ANNA, lambda: daemon.ask(many))
+    expect_in("1001 tasks are too many for one request", answer["sentence"])
+
+    def refused_after(most, request, words):
+        """Opens one after the other until one is refused; returns how many were not."""
+        clients = []
+        while len(clients) <= most:
+            clients.append(socket.socket(socket.AF_UNIX))
+            clients[-1].settimeout(WAIT_S)
+            clients[-1].connect(str(daemon.path))
+            clients[-1].sendall(json.dumps({"v": 1, **request}).encode() + b"\n")
+            answer = json.loads(clients[-1].makefile().readline())
+            if not answer["ok"]:
+                assert words in answer["sentence"], answer
+                break
+        return len(clients) - 1
+    n = as_user(ANNA, lambda: refused_after(150, {"do": "watch"}, "watches the queue 128 times"))
+    expect(n, 128, "watches")
+    expect(as_user(BERT, lambda: daemon.ask({"do": "hello"}))["ok"], True, "another's request")
+    daemon.stop()
+
+
 @test("everybody sees the queue, and of another's tasks no reasons and no folders")
 def _(t):
     daemon = open_daemon(t)
