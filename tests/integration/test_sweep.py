@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# timeout: 900
+# timeout: 1800
 """registrar run --sweep: variants side by side, with what they share made once."""
 import fcntl
 import os
@@ -12,7 +12,7 @@ from registrar_test import *
 from service_daemon import Daemon
 from worker_run import Run, pair, PAIR, NARROW, expect_same
 
-SIZE = (1000, 800)
+SIZE = (640, 512)
 FIXED = [word for name, value in NARROW.items() for word in ("--set", f"{name}={value}")]
 SURVEYS = ["survey-pre", "survey-post"]
 TO_MAP = SURVEYS + ["search", "refine", "verify"]

@@ -53,14 +53,18 @@ static void records_of_a_ledger(void **state) {
                   "\"wall_s\":1,\"time\":\"2026-11-21T21:00:00.123Z\"}");
     replay(model, "{\"event\":\"attempt_end\",\"kind\":\"k\",\"size\":-1,\"verdict\":\"ok\","
                   "\"peak_rss_bytes\":-7}");
+    /* of a variant that took results of another one: a whole task needs at least as much */
+    replay(model, "{\"event\":\"attempt_end\",\"kind\":\"k\",\"size\":1000,\"verdict\":\"ok\","
+                  "\"shared\":true,\"attempt\":1,\"peak_rss_bytes\":3000,\"predicted_bytes\":77000,"
+                  "\"wall_s\":0.1,\"time\":\"2026-11-21T21:00:00.123Z\"}");
     assert_true(model_refresh(model));
     assert_false(model_refresh(model));
     struct model_kind_view view;
     model_look(model, 0, &view);
     assert_string_equal(view.name, "k");
-    assert_int_equal(view.n_attempts, 2);
+    assert_int_equal(view.n_attempts, 3);
     assert_int_equal(view.memory->n_exact, 1);
-    assert_int_equal(view.memory->n_at_least, 1);
+    assert_int_equal(view.memory->n_at_least, 2);
     assert_int_equal(view.n_judged, 1);
     assert_true(fabs(view.error_worst - 0.1) < 1e-6);
     assert_string_equal(view.first, "2026-11-21T20:00:00.123Z");
