@@ -1,5 +1,4 @@
-/* See qc_data.h. Both images' ranges come from the pixels that both show, so that the same thing is
- * equally bright in both. */
+/* See qc_data.h. Both images' ranges come from the pixels that both show. */
 #include "worker/qc/qc_data.h"
 
 #include "worker/align/refine.h"
@@ -12,7 +11,8 @@
 enum { LEAST_PIXELS = 100 };
 
 static const double LOW_SHARE = 0.01, HIGH_SHARE = 0.997, TOP_SHARE = 0.9995, GAMMA = 0.7;
-static const double HEADROOM = 1.25; /* single pixels are brighter than reduced ones */
+static const double MOST_CORRECTION = 3; /* of a range, to either side */
+static const double HEADROOM = 1.25;     /* single pixels are brighter than reduced ones */
 
 void qc_data_close(struct qc_data *data) {
     reduced_free(&data->pre);
@@ -72,6 +72,46 @@ static size_t collect(const float *pixels, const float *where, size_t count, flo
     return n;
 }
 
+/* How much brighter post shows what is bright in pre: the median over its pixels above bright_pre.
+ * What stands in one image alone pulls at neither. 0: not known. */
+static double find_gain(const struct qc_data *data, double bright_pre, size_t count,
+                        float *ratios) {
+    size_t n = 0, step = count / (128 << 10) + 1;
+    for (size_t i = 0; i < count; i += step)
+        if ((double)data->aligned[i] > bright_pre) /* no NAN is */
+            ratios[n++] = (float)(((double)data->post.pixels[i] - data->post_range.low) /
+                                  ((double)data->aligned[i] - data->pre_range.low));
+    if (n < LEAST_PIXELS)
+        return 0;
+    qsort(ratios, n, sizeof(*ratios), compare);
+    return (double)ratios[n / 2];
+}
+
+/* False where the gain is too far from what the ranges have by themselves. */
+static bool widen(double gain, struct qc_range *pre, struct qc_range *post) {
+    double pre_span = pre->high - pre->low, post_span = post->high - post->low;
+    double natural = post_span / pre_span, span = fmax(post_span, gain * pre_span);
+    if (!(gain > natural / MOST_CORRECTION && gain < natural * MOST_CORRECTION))
+        return false;
+    post->high = post->low + span;
+    pre->high = pre->low + span / gain;
+    return true;
+}
+
+void qc_data_match(const struct qc_data *data, struct qc_range *pre, struct qc_range *post) {
+    if (data->is_matched)
+        (void)widen((data->post_range.high - data->post_range.low) /
+                        (data->pre_range.high - data->pre_range.low),
+                    pre, post);
+}
+
+static void match_ranges(struct qc_data *data, size_t count, float *ratios) {
+    const double bright = 0.4; /* of the range */
+    const struct qc_range *pre = &data->pre_range;
+    double gain = find_gain(data, pre->low + bright * (pre->high - pre->low), count, ratios);
+    data->is_matched = widen(gain, &data->pre_range, &data->post_range);
+}
+
 static int find_ranges(struct qc_data *data, struct failure *failure) {
     size_t n_post = (size_t)data->post.width * (size_t)data->post.height;
     size_t n_pre = (size_t)data->pre.width * (size_t)data->pre.height;
@@ -87,6 +127,8 @@ static int find_ranges(struct qc_data *data, struct failure *failure) {
     n = is_common ? collect(data->aligned, NULL, n_post, values)
                   : collect(data->pre.pixels, NULL, n_pre, values);
     data->pre_range = range_of(values, n);
+    if (is_common && !data->is_failed && !data->is_inverted)
+        match_ranges(data, n_post, values);
     return 0;
 }
 

@@ -36,6 +36,7 @@ struct qc_data {
     float *aligned;             /* pre where the map puts it, on the pixels of post; NAN outside */
     struct verify_tiles *tiles; /* the held-out ones; owned */
     struct qc_range pre_range, post_range;
+    bool is_matched;                /* the ranges make the same thing equally bright in both */
     float tones[QC_DATA_TONES + 1]; /* of signals from a range's low to its high */
     double scale;                   /* in use; 0: none */
     struct qc_counts counts;        /* of a failed pair: of the reduced images, each for itself */
@@ -47,6 +48,10 @@ void qc_data_close(struct qc_data *data); /* a zeroed one is fine */
 /* How bright a signal is shown, 0 to 1; NAN is 0. */
 double qc_data_tone_post(const struct qc_data *data, double signal);
 double qc_data_tone_pre(const struct qc_data *data, double signal);
+
+/* Widens either range, each made for one image, so that the gain between them is that of the whole
+ * images, where that is known and not far from theirs. */
+void qc_data_match(const struct qc_data *data, struct qc_range *pre, struct qc_range *post);
 
 /* The place in pre that lies below post's (x, y) when both images have the same centre. */
 struct map_point qc_data_before(const struct qc_data *data, double x, double y);

@@ -279,6 +279,7 @@ int qc_log_ratio(const struct qc_data *data, struct canvas *ret, struct failure 
     if (ratio.is_fitted)
         plot_legend(ret, LEGEND_LEFT, y, &fit, "Moffat fit to the left wing");
     const struct plot_pen band = {COLOUR_LEFT_OUT, 10, false};
-    plot_legend(ret, LEGEND_LEFT, y + PLOT_LEADING_PX, &band, "left out: counts alike");
+    if (ratio.low < 0 && plot.x.high > 0)
+        plot_legend(ret, LEGEND_LEFT, y + PLOT_LEADING_PX, &band, "left out: counts alike");
     return 0;
 }

@@ -79,7 +79,7 @@ int qc_overlay(const struct qc_data *data, struct canvas *ret, struct failure *f
     double pitch = fmax((double)post->width / PANEL_WIDTH, (double)post->height / PANEL_HEIGHT);
     int width = (int)fmax(post->width / pitch, 1), height = (int)fmax(post->height / pitch, 1);
     int frame = width > PANEL_WIDTH / 2 ? width : PANEL_WIDTH / 2; /* room for what is written */
-    int across = LEFT + 2 * frame + GAP + RIGHT;
+    int across = LEFT + frame + (data->has_map ? GAP + frame : 0) + RIGHT;
     int words = qc_words_height(data, across - LEFT - RIGHT);
     int r = canvas_open(across, TOP + height + BELOW + words + PLOT_LEADING_PX, ret, failure);
     if (r < 0)

@@ -149,6 +149,7 @@ static int draw_tile(struct shop *shop, struct canvas *canvas, const struct veri
         return r;
     struct qc_range post = range_of(shop, shop->post_crop, &data->post_range);
     struct qc_range pre = range_of(shop, shop->pre_crop, &data->pre_range);
+    qc_data_match(data, &pre, &post);
     paint(canvas, shop, &post, &pre, left, top + STEP_Y);
     r = sample_pre(shop, &before, &window, failure);
     if (r < 0)
