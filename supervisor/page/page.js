@@ -202,7 +202,7 @@ function makeForecasts(open) {
     const errors = attempts.map((a) => Math.abs(a.peak / a.predicted - 1)).sort((a, b) => a - b);
     const over = attempts.filter((a) => a.reserved > 0 && a.peak > a.reserved).length;
     return part("forecast", "Predicted and measured memory",
-                make("p", {class: "soft"}, `Half of the forecasts are within ${(100 * errors[errors.length >> 1]).toFixed(0)} % of what was measured. ` +
+                make("p", {class: "soft"}, `Half of the forecasts are within ${Math.ceil(100 * errors[errors.length >> 1])} % of what was measured. ` +
                      (over > 0 ? `${countText(over)} of ${plural(attempts.length, "attempt")} held more than was reserved.`
                                : "No attempt held more than was reserved.")),
                 new Scatter(attempts, open).element,
@@ -227,22 +227,34 @@ function sweepsOf(tasks) {
 }
 
 function makeSweep([base, variants], open) {
-    const row = (title, text) => make("tr", {}, make("th", {scope: "row"}, title), variants.map(({task}) => make("td", {}, text(task))));
-    const pictures = make("tr", {class: "overlays"}, make("th", {scope: "row"}, "Overlay"));
+    const residuals = variants.filter(({task}) => typeof task.residual === "number").map(({task}) => numberText(task.residual, 3));
+    const best = new Set(residuals).size > 1 ? residuals.reduce((least, each) => Number(each) < Number(least) ? each : least) : null;
+    const row = (title, text, classOf) => make("tr", {}, make("th", {scope: "row"}, title),
+        variants.map(({task}) => make("td", {class: classOf ? classOf(task) : null}, text(task))));
+    const choice = make("select", {"aria-label": "Which picture to compare", hidden: true});
+    const pictures = make("tr", {}, make("th", {scope: "row", class: "which"}, choice));
     const load = async () => {
-        for (const {task} of variants) {
-            const details = task.pictures > 0 ? await readDetails(task.number) : {pictures: []};
-            const overlay = details.pictures.find((picture) => picture.name === "overlay.png");
-            pictures.append(make("td", {}, overlay ? make("button", {type: "button", class: "picture", "aria-label": "Look at " + task.id, onclick: () => open(task.number)},
-                                                          make("img", {src: overlay.src, alt: "overlay of " + task.id, width: overlay.width, height: overlay.height})) : NO_VALUE));
-        }
+        const all = [];
+        for (const {task} of variants)
+            all.push(task.pictures > 0 ? (await readDetails(task.number)).pictures.filter((picture) => !picture.name.startsWith("blink_")) : []);
+        const titles = new Map(all.flat().map((picture) => [picture.name, picture.title]));
+        const show = (name) => pictures.replaceChildren(pictures.firstChild, ...variants.map(({task}, i) => {
+            const picture = all[i].find((each) => each.name === name);
+            return make("td", {}, picture ? make("button", {type: "button", class: "picture", "aria-label": "Look at " + task.id, onclick: () => open(task.number)},
+                                                 make("img", {src: picture.src, alt: `${picture.title} of ${task.id}`, width: picture.width, height: picture.height})) : NO_VALUE);
+        }));
+        choice.append(...[...titles].map(([name, title]) => make("option", {value: name}, title)));
+        choice.addEventListener("change", () => show(choice.value));
+        choice.hidden = titles.size === 0;
+        if (titles.size > 0)
+            show(choice.value);
     };
     const details = make("details", {class: "sweep"},
         make("summary", {}, make("strong", {}, base), make("span", {class: "soft"}, ` ${plural(variants.length, "variant")}`)),
         make("div", {class: "wide"}, make("table", {}, make("thead", {}, make("tr", {}, make("td", {}), variants.map(({task, variant}) =>
             make("th", {scope: "col"}, make("button", {type: "button", class: "link", onclick: () => open(task.number)}, variant))))),
-            make("tbody", {}, row("Verdict", (task) => verdictLabel(task.verdict)), row("Residual, px", (task) => numberText(task.residual, 3)),
-                 row("Scale", (task) => numberText(task.scale, 4)), row("Time", (task) => timeText(task.wall_s)),
+            make("tbody", {}, row("Verdict", (task) => verdictLabel(task.verdict)), row("Residual, px", (task) => numberText(task.residual, 3), (task) => numberText(task.residual, 3) === best ? "best" : null),
+                 row("Scale", (task) => numberText(task.scale, 4)), row("Time", (task) => task.attempts > 0 ? timeText(task.wall_s) : NO_VALUE),
                  row("Memory", (task) => sizeText(task.peak_bytes)), pictures))));
     details.addEventListener("toggle", load, {once: true});
     return details;

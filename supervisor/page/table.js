@@ -91,6 +91,8 @@ class TaskTable {
                                      "aria-colcount": this.columns.length,
                                      onkeydown: (event) => this.key(event)}, this.head, this.body);
         this.scroller.addEventListener("scroll", () => this.paint(), {passive: true});
+        const longest = this.tasks.reduce((most, task) => Math.max(most, task.id.length), 0);
+        this.scroller.style.setProperty("--id", Math.max(130, Math.min(8.6 * longest + 18, 340)) + "px");
         this.scroller.classList.toggle("plain", !this.columns.some((column) => column.only));
         return this.scroller;
     }
