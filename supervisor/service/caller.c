@@ -2,6 +2,7 @@
  * is called by its number: it may still see the queue and its own tasks. */
 #include "supervisor/service/caller.h"
 
+#include "common/clock.h"
 #include "common/names.h"
 
 #include <errno.h>
@@ -37,6 +38,35 @@ static char *look_up_name(uid_t uid) {
     return number_as_name(uid);
 }
 
+/* The same, from memory where it is there. */
+static char *recall_name(struct caller_names *names, uid_t uid) {
+    const int64_t now_ms = clock_monotonic_ms();
+    size_t place = names->next;
+    for (size_t i = 0; i < CALLER_NAMES; i++) {
+        if (!names->entries[i].name || names->entries[i].uid != uid)
+            continue;
+        if (now_ms - names->entries[i].read_ms < CALLER_NAME_AGE_MS)
+            return strdup(names->entries[i].name);
+        place = i;
+    }
+    char *name = look_up_name(uid), *copy = name ? strdup(name) : NULL;
+    if (!copy)
+        return name;
+    if (place == names->next)
+        names->next = (names->next + 1) % CALLER_NAMES;
+    free(names->entries[place].name);
+    names->entries[place].name = copy;
+    names->entries[place].uid = uid;
+    names->entries[place].read_ms = now_ms;
+    return name;
+}
+
+void caller_names_free(struct caller_names *names) {
+    for (size_t i = 0; i < CALLER_NAMES; i++)
+        free(names->entries[i].name);
+    *names = (struct caller_names){0};
+}
+
 static void give(struct caller *from, struct caller *ret) {
     *ret = *from;
     *from = (struct caller){0};
@@ -60,7 +90,7 @@ static int read_groups(int fd, struct caller *caller, struct failure *failure) {
     }
 }
 
-int caller_read(int fd, struct caller *ret, struct failure *failure) {
+int caller_read(int fd, struct caller_names *names, struct caller *ret, struct failure *failure) {
     CLEANUP(caller_free) struct caller caller = {0};
     struct ucred credentials;
     socklen_t length = sizeof(credentials);
@@ -70,7 +100,7 @@ int caller_read(int fd, struct caller *ret, struct failure *failure) {
         .pid = credentials.pid,
         .uid = credentials.uid,
         .gid = credentials.gid,
-        .user = look_up_name(credentials.uid),
+        .user = recall_name(names, credentials.uid),
     };
     if (!caller.user)
         return out_of_memory(failure);

@@ -147,3 +147,41 @@ void credentials_unref(const struct credentials *credentials) {
     free(credentials->shell);
     free((struct credentials *)credentials);
 }
+
+/* ---- a minute's memory ---- */
+
+int credentials_remember(struct credentials_memory *memory, uid_t uid, int64_t now_ms,
+                         struct credentials **ret, struct failure *failure) {
+    size_t place = memory->next;
+    for (size_t i = 0; i < CREDENTIALS_REMEMBERED; i++) {
+        struct credentials *known = memory->entries[i].credentials;
+        if (!known || known->uid != uid)
+            continue;
+        place = i;
+        if (now_ms - memory->entries[i].read_ms >= CREDENTIALS_AGE_MS)
+            break;
+        known->references++;
+        *ret = known;
+        return 0;
+    }
+    struct credentials *credentials = NULL;
+    const int r = credentials_lookup(uid, &credentials, failure);
+    if (r < 0)
+        return r;
+    *ret = credentials;
+    if (!credentials)
+        return 0; /* ourselves */
+    if (place == memory->next)
+        memory->next = (memory->next + 1) % CREDENTIALS_REMEMBERED;
+    credentials_unref(memory->entries[place].credentials);
+    credentials->references++;
+    memory->entries[place].credentials = credentials;
+    memory->entries[place].read_ms = now_ms;
+    return 0;
+}
+
+void credentials_forget(struct credentials_memory *memory) {
+    for (size_t i = 0; i < CREDENTIALS_REMEMBERED; i++)
+        credentials_unref(memory->entries[i].credentials);
+    *memory = (struct credentials_memory){0};
+}

@@ -10,6 +10,7 @@
 #include "common/failure.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { CREDENTIALS_UMASK = 022 };
@@ -29,6 +30,21 @@ struct credentials {
  * for our own uid, others are refused with -EPERM. -ENOENT: nobody has that uid. The caller owns
  * one reference. May block: a user database can be a server. */
 MUST_USE int credentials_lookup(uid_t uid, struct credentials **ret, struct failure *failure);
+
+/* What was looked up in the last minute: a user database that is slow holds nobody up each time.
+ * Zeroed it is empty. */
+enum { CREDENTIALS_REMEMBERED = 32, CREDENTIALS_AGE_MS = 60 * 1000 };
+struct credentials_memory {
+    struct {
+        struct credentials *credentials; /* a reference; NULL: free */
+        int64_t read_ms;
+    } entries[CREDENTIALS_REMEMBERED];
+    size_t next; /* to be overwritten */
+};
+/* As credentials_lookup. now_ms: of the monotonic clock. */
+MUST_USE int credentials_remember(struct credentials_memory *memory, uid_t uid, int64_t now_ms,
+                                  struct credentials **ret, struct failure *failure);
+void credentials_forget(struct credentials_memory *memory); /* all of it */
 
 /* One more holder of what credentials_lookup gave, and one less. From one thread only. NULL is
  * fine.

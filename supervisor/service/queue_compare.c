@@ -185,7 +185,7 @@ int queue_submit_sync(struct queue_submit *submit) {
     submit->is_finished = true;
     for (struct queue_comparison *one = submit->comparisons; r == 0 && one; one = one->next)
         r = one->is_made ? 0 : make(submit, one, failure);
-    if (r == 0 && submit->is_due_anew && (r = write_anew(submit, failure)) == 0)
+    if (r == 0 && submit->is_due_anew && write_anew(submit, failure) == 0)
         settle(submit);
     return 0; /* the disk has done its part; commit says what else is wrong */
 }

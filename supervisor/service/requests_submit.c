@@ -134,7 +134,7 @@ static const struct peer_activity taking_tasks = {.line = on_line, .end = on_end
 /* Whom the user database does not know nothing can be run for. */
 static int check_user(const struct requests_call *call, struct failure *failure) {
     struct credentials *credentials = NULL;
-    int r = credentials_lookup(call->caller.uid, &credentials, failure);
+    int r = service_credentials(call->requests->service, call->caller.uid, &credentials, failure);
     credentials_unref(credentials);
     return r;
 }

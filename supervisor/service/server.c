@@ -30,6 +30,7 @@ struct server {
     uv_timer_t timer;
     struct server_settings settings;
     struct peer_pool pool;
+    struct caller_names names;
     struct seat *seats;
     size_t count;
     int n_handles;           /* not closed yet */
@@ -48,6 +49,7 @@ size_t server_count(const struct server *server) { return server->count; }
 static void free_when_closed(struct server *server) {
     if (--server->n_handles > 0)
         return;
+    caller_names_free(&server->names);
     free(server);
 }
 
@@ -232,7 +234,7 @@ static void seat_client(struct server *server, int fd) {
     CLEANUP(close_peer) struct peer *peer = NULL;
     CLEANUP_FREE struct seat *seat = calloc(1, sizeof(*seat));
     struct failure failure;
-    if (!seat || caller_read(fd, &caller, &failure) < 0)
+    if (!seat || caller_read(fd, &server->names, &caller, &failure) < 0)
         return;
     const char *refusal = refusal_of(server, &caller);
     if (peer_open(fd, &caller, &server->pool, &peer, &failure) < 0)

@@ -188,6 +188,7 @@ void service_free(struct service *service) {
     queue_close(service->queue);
     ledger_store_close(service->store);
     model_close(service->model);
+    credentials_forget(&service->users);
     free(service->worker);
     free(service->group);
     free(service);
@@ -302,6 +303,11 @@ void service_reconfigure(struct service *service, const struct conf *conf) {
     service_window_reconfigure(service);
     service->is_dirty = service->is_moved = true;
     engine_go_on(service->engine);
+}
+
+int service_credentials(struct service *service, uid_t uid, struct credentials **ret,
+                        struct failure *failure) {
+    return credentials_remember(&service->users, uid, clock_monotonic_ms(), ret, failure);
 }
 
 struct queue *service_queue(const struct service *service) {

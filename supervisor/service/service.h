@@ -56,6 +56,9 @@ const char *service_sentence(const struct service *service, char text[SERVICE_SE
 /* ---- for those who answer clients ---- */
 
 struct queue *service_queue(const struct service *service);
+/* Whom a batch runs as (credentials_remember). The caller owns one reference. */
+MUST_USE int service_credentials(struct service *service, uid_t uid, struct credentials **ret,
+                                 struct failure *failure);
 /* The queue was changed, or tasks were submitted. batch and change: of a cancel, else NULL. who:
  * the user who did it; NULL without a cancel. */
 void service_changed(struct service *service, struct queue_batch *batch,

@@ -63,7 +63,7 @@ static void free_end(struct service_end *end) {
 static int open_stream(struct service_end *end) {
     struct failure *failure = &end->failure;
     CLEANUP(as_user_leave) struct as_user as_user = AS_USER_NOBODY;
-    int r = credentials_lookup(end->batch->uid, &end->credentials, failure);
+    int r = service_credentials(end->service, end->batch->uid, &end->credentials, failure);
     if (r == 0)
         r = as_user_enter(end->credentials, &as_user, failure);
     if (r < 0)

@@ -44,6 +44,7 @@ struct service {
     struct hooks *hooks;
     char *worker;
     struct window_list quiet;
+    struct credentials_memory users;
     struct machine machine; /* as of machine_ms */
     int64_t machine_ms;
     struct engine_limits limits; /* as the engine has them */

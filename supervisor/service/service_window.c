@@ -138,7 +138,7 @@ static int open_batch(struct service *service, struct queue_batch *batch, struct
     of->service = service;
     of->batch = batch;
     struct failure why;
-    int r = credentials_lookup(batch->uid, &of->credentials, &why);
+    int r = service_credentials(service, batch->uid, &of->credentials, &why);
     if (r < 0) {
         free(of);
         return failure_set(failure, r, "batch %s does not start: %s", batch->name, why.text);

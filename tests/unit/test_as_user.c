@@ -201,6 +201,32 @@ static void looks_up_a_user(void **state) {
     assert_non_null(strstr(failure.text, "nobody has the uid 54321 on this machine"));
 }
 
+static void what_was_looked_up_is_known_for_a_minute(void **state) {
+    (void)state;
+    struct credentials_memory memory = {0};
+    struct credentials *first = NULL, *second = NULL, *third = NULL;
+    struct failure failure;
+    user_fixture_need();
+    const struct passwd *entry = getpwnam("nobody");
+    if (!entry)
+        skip();
+    const uid_t uid = entry->pw_uid;
+    assert_int_equal(credentials_remember(&memory, uid, 1000, &first, &failure), 0);
+    assert_int_equal(
+        credentials_remember(&memory, uid, 999 + CREDENTIALS_AGE_MS, &second, &failure), 0);
+    assert_ptr_equal(second, first);
+    assert_int_equal(
+        credentials_remember(&memory, uid, 1000 + CREDENTIALS_AGE_MS, &third, &failure), 0);
+    assert_ptr_not_equal(third, first);
+    assert_int_equal(credentials_remember(&memory, USER_FIXTURE_UID, 1000, &second, &failure),
+                     -ENOENT);
+    credentials_forget(&memory);
+    assert_string_equal(first->name, "nobody"); /* who holds it holds it */
+    credentials_unref(first);
+    credentials_unref(first);
+    credentials_unref(third);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_changes_nothing),
@@ -210,6 +236,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(other_threads_keep_theirs, folder_setup, folder_teardown),
         cmocka_unit_test(without_privilege_it_refuses),
         cmocka_unit_test(looks_up_a_user),
+        cmocka_unit_test(what_was_looked_up_is_known_for_a_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

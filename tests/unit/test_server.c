@@ -392,6 +392,31 @@ static void the_last_places_are_for_administrators(void **state) {
     stop(toy);
 }
 
+static void names_are_asked_for_once_a_minute(void **state) {
+    struct caller_names names = {0};
+    struct caller caller = {0};
+    int ends[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(caller_read(ends[0], &names, &caller, NULL), 0);
+    assert_string_equal(names.entries[0].name, caller.user);
+    CLEANUP_FREE char *before = strdup(caller.user);
+    caller_free(&caller);
+    free(names.entries[0].name);
+    names.entries[0].name = strdup("known");
+    assert_int_equal(caller_read(ends[0], &names, &caller, NULL), 0);
+    assert_string_equal(caller.user, "known");
+    caller_free(&caller);
+    names.entries[0].read_ms -= CALLER_NAME_AGE_MS;
+    assert_int_equal(caller_read(ends[0], &names, &caller, NULL), 0);
+    assert_string_equal(caller.user, before);
+    assert_null(names.entries[1].name);
+    caller_free(&caller);
+    caller_names_free(&names);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 static void no_service_has_its_sentences(void **state) {
     CLEANUP_FREE char *path = names_format("%s/socket", (char *)*state);
     char part[201];
@@ -442,6 +467,7 @@ int main(void) {
         TEST(a_crowd_of_rude_clients_disturbs_nobody),
         TEST(a_full_house_loses_patience),
         TEST(the_last_places_are_for_administrators),
+        TEST(names_are_asked_for_once_a_minute),
         TEST(no_service_has_its_sentences),
         TEST(a_refusal_is_heard_in_the_midst_of_sending),
     };
