@@ -25,7 +25,7 @@ struct placement placement_make(const struct transform *post_to_pre, uint32_t pa
 void placement_turn_round(struct placement *placement, const struct transform_inverse *inverse) {
     const struct bspline *grid = &inverse->forward->grid;
     const double area = fabs(map_det(&inverse->forward->map, 0, 0));
-    const double slope = 2 / fmin(sqrt(area), 1); /* of the inverse: post px per canvas px */
+    const double slope = 1.5 / fmin(sqrt(area), 1); /* of the inverse: post px per canvas px */
     placement->inverse = inverse;
     placement->node_px = MOST_NODE_PX;
     while (placement->node_px > 1 &&
@@ -159,18 +159,32 @@ static void fill_between(const struct placement *placement, const struct map_poi
     }
 }
 
+/* The third in a row of equally distant pixels, of which the two before are known: it lies near
+ * the straight line through them. */
+static struct map_point invert_next(const struct placement *placement,
+                                    const struct map_point nodes[2], double x, double y) {
+    const struct map_point near = {2 * nodes[1].x - nodes[0].x, 2 * nodes[1].y - nodes[0].y};
+    struct map_point p;
+    if (isfinite(near.x) && isfinite(near.y) &&
+        transform_inverse_near(placement->inverse, x - placement->pad, y - placement->pad, near,
+                               &p))
+        return p;
+    return invert(placement, x, y);
+}
+
 /* Nodes lie at the canvas's own multiples of node_px, so that a pixel's place does not depend on
- * the piece that asks for it. */
+ * the piece that asks for it (but for what Newton's method leaves). */
 static void invert_row(const struct placement *placement, uint32_t x, uint32_t y, uint32_t count,
                        double *ret_xs, double *ret_ys) {
     const uint32_t step = placement->node_px, end = x + count;
     uint32_t node = x / step * step;
-    struct map_point nodes[2] = {invert(placement, node, y)};
+    struct map_point nodes[2] = {{NAN, NAN}, invert(placement, node, y)};
     for (uint32_t at = x; at < end; node += step) {
         const uint32_t to = node + step < end ? node + step : end;
-        nodes[1] = invert(placement, node + step, y);
-        fill_between(placement, nodes, node, y, at, to, ret_xs + (at - x), ret_ys + (at - x));
+        const struct map_point next = invert_next(placement, nodes, node + step, y);
         nodes[0] = nodes[1];
+        nodes[1] = next;
+        fill_between(placement, nodes, node, y, at, to, ret_xs + (at - x), ret_ys + (at - x));
         at = to;
     }
 }
