@@ -1,4 +1,4 @@
-# registrar: make demo | check | check-asan | check-browser | check-system | lint | bench | install
+# registrar: make demo | check | check-asan | check-readers | check-browser | check-system | lint | bench | install
 #
 # Folders are the architecture (see README.md): supervisor -> common <- worker. Every .c below a folder
 # belongs to it; nothing is listed by hand.
@@ -14,8 +14,10 @@ PKG_CONFIG ?= pkg-config
 PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libtiff-dev \
 	libdeflate-dev libzstd-dev libinih-dev libsystemd-dev \
 	libopencv-core-dev libopencv-imgproc-dev libopencv-features2d-dev libopencv-calib3d-dev \
-	libxxhash-dev libcminpack-dev libseccomp-dev libcairo2-dev
+	libxxhash-dev libcminpack-dev libseccomp-dev libcfitsio-dev libcairo2-dev
 CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
+READERS_PACKAGES := $(CHECK_PACKAGES) python3-tifffile python3-astropy libvips-tools openslide-tools \
+	libxml2-utils fitsverify
 LINT_PACKAGES := $(PACKAGES) libcmocka-dev clang-format clang-tidy cppcheck mandoc
 FUZZ_PACKAGES := $(PACKAGES) clang libclang-rt-dev
 SYSTEM_PACKAGES := $(PACKAGES) libtiff-tools python3 qemu-system-x86 qemu-utils mmdebstrap e2fsprogs
@@ -52,8 +54,8 @@ BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/b
 INTEGRATION_TESTS := $(wildcard tests/integration/test_*.py)
 PROGRAMS := $(BUILD)/registrar $(BUILD)/registrar-worker
 
-.PHONY: all deps deps-check deps-lint deps-fuzz deps-bench deps-system demo check \
-	check-asan check-browser check-system deps-browser fuzz lint format bench install \
+.PHONY: all deps deps-check deps-readers deps-lint deps-fuzz deps-bench deps-system demo check \
+	check-asan check-readers check-browser check-system deps-browser fuzz lint format bench install \
 	uninstall clean
 .SECONDARY:
 
@@ -130,6 +132,8 @@ deps-check:
 	$(call need_packages,$(CHECK_PACKAGES))
 deps-lint:
 	$(call need_packages,$(LINT_PACKAGES))
+deps-readers:
+	$(call need_packages,$(READERS_PACKAGES))
 deps-fuzz:
 	$(call need_packages,$(FUZZ_PACKAGES))
 deps-bench:
@@ -167,6 +171,11 @@ check-browser: deps-browser
 	cp tests/browser/package.json tests/browser/package-lock.json $(BUILD)/browser
 	-npm ci --prefix $(BUILD)/browser --ignore-scripts --no-audit --no-fund
 	BUILD=$(BUILD) TIMED_WITH=node prove --timer --exec tests/lib/timed tests/browser/test_*.mjs
+
+# The result files in other people's programs. make check runs this too, with those that are there.
+check-readers: deps-readers
+	$(MAKE) -j$(JOBS) all $(BUILD)/tools/generate
+	BUILD=$(BUILD) prove --verbose --exec tests/lib/timed tests/integration/test_readers.py
 
 # libFuzzer, a minute for each target (make fuzz FUZZ_SECONDS=600: longer); what it finds stays in
 # build-fuzz, to be run again as build-fuzz/fuzz/fuzz_NAME FILE.

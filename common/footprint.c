@@ -25,6 +25,8 @@ enum {
     CANVASES_BYTES = 2080 << 10,   /* one thread's, of the correlation */
     LEAST_LEVEL_PX = 512,          /* of a pyramid: worker/output/ome_levels.c */
     ROWS_AT_ONCE = 256,            /* full-resolution rows that level 1 is made from */
+    FITS_LIBRARY_BYTES = 8 << 20,  /* cfitsio and what it brings: measured */
+    FITS_BAND_BYTES = 8 << 20,     /* rows at once: worker/output/fits_export.c */
     REDUCED_PX = 1024,             /* side of the reduced images: worker/qc/reduced.h */
     DRAWN_AT_ONCE = 2,             /* quality pictures: worker/qc/qc.c */
     DRAWING_BYTES = 11 << 20,      /* of each, while it is drawn and written */
@@ -135,10 +137,20 @@ static uint64_t qc_bytes(const struct footprint_pair *pair) {
     return area * sizeof(float) + min_u64(pair->threads, DRAWN_AT_ONCE) * DRAWING_BYTES;
 }
 
+/* A row above the limit is taken alone; channels are taken apart beside it. */
+static uint64_t fits_bytes(const struct footprint_pair *pair) {
+    uint64_t width = pair->post.width + 2 * (uint64_t)pair->pad, pre = pixel_bytes(&pair->pre);
+    uint64_t row = width * max_u64(pre, sizeof(float));
+    uint64_t band = max_u64(row, min_u64(row * 256, FITS_BAND_BYTES));
+    return 2 * band + 3 * TILE_PX * max_u64(pre, sizeof(float)) + CODEC_BYTES;
+}
+
 uint64_t footprint_align_memory(const struct footprint_pair *pair) {
     uint64_t survey = max_u64(survey_bytes(&pair->pre), survey_bytes(&pair->post));
     uint64_t early = max_u64(survey, search_bytes(pair));
     uint64_t late = max_u64(render_bytes(pair), qc_bytes(pair));
+    if (has_fits(pair)) /* cfitsio stays */
+        late = FITS_LIBRARY_BYTES + max_u64(late, fits_bytes(pair));
     uint64_t most = max_u64(early, max_u64(refine_bytes(pair), late));
     return min_u64(FIXED_BYTES + pair->threads * PER_THREAD_BYTES + most, pair->cap_bytes);
 }

@@ -43,8 +43,8 @@ static const char *const compression_names[] = {
 };
 
 static const char *const format_names[] = {
-    [PARAMS_FORMAT_TIFF] = "tiff",
-    [PARAMS_FORMAT_OME_TIFF] = "ome-tiff",
+    [PARAMS_FORMAT_TIFF] = "tiff", [PARAMS_FORMAT_OME_TIFF] = "ome-tiff",
+    [PARAMS_FORMAT_FITS] = "fits", [PARAMS_FORMAT_BOTH] = "both",
     [PARAMS_FORMAT_COUNT] = NULL,
 };
 
@@ -70,7 +70,7 @@ static const struct row rows[] = {
     {"compression", VALUE_CHOICE, "\"none\"", 0, 0, compression_names, PARAMS_EFFECT_PICTURE,
      "of the pictures: none, deflate or zstd"},
     {"format", VALUE_CHOICE, "\"tiff\"", 0, 0, format_names, PARAMS_EFFECT_PICTURE,
-     "of the pictures: tiff or ome-tiff"},
+     "of the pictures: tiff, ome-tiff, fits, or both tiff and fits"},
     {"difference", VALUE_CHOICE, "\"auto\"", 0, 0, difference_names, PARAMS_EFFECT_PICTURE,
      "whether the difference is written; auto: yes, but no in ome-tiff"},
     {"max_residual", VALUE_NUMBER, "2.0", 0.01, 1000, NULL, PARAMS_EFFECT_MAP,

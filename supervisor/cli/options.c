@@ -203,7 +203,7 @@ static int set_format(struct options *options, const char *name, const char *tex
     if (!assignment)
         return out_of_memory(failure);
     int r = params_set_text(options->params, assignment, name, NULL);
-    return r == -EINVAL ? refuse(name, text, "tiff or ome-tiff", failure) : r;
+    return r == -EINVAL ? refuse(name, text, "tiff, ome-tiff, fits or both", failure) : r;
 }
 
 /* ---- submit ---- */
@@ -277,7 +277,8 @@ static const struct row rows[] = {
       ALL},
      set_sweep,
      0},
-    {{"format", "FORMAT", "tiff", "of the pictures: tiff or ome-tiff", WHAT, 0, ALL},
+    {{"format", "FORMAT", "tiff", "of the pictures: tiff, ome-tiff, fits, or both tiff and fits",
+      WHAT, 0, ALL},
      set_format,
      0},
     {{"redo", NULL, NULL, "do finished tasks again", WHAT, 0, ALL}, FLAG(redo)},

@@ -17,14 +17,17 @@
 _Static_assert(1 + (int)BACKGROUND_SCALE_MAX_DIFFERENCES <= (int)TILE_JOURNAL_FILES,
                "the journal names every file");
 
-/* Shares of the stage's time, measured. */
+/* Of the stage's time; the rest is for what is made of the pictures. Measured. */
 static const double painted_share = 0.85;
 
 struct warp {
     struct tiff_writer *writers[PICTURE_MOST]; /* of the set's files */
     size_t n_writers;
+    bool keeps_tiff;
     uint32_t n_levels; /* reduced ones */
-    char *ready;       /* path of an aligned picture that waits for its name; NULL: none does */
+    struct fits_library fits;
+    char *fits_paths[PICTURE_MOST]; /* owned; NULL: none */
+    char *ready; /* path of an aligned picture that waits for its name; NULL: none does */
     struct tile_journal *journal;
     struct tile_walk walk;
     struct warp_counts counts;
@@ -89,7 +92,7 @@ static struct tiff_writer_options describe(const struct warp_options *options,
 static int chain(const struct warp_options *options, struct labels *labels,
                  struct failure *failure) {
     const struct ome_xml_parts parts = {.set = options->set,
-                                        .name = options->name,
+                                        .name = options->source->name,
                                         .key = options->key,
                                         .width = labels->options[0].width,
                                         .height = labels->options[0].height,
@@ -202,10 +205,8 @@ static int paint(const struct warp_options *options, struct warp *warp, struct f
     return failure_set(failure, synced, "%s", late.text);
 }
 
-/* What is made of the painted pictures. After a kill it is made again. */
-static int derive(const struct warp_options *options, struct warp *warp, struct failure *failure) {
-    if (warp->n_levels == 0)
-        return 0;
+static int make_levels(const struct warp_options *options, const struct warp *warp,
+                       struct failure *failure) {
     struct ome_levels_job job = {.writer = warp->writers[0],
                                  .set = options->set,
                                  .width = tile_render_canvas_width(options->task),
@@ -216,6 +217,55 @@ static int derive(const struct warp_options *options, struct warp *warp, struct 
                                  .start = painted_share,
                                  .progress = options->progress};
     return ome_levels_run(&job, failure);
+}
+
+static int make_fits(const struct warp_options *options, const struct warp *warp, size_t i,
+                     struct failure *failure) {
+    CLEANUP_FREE char *temporary = atomic_file_temporary_name(warp->fits_paths[i]);
+    if (!temporary)
+        return failure_set(failure, -ENOMEM, "no memory to write %s", warp->fits_paths[i]);
+    const struct picture *picture = &options->set->pictures[i];
+    struct fits_export_job job = {.library = &warp->fits,
+                                  .source = options->source,
+                                  .picture = picture,
+                                  .writer = warp->writers[picture->file],
+                                  .width = tile_render_canvas_width(options->task),
+                                  .height = tile_render_canvas_height(options->task),
+                                  .compression = options->compression,
+                                  .path = temporary,
+                                  .progress = options->progress};
+    double share = (1 - painted_share) / (double)options->set->n;
+    progress_span(options->progress, painted_share + share * (double)i,
+                  painted_share + share * (double)(i + 1));
+    return fits_export_run(&job, failure);
+}
+
+/* What is made of the painted pictures. After a kill it is made again. */
+static int derive(const struct warp_options *options, struct warp *warp, struct failure *failure) {
+    int r = warp->n_levels > 0 ? make_levels(options, warp, failure) : 0;
+    for (size_t i = 0; i < options->set->n && r == 0 && warp->fits_paths[i]; i++)
+        r = make_fits(options, warp, i, failure);
+    return r;
+}
+
+/* What has to be there before hours of painting. */
+static int prepare(const struct warp_options *options, struct warp *warp, struct failure *failure) {
+    const struct picture_set *set = options->set;
+    warp->keeps_tiff = picture_set_keeps_tiff(set);
+    if (set->format == PARAMS_FORMAT_OME_TIFF)
+        warp->n_levels = ome_levels_count(tile_render_canvas_width(options->task),
+                                          tile_render_canvas_height(options->task));
+    if (!picture_set_has_fits(set))
+        return 0;
+    for (size_t i = 0; i < set->n; i++) {
+        char name[PICTURE_NAME_BYTES];
+        (void)picture_fits_name(set->files[set->pictures[i].file], name);
+        if (asprintf(&warp->fits_paths[i], "%s/%s", options->folder, name) < 0) {
+            warp->fits_paths[i] = NULL;
+            return failure_set(failure, -ENOMEM, "no memory to open %s", name);
+        }
+    }
+    return fits_library_load(&warp->fits, failure);
 }
 
 int warp_run(const struct warp_options *options, struct warp **ret, struct failure *failure) {
@@ -230,13 +280,13 @@ int warp_run(const struct warp_options *options, struct warp **ret, struct failu
         options->task, (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1,
         (tile_render_canvas_height(options->task) - 1) / TILE_RENDER_PX + 1, 1);
     warp->counts.tiles = tile_walk_length(&warp->walk);
-    if (options->set->format == PARAMS_FORMAT_OME_TIFF)
-        warp->n_levels = ome_levels_count(tile_render_canvas_width(options->task),
-                                          tile_render_canvas_height(options->task));
-    int r = reopen(options, warp) ? 0 : create(options, warp, failure);
+    int r = prepare(options, warp, failure);
+    if (r == 0 && !reopen(options, warp))
+        r = create(options, warp, failure);
     if (r == 0) {
         warp->counts.tiles_resumed = tile_journal_n_had(warp->journal);
-        progress_span(options->progress, 0, warp->n_levels > 0 ? painted_share : 1);
+        progress_span(options->progress, 0,
+                      warp->n_levels > 0 || warp->fits_paths[0] ? painted_share : 1);
         r = paint(options, warp, failure);
     }
     if (r == 0)
@@ -262,12 +312,28 @@ static int publish_ready(const char *temporary, struct failure *failure) {
                 : failure_set(failure, -ENOMEM, "no memory to publish %s", temporary);
 }
 
+static int publish_fits(const char *path, struct failure *failure) {
+    CLEANUP_FREE char *temporary = atomic_file_temporary_name(path);
+    return temporary ? atomic_file_publish(temporary, path, failure)
+                     : failure_set(failure, -ENOMEM, "no memory to publish %s", path);
+}
+
 int warp_publish(struct warp *warp, struct failure *failure) {
     int r = warp->ready ? publish_ready(warp->ready, failure) : 0;
-    for (size_t i = 0; i < warp->n_writers && r == 0; i++)
+    for (size_t i = 0; i < PICTURE_MOST && warp->fits_paths[i] && r == 0; i++)
+        r = publish_fits(warp->fits_paths[i], failure);
+    for (size_t i = 0; i < warp->n_writers && r == 0 && warp->keeps_tiff; i++)
         r = tiff_writer_publish(STEAL_PTR(warp->writers[i]), failure);
     warp_abandon(warp);
     return r;
+}
+
+/* Some may have their names already. */
+static void remove_fits(char *path) {
+    CLEANUP_FREE char *owned = path;
+    CLEANUP_FREE char *temporary = path ? atomic_file_temporary_name(path) : NULL;
+    if (temporary)
+        (void)unlink(temporary); /* whoever writes it next removes it too */
 }
 
 void warp_abandon(struct warp *warp) {
@@ -275,6 +341,8 @@ void warp_abandon(struct warp *warp) {
         return;
     for (size_t i = 0; i < warp->n_writers; i++)
         tiff_writer_abandon(warp->writers[i]);
+    for (size_t i = 0; i < PICTURE_MOST; i++)
+        remove_fits(warp->fits_paths[i]);
     tile_journal_close(warp->journal);
     free(warp->ready);
     free(warp);

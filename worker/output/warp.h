@@ -1,5 +1,5 @@
 /* The pictures (picture.h), in one pass over the canvas's tiles; then what is made of these: an
- * OME-TIFF's reduced levels.
+ * OME-TIFF's reduced levels, or FITS files.
  *
  * A difference pixel is post signal - scale x pre signal where both images cover it, else 0. The
  * pre signal is taken from the pixels as written, so that the pictures agree.
@@ -11,14 +11,14 @@
 #ifndef WORKER_OUTPUT_WARP_H
 #define WORKER_OUTPUT_WARP_H
 
-#include "worker/output/picture.h"
+#include "worker/output/fits_export.h"
 
 struct warp_options {
     /* Borrowed. With `ready`: that is the aligned picture, under its temporary name, and only the
      * differences are painted. */
     const struct tile_render_task *task;
-    const struct picture_set *set; /* borrowed */
-    const char *name;              /* of the task */
+    const struct picture_set *set;           /* borrowed */
+    const struct fits_export_source *source; /* borrowed */
     enum params_compression compression;
     const char *folder;
     const char *journal; /* path */

@@ -174,9 +174,17 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
                    ? background_scale_differences(pipeline->done[STAGE_SCALE].object, differences)
                    : 0;
     const struct picture_set set = picture_set_make(params->format, &inputs.task, differences, n);
+    const struct fits_export_source source = {.name = pipeline->task->name,
+                                              .verify = pipeline->done[STAGE_VERIFY].object,
+                                              .scale = pipeline->done[STAGE_SCALE].object,
+                                              .params = pipeline->task->params_json,
+                                              .frame = image_get_info(pipeline->context.post),
+                                              .pre = pipeline->task->pre,
+                                              .post = pipeline->task->post,
+                                              .pad = inputs.task.pad};
     struct warp_options options = {.task = &inputs.task,
                                    .set = &set,
-                                   .name = pipeline->task->name,
+                                   .source = &source,
                                    .compression = params->compression,
                                    .folder = pipeline->task->out,
                                    .key = pipeline->key,
