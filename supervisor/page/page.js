@@ -232,7 +232,7 @@ function makeSweep([base, variants], open) {
     const row = (title, text, classOf) => make("tr", {}, make("th", {scope: "row"}, title),
         variants.map(({task}) => make("td", {class: classOf ? classOf(task) : null}, text(task))));
     const choice = make("select", {"aria-label": "Which picture to compare", hidden: true});
-    const pictures = make("tr", {}, make("th", {scope: "row", class: "which"}, choice));
+    const pictures = make("tr", {}, make("th", {scope: "row", class: "choice"}, choice));
     const load = async () => {
         const all = [];
         for (const {task} of variants)

@@ -240,7 +240,7 @@ test("the variants of a sweep stand side by side with their overlays", async (t)
     await waitFor(page, () => document.querySelectorAll("#variants img").length === 3);
     equal(await page.$$eval("#variants thead th", (heads) => heads.map((head) => head.textContent)),
           ["scale_max=1.1", "scale_max=1.2", "scale_max=1.3"], "variants");
-    const residuals = page.locator("#variants tr", {hasText: "Residual"});
+    const residuals = page.locator("#variants tr", {hasText: "Residual, px"});
     equal(await residuals.locator("td").allTextContents(), ["0.200", "0.300", "0.400"], "residuals");
 });
 
