@@ -196,6 +196,15 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.c.o $(BUILD)/libsupervisor.a $(BUILD)/lib
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SUPERVISOR_LIBS)
 
+# This one looks at a part of the worker; all of it would bring OpenCV in.
+FUZZED_TABLE := $(wildcard worker/apply/csv.c worker/apply/apply_points.c worker/apply/apply_map.c \
+	worker/align/transform*.c worker/align/map*.c worker/align/bspline.c worker/memory/*.c \
+	worker/stage/progress.c worker/stage/report.c)
+$(BUILD)/fuzz/fuzz_table: $(BUILD)/tests/fuzz/fuzz_table.c.o $(call objects,$(FUZZED_TABLE)) \
+		$(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SUPERVISOR_LIBS)
+
 # A small system of this release under qemu: real systemd, real cgroup v2 (tests/system).
 check-system: deps-system
 	$(MAKE) -j$(JOBS) all $(TOOLS)
