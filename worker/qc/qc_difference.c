@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 enum {
     PANEL_WIDTH = 840,
@@ -22,9 +23,28 @@ enum {
 };
 
 static const double LIMIT_SHARE = 0.99; /* of the pixels lie within the colours */
+static const double LEAST_LIMIT = 0.1;  /* of post's range: less is not worth a colour */
 
-static float difference_at(const struct qc_data *data, size_t i) {
-    return data->post.pixels[i] - (float)data->scale * data->aligned[i];
+/* Of the reduced images, weighted 1 2 1 in both directions: pre was sampled between the pixels of a
+ * reduced image, which errs from pixel to pixel, up and down in turn. NAN outside pre. */
+static double difference_at(const struct qc_data *data, int x, int y) {
+    int width = data->post.width, height = data->post.height;
+    double sum = 0, weights = 0;
+    if (isnan(data->aligned[(size_t)y * (size_t)width + (size_t)x]))
+        return NAN;
+    for (int dy = -1; dy <= 1; dy++)
+        for (int dx = -1; dx <= 1; dx++) {
+            int at_x = x + dx, at_y = y + dy;
+            if (at_x < 0 || at_y < 0 || at_x >= width || at_y >= height)
+                continue;
+            size_t i = (size_t)at_y * (size_t)width + (size_t)at_x;
+            double weight = (2 - abs(dx)) * (2 - abs(dy));
+            if (isnan(data->aligned[i]))
+                continue;
+            sum += weight * ((double)data->post.pixels[i] - data->scale * (double)data->aligned[i]);
+            weights += weight;
+        }
+    return sum / weights;
 }
 
 static int find_limit(const struct qc_data *data, double *ret, struct failure *failure) {
@@ -34,32 +54,25 @@ static int find_limit(const struct qc_data *data, double *ret, struct failure *f
         tracked_alloc(count / step + 1, sizeof(*values), "difference's range");
     if (!values)
         return failure_set(failure, -ENOMEM, "no memory for the difference's range");
-    for (size_t i = 0; i < count; i += step)
-        if (!isnan(data->aligned[i]))
-            values[n++] = fabs((double)difference_at(data, i));
+    for (size_t i = 0; i < count; i += step) {
+        double difference = difference_at(data, (int)(i % (size_t)data->post.width),
+                                          (int)(i / (size_t)data->post.width));
+        if (!isnan(difference))
+            values[n++] = fabs(difference);
+    }
     if (n == 0)
         return -ENODATA;
-    *ret = fmax(fit_quantile(values, n, LIMIT_SHARE), 1e-3);
+    double least = LEAST_LIMIT * (data->post_range.high - data->post_range.low);
+    *ret = fmax(fit_quantile(values, n, LIMIT_SHARE), fmax(least, 1e-3));
     return 0;
 }
 
-/* Mean of the reduced pixels below a pixel of the panel: two by two samples. */
-static uint32_t colour_of(const struct qc_data *data, double x, double y, double step,
-                          double limit) {
-    double sum = 0;
-    int n = 0;
-    for (int i = 0; i < 4; i++) {
-        int left = (int)(x + step * (0.25 + 0.5 * (i % 2)));
-        int top = (int)(y + step * (0.25 + 0.5 * (i / 2)));
-        left = left < data->post.width ? left : data->post.width - 1;
-        top = top < data->post.height ? top : data->post.height - 1;
-        size_t at = (size_t)top * (size_t)data->post.width + (size_t)left;
-        if (isnan(data->aligned[at]))
-            continue;
-        sum += (double)difference_at(data, at);
-        n++;
-    }
-    return n == 0 ? COLOUR_OUTSIDE : colour_at(COLOUR_DIVERGING, 0.5 + sum / n / (2 * limit));
+static uint32_t colour_of(const struct qc_data *data, double x, double y, double limit) {
+    int at_x = x < data->post.width ? (int)x : data->post.width - 1;
+    int at_y = y < data->post.height ? (int)y : data->post.height - 1;
+    double difference = difference_at(data, at_x, at_y);
+    return isnan(difference) ? COLOUR_OUTSIDE
+                             : colour_at(COLOUR_DIVERGING, 0.5 + difference / (2 * limit));
 }
 
 static void draw_panel(const struct qc_data *data, const struct plot *plot, double limit) {
@@ -68,7 +81,7 @@ static void draw_panel(const struct qc_data *data, const struct plot *plot, doub
     for (int y = 0; y < (int)plot->height; y++)
         for (int x = 0; x < (int)plot->width; x++)
             pixels[((int)plot->top + y) * plot->canvas->width + (int)plot->left + x] =
-                colour_of(data, x * step, y * step, step, limit);
+                colour_of(data, (x + 0.5) * step, (y + 0.5) * step, limit);
     canvas_end_pixels(plot->canvas);
 }
 
