@@ -1,4 +1,4 @@
-/* timeout: 180 */
+/* timeout: 360 */
 /* Verify is handed wrong maps of a pair whose right one is known: none may be called aligned. */
 #include "worker/align/verify.h"
 
