@@ -209,21 +209,25 @@ int cgroup_tree_open(const struct cgroup_level *level, const char *ledger_id,
     return 0;
 }
 
-/* Whatever cannot be done here the next start finds again by its name. */
+/* The tasks' groups first: while one of them passes the controller on, none above can do without.
+ * Whatever cannot be done here the next start finds again by its name; what holds ourselves is
+ * never ended. */
 void cgroup_tree_close(struct cgroup_tree *tree) {
     if (!tree)
         return;
     int killed = 0;
+    bool is_left = true; /* by us */
     if (tree->oom_fd >= 0)
         (void)close(tree->oom_fd);
+    if (tree->folder)
+        (void)!cgroup_group_clear(tree->tasks, TREE_CLEAR_MS, &killed);
     if (tree->supervisor) {
-        (void)!cgroup_group_write(tree->tasks, "cgroup.subtree_control", "-memory");
         (void)!cgroup_group_write(tree->folder, "cgroup.subtree_control", "-memory");
         if (tree->enabled)
             (void)!cgroup_group_write(tree->given, "cgroup.subtree_control", "-memory");
-        (void)!move_self(tree->given);
+        is_left = move_self(tree->given) == 0;
     }
-    if (tree->folder)
+    if (tree->folder && is_left)
         (void)!cgroup_group_clear(tree->folder, TREE_CLEAR_MS, &killed);
     free(tree->given);
     free(tree->folder);
