@@ -9,8 +9,8 @@
 #define SCHEMA "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 /* Red, green, blue, opacity, as one signed number: complementary, so that what is the same in both
- * images is grey, and told apart by the colour-blind. */
-static const int32_t pre_colour = (int32_t)0xFF00FFFF, post_colour = 0x00FF00FF;
+ * images is grey, and told apart by the colour-blind. The quality pictures have the same. */
+static const int32_t pre_colour = 0x00FF00FF, post_colour = (int32_t)0xFF00FFFF;
 
 static void put_text(FILE *to, const char *text) {
     for (; *text; text++)
