@@ -145,7 +145,7 @@ with fits.open(sys.argv[1], checksum=True) as file:
     data, wcs = file[0].data, WCS(file[0].header)
     print(json.dumps({"shape": data.shape, "kind": data.dtype.kind, "corner": float(
         data.flat[-1]), "scale": list(wcs.wcs.cdelt[:2]),
-        "unit": [str(unit) for unit in wcs.wcs.cunit[:2]]}))""", path)
+        "unit": [str(unit) for unit in list(wcs.wcs.cunit)[:2]]}))""", path)
             tiff = TiffFile(made(kind) / "both" / f"{name}.tiff")
             planes = [tiff.samples] if tiff.samples > 1 else []
             expect(told["shape"], planes + [tiff.height, tiff.width], f"{kind} {name}: shape")
