@@ -100,7 +100,8 @@ def kills(table):
     life_s = time.monotonic() - started
     whole = _pictures(folder / "whole" / "S" / "D")
     stages = load(folder / "whole/S/D/result.json")["stages"]
-    warp_s, n_tiles = stages[-1]["wall_s"], stages[-1]["tiles"]
+    warp = next(stage for stage in stages if stage["stage"] == "warp")
+    warp_s, n_tiles = warp["wall_s"], warp["tiles"]
     dice, toll = random.Random(SEED), Toll()
     while toll.kills < count:
         shutil.rmtree(out, ignore_errors=True)

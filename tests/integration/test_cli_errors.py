@@ -112,7 +112,8 @@ def _(t):
     expect(t.run("run", t.raw, "-o", t.out, "--quiet").returncode, 0, "a run")
     values = {"ID": "S1/DAPI", "A,B": "S1", "X,Y": "DAPI", "OUT": t.out, "FILE": t.manifest(),
               "NAME=VALUE": "pad=1", "SIZE|PERCENT": "50%", "SIZE": "1G", "DURATION": "1h",
-              "N|auto": "1", "N": "1", "KIND": "align", "COMMAND": "true", "PATH": t.folder / "socket"}
+              "N|auto": "1", "N": "1", "KIND": "align", "COMMAND": "true", "PATH": t.folder / "socket",
+              "FORMAT": "fits", "NAME=A,B,C": "pad=1,2"}
     taken = {}  # (command, ...): {option: its argument}
     for words in (("run",), ("plan",), ("ledger",), ("model",)):
         page = t.run(*words, "--help").stdout.partition("Alignment parameters")[0]

@@ -239,8 +239,9 @@ def _(t):
            ("doubtful", run.last("result")["reason"]), "transform.json")
     expect(sorted(pictures(t.out)), ["aligned_pre.tiff", "difference.tiff"], "pictures")
     again = align(t.out, images)
-    # the surveys only to have their reduced images again, which were removed at the end
-    expect(again.resumed(), ["search", "refine"], "resumed stages")
+    # the surveys only to have their reduced images again, which were removed at the end; the map is
+    # the same, and so are its pictures
+    expect(again.resumed(), ["search", "refine", "scale", "warp"], "resumed stages")
 
 
 @test("scales by hand and by percentile give their own pictures")

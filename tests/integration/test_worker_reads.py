@@ -26,7 +26,7 @@ def check_reads(t, options):
             os.rename(t.folder / f"{options[1]}-1" / "checkpoints", out / "checkpoints")
             (out / "checkpoints" / "warp.json").unlink()
         run = align(out, images, threads=threads, angle_range=min(180, angle + 10))
-        stage = run.json("result.json")["stages"][-1]
+        stage = run.stage("warp")
         told = f"{threads} threads: pre {stage['pre_reads']:.2f}, post {stage['post_reads']:.2f}"
         print(f"# {told}")
         assert 0.7 < stage["pre_reads"] <= MOST and 0.7 < stage["post_reads"] <= MOST, told

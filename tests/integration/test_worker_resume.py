@@ -45,8 +45,7 @@ class Warp:
     def finish(self, out, taken, what):
         """Runs to the end; `taken` tiles must be taken over and the pictures be right."""
         run = self.begin(out).end()
-        end = next(report for report in run.reports
-                   if report["event"] == "stage_end" and report["stage"] == "warp")
+        end = run.stage("warp")
         expect((end["tiles"], end["tiles_resumed"]), (TILES, taken), f"{what}: tiles")
         listed = next(entry for entry in run.json("result.json")["stages"]
                       if entry["stage"] == "warp")
@@ -64,7 +63,7 @@ def stop_at(run, fraction, number):
             break
     while run.read():
         pass
-    return run.process.wait() != 0
+    return run.process.wait() != 0 and not (run.out / "checkpoints" / "warp.json").exists()
 
 
 def interrupted(warp, out, fraction=0.85):
@@ -261,7 +260,7 @@ def _(t):
     warp = Warp()
     interrupted(warp, t.out)
     run = Run(t.out, warp.images, pad=3).end()
-    expect(run.json("result.json")["stages"][-1]["tiles_resumed"], 0, "tiles taken over")
+    expect(run.stage("warp")["tiles_resumed"], 0, "tiles taken over")
     align(t.folder / "padded", warp.images, pad=3)
     expect_same(t.out, t.folder / "padded", "padded")
 

@@ -82,6 +82,11 @@ class Run:
     def last(self, event):
         return next(report for report in reversed(self.reports) if report["event"] == event)
 
+    def stage(self, name):
+        """What the end of the stage told."""
+        return next(report for report in self.reports
+                    if report["event"] == "stage_end" and report["stage"] == name)
+
     def resumed(self):
         return [report["stage"] for report in self.reports
                 if report["event"] == "stage_end" and report["resumed"]]
