@@ -27,7 +27,9 @@ enum {
     ROWS_AT_ONCE = 256,            /* full-resolution rows that level 1 is made from */
     FITS_LIBRARY_BYTES = 8 << 20,  /* cfitsio and what it brings: measured */
     FITS_BAND_BYTES = 8 << 20,     /* rows at once: worker/output/fits_export.c */
-    REDUCED_PX = 1024,             /* side of the reduced images: worker/qc/reduced.h */
+    REDUCED_PX = 1024,             /* side of the reduced images: worker/qc/reduced.h, joint.c */
+    JOINT_FLOATS = 12,             /* for a pixel of them: worker/align/joint.c */
+    JOINT_MOST_PX = 8 * 1024,      /* larger images are not asked so */
     DRAWN_AT_ONCE = 2,             /* quality pictures: worker/qc/qc.c */
     DRAWING_BYTES = 11 << 20,      /* of each, while it is drawn and written */
     DRAWINGS_DISK_BYTES = 8 << 20, /* of all of them: a third of it for most */
@@ -90,11 +92,27 @@ static uint64_t reduction_bytes(const struct footprint_image *image) {
     return thumbnail_bytes(image) + finer + source;
 }
 
+/* Pixels of the first level that is small enough. */
+static uint64_t whole_level_area(const struct footprint_image *image) {
+    uint32_t level = 0;
+    while (max_u64(image->width, image->height) >> level > REDUCED_PX)
+        level++;
+    return (image->width >> level) * (image->height >> level);
+}
+
+/* All pixels of both images at once, where tiles do not know the map well. */
+static uint64_t joint_bytes(const struct footprint_pair *pair) {
+    uint64_t longest = max_u64(max_u64(pair->pre.width, pair->pre.height),
+                               max_u64(pair->post.width, pair->post.height));
+    return longest > JOINT_MOST_PX ? 0
+                                   : whole_level_area(&pair->post) * JOINT_FLOATS * sizeof(float);
+}
+
 static uint64_t refine_bytes(const struct footprint_pair *pair) {
     uint64_t caches =
         cache_bytes(&pair->pre, BENCH_CACHE_BYTES) + cache_bytes(&pair->post, BENCH_CACHE_BYTES);
     uint64_t benches = thumbnail_bytes(&pair->post) + pair->threads * (BENCH_BYTES + caches);
-    return max_u64(reduction_bytes(&pair->post), benches);
+    return max_u64(max_u64(reduction_bytes(&pair->post), benches), joint_bytes(pair));
 }
 
 /* An OME-TIFF holds the post image too. */
@@ -123,17 +141,9 @@ static uint64_t render_bytes(const struct footprint_pair *pair) {
            caches;
 }
 
-/* Pixels of the first level that is small enough. */
-static uint64_t qc_reduced_area(const struct footprint_image *image) {
-    uint32_t level = 0;
-    while (max_u64(image->width, image->height) >> level > REDUCED_PX)
-        level++;
-    return (image->width >> level) * (image->height >> level);
-}
-
 /* Both images reduced, pre aligned with post, and what is drawn at a time. */
 static uint64_t qc_bytes(const struct footprint_pair *pair) {
-    uint64_t area = qc_reduced_area(&pair->pre) + 2 * qc_reduced_area(&pair->post);
+    uint64_t area = whole_level_area(&pair->pre) + 2 * whole_level_area(&pair->post);
     return area * sizeof(float) + min_u64(pair->threads, DRAWN_AT_ONCE) * DRAWING_BYTES;
 }
 
@@ -189,7 +199,7 @@ uint64_t footprint_align_disk(const struct footprint_pair *pair) {
      */
     const uint64_t small_files =
         (1 << 20) + DRAWINGS_DISK_BYTES +
-        sizeof(uint16_t) * (qc_reduced_area(&pair->pre) + qc_reduced_area(&pair->post));
+        sizeof(uint16_t) * (whole_level_area(&pair->pre) + whole_level_area(&pair->post));
     /* only TIFFs are shared */
     bool is_shared = pair->has_picture && pair->format == PARAMS_FORMAT_TIFF;
     uint64_t pictures = picture_bytes(pair, 0, !is_shared);

@@ -16,7 +16,8 @@
 const double joint_needless_px = 0.2;
 
 enum {
-    SIDE_PX = 1024,     /* of the reduced images, at most */
+    SIDE_PX = 1024, /* of the reduced images, at most */
+    MOST_PITCH = 8, /* full-resolution px of theirs: more shows too little (common/footprint.c) */
     LEAST_CELL_PX = 12, /* of them */
     LEAST_CELLS = 24,
     MOST_ITERATIONS = 24,
@@ -101,6 +102,8 @@ static int load_both(struct joint *joint, const struct map *start, struct failur
     double middle_y = request->post->layout.height / 2.0;
     double magnification = sqrt(fabs(map_det(start, middle_x, middle_y)));
     double pitch = pitch_of(request);
+    if (pitch > MOST_PITCH)
+        return -ENODATA;
     int r = load(joint, "post", request->post, pitch, joint->smooth_px, &joint->fixed, failure);
     if (r == 0)
         r = load(joint, "pre", request->pre, pitch, joint->smooth_px * magnification,
@@ -210,10 +213,11 @@ static int find_common(struct joint *joint, float contrast, double *ret_sum,
     double sum = 0;
     size_t n = joint->n_pixels;
     const float *fixed = joint->fixed.pixels, *moved = joint->moved;
-    CLEANUP_TRACKED float *scratch = tracked_alloc(4 * n, sizeof(*scratch), "joint");
+    CLEANUP_TRACKED float *scratch = tracked_alloc(2 * n, sizeof(*scratch), "joint");
     if (!scratch)
         return -ENODATA;
-    float *power = scratch + 2 * n, *other = power + n, *product = joint->scratch;
+    /* both are made anew: weight by weigh */
+    float *power = joint->weight, *other = joint->common, *product = joint->scratch;
     int r = covary(joint, fixed, fixed, scratch, power, failure);
     if (r == 0)
         r = covary(joint, moved, moved, scratch, other, failure);

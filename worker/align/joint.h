@@ -29,8 +29,8 @@ struct joint_map {
     struct map map;
     enum fit_model model;
     /* On cells with texture; offset_px is 0. tiles 0: there was nothing to fit, and the rest is not
-     * set: images so large that the reduced ones have no cells to speak of, or nothing in common,
-     * or no memory to spare. */
+     * set: images above 8,192 px, whose reduced ones show too little, or nothing in common, or no
+     * memory to spare. */
     struct error_bar bar;
     double more_common; /* what correlates nearby, times what does by the start */
 };
@@ -42,8 +42,9 @@ struct joint_rival {
     double common; /* what of the overlap correlates nearby, 0 to 1; an answer */
 };
 /* What strangers share by accident is a tenth of what a right map does, and less: but the images
- * must show much to be asked so, and a map be right to some pixels of the reduced ones. Where there
- * is no memory to spare, the answers are 0. tile_px and parity of the request are not taken. */
+ * must show much to be asked so, and a map be right to some pixels of the reduced ones. Where the
+ * images are too large, or there is no memory to spare, the answers are 0. tile_px and parity of
+ * the request are not taken. */
 MUST_USE int joint_compare(const struct joint_request *request, struct joint_rival *rivals,
                            size_t count, struct failure *failure);
 
