@@ -14,7 +14,8 @@ PKG_CONFIG ?= pkg-config
 PACKAGES := build-essential pkg-config libuv1-dev libjansson-dev zlib1g-dev libtiff-dev \
 	libdeflate-dev libzstd-dev libinih-dev libsystemd-dev \
 	libopencv-core-dev libopencv-imgproc-dev libopencv-features2d-dev libopencv-calib3d-dev \
-	libxxhash-dev libcminpack-dev libseccomp-dev libcfitsio-dev libcairo2-dev
+	libxxhash-dev libcminpack-dev libseccomp-dev libcfitsio-dev libcairo2-dev \
+	libfreetype-dev fonts-dejavu-core
 CHECK_PACKAGES := $(PACKAGES) libcmocka-dev python3 libtiff-tools
 READERS_PACKAGES := $(CHECK_PACKAGES) python3-tifffile python3-astropy libvips-tools openslide-tools \
 	libxml2-utils fitsverify
@@ -26,7 +27,7 @@ BENCH_PACKAGES := $(CHECK_PACKAGES) hyperfine time parallel
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 C_WARNINGS := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes
 # what both compilers and clang-tidy are given
-DEFINES := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I.
+DEFINES := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -isystem /usr/include/freetype2
 HARDEN := -fstack-protector-strong -fno-strict-aliasing
 CFLAGS_ALL = -std=gnu17 $(OPT) -g $(C_WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE) -MMD -MP $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(OPT) -g $(WARNINGS) $(DEFINES) $(HARDEN) $(SANITIZE) -MMD -MP $(CXXFLAGS)
@@ -45,7 +46,8 @@ objects = $(patsubst %,$(BUILD)/%.o,$(1))
 
 COMMON_OBJ := $(call objects,$(call sources,common))
 SUPERVISOR_OBJ := $(call objects,$(filter-out supervisor/main.c,$(call sources,supervisor)))
-WORKER_OBJ := $(call objects,$(filter-out worker/main.c,$(call sources,worker)))
+WORKER_OBJ := $(call objects,$(filter-out worker/main.c worker/qc/make_glyphs.c,$(call sources,worker))) \
+	$(BUILD)/worker/qc/glyph_table.o
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 # What stands in a folder below tests/tools is linked into each tool that uses it.
 TOOLS_OBJ := $(call objects,$(call sources,$(wildcard tests/tools/*/)))
@@ -106,6 +108,16 @@ $(BUILD)/tools/read_image $(BUILD)/tools/captured_worker: $(BUILD)/tools/%: \
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.c.o $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(TOOLS_LIBS)
+
+# The letters of the quality pictures are part of the program: the same on every machine.
+FONT ?= /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
+$(BUILD)/worker/qc/make_glyphs: worker/qc/make_glyphs.c worker/qc/glyphs.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 $(C_WARNINGS) $(DEFINES) -o $@ $< $(shell $(PKG_CONFIG) --libs freetype2)
+$(BUILD)/worker/qc/glyph_table.c: $(BUILD)/worker/qc/make_glyphs
+	$< $(FONT) > $@.tmp && mv $@.tmp $@
+$(BUILD)/worker/qc/glyph_table.o: $(BUILD)/worker/qc/glyph_table.c
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 # It takes in the report's page, see page_source.c.
 $(BUILD)/supervisor/page/page_source.c.o: $(filter-out %.c %.h,$(wildcard supervisor/page/*.*))
