@@ -42,7 +42,10 @@ function sizeTicks(low, high, count) {
 /* A figure with a tip that follows the pointer, or the arrow keys.
  *   draw(svg, box)   draws into box {left, top, right, bottom}; may be called again
  *   find(x, y)       what is there: {x, y, text, open}; null: nothing
- *   step(from, by)   the next thing for the keyboard; from may be null */
+ *   step(from, by)   the next thing for the keyboard; from may be null
+ * A figure of this.attempts has both from
+ *   spot(attempt)            the thing that stands for it
+ *   distance(attempt, x, y)  in pixels; this.reach is where it ends */
 class Figure {
     constructor(label, height, left) {
         this.height = height;
@@ -91,11 +94,26 @@ class Figure {
             this.at.open();
         else if (event.key === "Escape" && this.at)
             this.show(null);
-        else if (by && this.step)
+        else if (by)
             this.show(this.step(this.at, by) || this.at);
         else
             return;
         event.preventDefault();
+    }
+    find(x, y) {
+        let best = null, least = this.reach;
+        for (const attempt of this.attempts) {
+            const distance = this.distance(attempt, x, y);
+            if (distance < least) {
+                least = distance;
+                best = attempt;
+            }
+        }
+        return best && this.spot(best);
+    }
+    step(at, by) {
+        const next = this.attempts[at ? this.attempts.indexOf(at.attempt) + by : 0];
+        return next && this.spot(next);
     }
     show(at) {
         this.at = at;
@@ -167,7 +185,7 @@ class Timeline extends Figure {
         const rows = placeOnRows(attempts);
         const pitch = rows <= 8 ? 24 : rows <= 24 ? 14 : 8;
         super("Tasks over workers; the arrow keys go from task to task", rows * pitch + 32, 34);
-        Object.assign(this, {attempts, rows, pitch, open});
+        Object.assign(this, {attempts, rows, pitch, open, reach: 4});
         this.from = Math.min(...attempts.map((attempt) => attempt.start));
         this.to = attempts.reduce((most, attempt) => Math.max(most, attempt.end), this.from + 1000);
     }
@@ -201,24 +219,11 @@ class Timeline extends Figure {
                 mark: () => draw("rect", {x: rect.x - 1, y: rect.y - 1, width: rect.width + 2,
                                           height: rect.height + 2})};
     }
-    find(x, y) {
-        const row = Math.floor((y - this.box.top) / this.pitch);
-        let best = null, distance = 4;
-        for (const attempt of this.attempts) {
-            if (attempt.row !== row)
-                continue;
-            const rect = this.rectOf(attempt);
-            const away = Math.max(rect.x - x, x - rect.x - rect.width, 0);
-            if (away < distance) {
-                distance = away;
-                best = attempt;
-            }
-        }
-        return best && this.spot(best);
-    }
-    step(at, by) {
-        const next = this.attempts[at ? this.attempts.indexOf(at.attempt) + by : 0];
-        return next && this.spot(next);
+    distance(attempt, x, y) {
+        if (attempt.row !== Math.floor((y - this.box.top) / this.pitch))
+            return Infinity;
+        const rect = this.rectOf(attempt);
+        return Math.max(rect.x - x, x - rect.x - rect.width, 0);
     }
 }
 
@@ -334,6 +339,7 @@ class Scatter extends Figure {
     constructor(attempts, open) {
         super("Predicted against measured memory", 300, 72);
         this.attempts = attempts;
+        this.reach = 12;
         this.open = open;
         const all = attempts.flatMap((attempt) => [attempt.predicted, attempt.peak]);
         this.low = all.reduce((least, value) => Math.min(least, value), Infinity);
@@ -392,19 +398,7 @@ class Scatter extends Figure {
                        `${sizeText(attempt.peak)} measured`, `${sizeText(attempt.reserved)} reserved`],
                 mark: () => draw("circle", {cx: x, cy: y, r: 6})};
     }
-    find(x, y) {
-        let best = null, distance = 12 ** 2;
-        for (const attempt of this.attempts) {
-            const away = (this.xOf(attempt.predicted) - x) ** 2 + (this.yOf(attempt.peak) - y) ** 2;
-            if (away < distance) {
-                distance = away;
-                best = attempt;
-            }
-        }
-        return best && this.spot(best);
-    }
-    step(at, by) {
-        const next = this.attempts[at ? this.attempts.indexOf(at.attempt) + by : 0];
-        return next && this.spot(next);
+    distance(attempt, x, y) {
+        return Math.hypot(this.xOf(attempt.predicted) - x, this.yOf(attempt.peak) - y);
     }
 }

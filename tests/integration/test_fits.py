@@ -15,16 +15,6 @@ PAD, SMALL = 7, (1100, 903)  # rows that are no whole words
 CM = 3
 
 
-def begin(out, images):
-    """A folder in which the pair is aligned already, all but the pictures. Aligned once."""
-    whole = Path(images.pre).parent / "aligned"
-    if not whole.exists():
-        align(whole, images)
-    shutil.copytree(whole / "checkpoints", out / "checkpoints")
-    (out / "checkpoints" / "warp.json").unlink()
-    return out
-
-
 def expect_whole(fits, what):
     """Complete blocks, right sums, zeros behind the data."""
     expect(len(fits.bytes) % BLOCK, 0, f"{what}: bytes in the last block")

@@ -17,16 +17,6 @@ NAME, PAD, SMALL, LARGE = "aligned.ome.tiff", 10, (1300, 1030), (2000, 1500)
 INCH, CM = 2, 3
 
 
-def begin(out, images):
-    """A folder in which the pair is aligned already, all but the pictures. Aligned once."""
-    whole = Path(images.pre).parent / "aligned"
-    if not whole.exists():
-        align(whole, images)
-    shutil.copytree(whole / "checkpoints", out / "checkpoints")
-    (out / "checkpoints" / "warp.json").unlink()
-    return out
-
-
 def copy_of(images, folder):
     """The same pair in files that may be changed."""
     folder.mkdir()

@@ -105,6 +105,16 @@ def align(out, images, **options):
     return run
 
 
+def begin(out, images):
+    """A folder in which the pair is aligned already, all but the pictures. Aligned once."""
+    whole = Path(images.pre).parent / "aligned"
+    if not whole.exists():
+        align(whole, images)
+    shutil.copytree(whole / "checkpoints", out / "checkpoints")
+    (out / "checkpoints" / "warp.json").unlink()
+    return out
+
+
 def pictures(out):
     return {name: (Path(out) / name).read_bytes()
             for name in sorted(os.listdir(out)) if name.endswith((".tiff", ".fits"))}

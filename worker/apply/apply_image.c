@@ -7,8 +7,9 @@
 #include "common/protocol.h"
 #include "common/units.h"
 #include "worker/align/transform_inverse.h"
-#include "worker/apply/apply_tiles.h"
 #include "worker/memory/tracked.h"
+#include "worker/output/painter.h"
+#include "worker/output/tile_plan.h"
 #include "worker/stage/progress.h"
 #include "worker/tiff/image.h"
 
@@ -137,26 +138,33 @@ static int write_picture(const struct apply_task *task, const struct way *way,
                                         : "registrar: an image of the pre frame in the post frame",
     };
     set_resolution(way, info, &picture);
+    const struct picture_set set = {
+        .n = 1, .pictures = {{.kind = PICTURE_PRE, .shape = tiff_writer_shape(&picture)}}};
+    const struct tile_walk walk =
+        tile_plan_walk(&way->task, (picture.width - 1) / TILE_RENDER_PX + 1,
+                       (picture.height - 1) / TILE_RENDER_PX + 1, 1);
     struct tiff_writer *writer = NULL;
-    uint64_t covered = 0;
+    struct painter_counts counts;
     if (!path)
         return failure_set(failure, -ENOMEM, "no memory for a path below %s", task->out);
     int r = tiff_writer_open(path, &picture, &writer, failure);
     if (r < 0)
         return r;
-    struct apply_tiles_job job = {.task = &way->task,
-                                  .picture = &picture,
-                                  .writer = writer,
-                                  .threads = task->threads,
-                                  .progress = progress};
-    r = apply_tiles_run(&job, &covered, failure);
+    const struct painter_job job = {.task = &way->task,
+                                    .set = &set,
+                                    .compression = picture.compression,
+                                    .walk = &walk,
+                                    .writers = &writer,
+                                    .threads = task->threads,
+                                    .progress = progress};
+    r = painter_run(&job, &counts, failure);
     if (r < 0) {
         tiff_writer_abandon(writer);
         return r;
     }
     *ret = (struct apply_image_result){.width = picture.width,
                                        .height = picture.height,
-                                       .covered = (double)covered /
+                                       .covered = (double)counts.overlap_pixels /
                                                   ((double)picture.width * picture.height)};
     return tiff_writer_publish(writer, failure);
 }

@@ -117,7 +117,7 @@ static int deliver_cb(void *context, void *item, struct failure *failure) {
     }
     struct tile_journal_entry entry = {.tile = place->y * crew->job->walk->columns + place->x,
                                        .covered = parcel->covered};
-    return r < 0 ? r : tile_sync_put(crew->job->sync, &entry, failure);
+    return r < 0 || !crew->job->sync ? r : tile_sync_put(crew->job->sync, &entry, failure);
 }
 
 /* --- setting up --- */

@@ -17,13 +17,13 @@ struct painter_job {
     const struct tile_walk *walk;
     uint64_t first;                     /* position to begin at */
     struct tiff_writer *const *writers; /* of the set's files */
-    struct tile_sync *sync;
+    struct tile_sync *sync; /* NULL: nothing is kept for a resume */
     int threads;
     struct progress *progress;
 };
 
 struct painter_counts {
-    uint64_t overlap_pixels;                  /* canvas pixels that both images cover */
+    uint64_t overlap_pixels;                  /* canvas pixels that all images cover */
     uint64_t pre_read_bytes, post_read_bytes; /* image_reader_read_bytes */
 };
 

@@ -94,7 +94,8 @@ void progress_span(struct progress *progress, double start, double end) {
     (void)pthread_mutex_unlock(&progress->lock);
 }
 
-int progress_set(struct progress *progress, double fraction) {
+/* 1: the caller reports now, and holds the lock; 0: it is too early. */
+static int begin_report(struct progress *progress, int64_t interval_ms) {
     if (!progress)
         return 0;
     if (stop_wanted())
@@ -102,24 +103,25 @@ int progress_set(struct progress *progress, double fraction) {
     int64_t now = clock_monotonic_ms(), next = atomic_load(&progress->next_ms);
     /* of all threads that come at once, one reports */
     if (now < next ||
-        !atomic_compare_exchange_strong(&progress->next_ms, &next, now + REPORT_INTERVAL_MS))
+        !atomic_compare_exchange_strong(&progress->next_ms, &next, now + interval_ms))
         return 0;
     (void)pthread_mutex_lock(&progress->lock);
+    return 1;
+}
+
+int progress_set(struct progress *progress, double fraction) {
+    int r = begin_report(progress, REPORT_INTERVAL_MS);
+    if (r <= 0)
+        return r;
     tell(progress, fraction >= 0 ? fmin(fraction, 1) : 0);
     (void)pthread_mutex_unlock(&progress->lock);
     return 0;
 }
 
 int progress_wait(struct progress *progress) {
-    if (!progress)
-        return 0;
-    if (stop_wanted())
-        return -ECANCELED;
-    int64_t now = clock_monotonic_ms(), next = atomic_load(&progress->next_ms);
-    if (now < next ||
-        !atomic_compare_exchange_strong(&progress->next_ms, &next, now + WAIT_INTERVAL_MS))
-        return 0;
-    (void)pthread_mutex_lock(&progress->lock);
+    int r = begin_report(progress, WAIT_INTERVAL_MS);
+    if (r <= 0)
+        return r;
     if (progress->report)
         (void)report_send(progress->report,
                           json_pack("{s:s,s:s}", "event", "waiting", "stage", progress->stage));
