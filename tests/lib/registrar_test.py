@@ -130,6 +130,7 @@ class Case:
         self.preexec = None  # called in registrar before it is registrar
         self.undo = []  # called at the end
         self._pending = b""
+        self._said = []
         os.mkfifo(self.folder / "events")
         os.mkfifo(self.gate)
         # both ends open: a reader never sees an end, a writer never waits
@@ -179,12 +180,13 @@ class Case:
         return process
 
     def wait_worker(self, what, timeout_s=WAIT_S):
-        """The pid of the next fake process that says `what`; what others said before is dropped."""
+        """The pid of the next fake process that says `what`; what others say is kept for later."""
         while True:
-            while b"\n" in self._pending:
-                line, _, self._pending = self._pending.partition(b"\n")
-                pid, _, said = line.decode().split(" ", 2)
+            *lines, self._pending = self._pending.split(b"\n")
+            self._said += [line.decode().split(" ", 2) for line in lines]
+            for at, (pid, _, said) in enumerate(self._said):
                 if said == what:
+                    del self._said[at]
                     return int(pid)
             ready = select.select([self._events], [], [], timeout_s)[0]
             assert ready, f"no fake worker said {what!r}"
