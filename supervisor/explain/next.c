@@ -72,11 +72,10 @@ static void after_ok(struct maker *maker) {
 static void after_doubt(struct maker *maker) {
     type_redo(maker);
     say(maker,
-        names_format("look before you use it: lay aligned_pre.tiff in %s/%s over the post-stain "
-                     "image, and see the residuals in transform.json; edges that show twice in "
-                     "difference.tiff mean a wrong map. The next run leaves it as it is. To do it "
-                     "again, add what should be different (--set NAME=VALUE; registrar run --help "
-                     "lists them)%s",
+        names_format("look before you use it: in %s/%s, edges that show twice in qc/overlay.png "
+                     "or qc/tiles.png mean a wrong map; transform.json has the residuals. The next "
+                     "run leaves it as it is. To do it again, add what should be different (--set "
+                     "NAME=VALUE; registrar run --help lists them)%s",
                      maker->facts->out, maker->story->task, maker->next->command ? " to:" : "."));
 }
 

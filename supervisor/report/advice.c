@@ -176,9 +176,8 @@ int advice_make(enum advice_kind kind, const struct advice_group *group, const c
         [ADVICE_CRASHED] =
             "look at the end of the log. A crash that comes again is worth a report, "
             "with the log and what kind of file it was. To try again:",
-        [ADVICE_DOUBTFUL] = "look before you use it: lay aligned_pre.tiff over the post-stain "
-                            "image, and see the residuals in transform.json. In difference.tiff, "
-                            "edges that show twice mean a wrong map.",
+        [ADVICE_DOUBTFUL] = "look before you use it: edges that show twice in qc/overlay.png or "
+                            "qc/tiles.png mean a wrong map; transform.json has the residuals.",
         [ADVICE_FAILED] = "put right what the reason says; the same command then runs only what "
                           "is missing:",
     };

@@ -102,6 +102,15 @@ def _(t):
     assert (0xb4, 0xb4, 0xb4) in pixels, "no pixel is marked as outside of pre"
 
 
+@test("a doubtful pair has those that reasons and advice name, whatever its format")
+def _(t):
+    for form in ("ome-tiff", "fits"):
+        run = Run(t.out, pair(*PAIR), min_tiles=100000, format=form).end()
+        expect(run.last("result")["status"], "doubtful", "status")
+        expect(listed(t.out), ALL, f"pictures beside {form}")
+        assert not (t.out / "aligned_pre.tiff").exists(), "not the format that was asked for"
+
+
 @test("a failed pair has the pictures that need no map, and none of what stood there before")
 def _(t):
     out = aligned(t, *PAIR)

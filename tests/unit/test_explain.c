@@ -89,7 +89,7 @@ static void verdicts(void **state) {
           "    registrar run raw -o out --jobs 4 --samples S --dyes A --redo\n"}},
         {END("doubtful", "only 3 tiles agree", "{\"exit_status\":0}"),
          OVER("doubtful", ""),
-         {"doubtful: only 3 tiles agree", "lay aligned_pre.tiff in out/S/A over"}},
+         {"doubtful: only 3 tiles agree", "in out/S/A, edges that show twice in qc/overlay.png"}},
         {END("failed", "float pixels", "{\"exit_status\":1}"),
          OVER("failed", "input"),
          {"failed: float pixels", "the same files and parameters would fail again",

@@ -246,6 +246,7 @@ static void what_outlines_leave_must_be_noise(void **state) {
     expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* nearly all agree */
     facts.agreeing = 89;
     expect(&facts, VERIFY_DOUBTFUL, "share outlines, but not their content");
+    expect(&facts, VERIFY_DOUBTFUL, "look at qc/tiles.png");
     facts.content.unexplained = 1.9;
     facts.agreeing = 40;
     facts.planted = (struct verify_planted){24, 10, 0.91, 1.09};

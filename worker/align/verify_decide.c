@@ -196,7 +196,7 @@ static bool explain_planted(const struct verify_facts *facts, char *reason) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "when the map is shifted on purpose, only %d of the %d clearest test tiles "
                        "find the same place again: the images may share outlines, but not their "
-                       "content, or noise hides it; look at aligned_pre.tiff beside the post image",
+                       "content, or noise hides it; look at qc/tiles.png",
                        planted->following, planted->tiles);
         return true;
     }
@@ -328,8 +328,7 @@ static bool explain_shares(const struct verify_facts *facts, const struct params
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the images may share outlines, but not their content: where both show "
                        "grains or nuclei these hardly coincide (correlation %.2f), though %d of %d "
-                       "test tiles agree with the map; look at aligned_pre.tiff beside the post "
-                       "image",
+                       "test tiles agree with the map; look at qc/tiles.png",
                        facts->content.correlation, facts->agreeing, facts->held_out);
         return true;
     }
@@ -341,7 +340,7 @@ static bool explain_shares(const struct verify_facts *facts, const struct params
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "only %d of %d test tiles agree with the map: the images share an outline "
                        "or a part, but not their content, or noise and objects of one image alone "
-                       "hide it; look at aligned_pre.tiff beside the post image",
+                       "hide it; look at qc/tiles.png",
                        facts->agreeing, facts->held_out);
         return true;
     }

@@ -17,7 +17,7 @@ struct painter_job {
     const struct tile_walk *walk;
     uint64_t first;                     /* position to begin at */
     struct tiff_writer *const *writers; /* of the set's files */
-    struct tile_sync *sync; /* NULL: nothing is kept for a resume */
+    struct tile_sync *sync;             /* NULL: nothing is kept for a resume */
     int threads;
     struct progress *progress;
 };

@@ -102,8 +102,7 @@ static int begin_report(struct progress *progress, int64_t interval_ms) {
         return -ECANCELED;
     int64_t now = clock_monotonic_ms(), next = atomic_load(&progress->next_ms);
     /* of all threads that come at once, one reports */
-    if (now < next ||
-        !atomic_compare_exchange_strong(&progress->next_ms, &next, now + interval_ms))
+    if (now < next || !atomic_compare_exchange_strong(&progress->next_ms, &next, now + interval_ms))
         return 0;
     (void)pthread_mutex_lock(&progress->lock);
     return 1;
