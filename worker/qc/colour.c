@@ -1,8 +1,6 @@
 /* Each map is a few anchors at equal distances with straight lines between. See colour.h. */
 #include "worker/qc/colour.h"
 
-#include <math.h>
-
 enum { MOST_ANCHORS = 11 };
 
 static const struct {
@@ -24,15 +22,18 @@ static uint32_t channel(uint32_t from, uint32_t to, double share, int shift) {
     return (uint32_t)(a + share * (b - a) + 0.5) << shift;
 }
 
+/* 0 to 1; a NAN is 0. */
+static double clamp(double value) { return !(value > 0) ? 0 : value < 1 ? value : 1; }
+
 uint32_t colour_at(enum colour_map map, double value) {
-    double place = fmin(fmax(value, 0), 1) * (maps[map].n - 1);
-    int below = (int)fmin(place, maps[map].n - 2);
+    double place = clamp(value) * (maps[map].n - 1);
+    int below = place < maps[map].n - 2 ? (int)place : maps[map].n - 2;
     uint32_t from = maps[map].anchors[below], to = maps[map].anchors[below + 1];
     double share = place - below;
     return channel(from, to, share, 16) | channel(from, to, share, 8) | channel(from, to, share, 0);
 }
 
-static uint32_t byte_of(double tone) { return (uint32_t)(255 * fmin(fmax(tone, 0), 1) + 0.5); }
+static uint32_t byte_of(double tone) { return (uint32_t)(255 * clamp(tone) + 0.5); }
 
 uint32_t colour_overlay(double post, double pre) {
     return byte_of(post) << 16 | byte_of(pre) << 8 | byte_of(post);

@@ -14,8 +14,10 @@ static int paint(const struct qc_data *data, const float *pixels,
         return r;
     uint32_t *to = canvas_begin_pixels(ret);
     size_t count = (size_t)ret->width * (size_t)ret->height;
-    for (size_t i = 0; i < count; i++)
-        to[i] = colour_at(COLOUR_GREY, tone(data, pixels[i]));
+    for (size_t i = 0; i < count; i++) {
+        double brightness = tone(data, pixels[i]);
+        to[i] = colour_overlay(brightness, brightness);
+    }
     canvas_end_pixels(ret);
     return 0;
 }

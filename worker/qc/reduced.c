@@ -103,13 +103,13 @@ int reduced_load(const struct align_context *context, const char *which,
 }
 
 double reduced_at(const struct reduced *reduced, double x, double y) {
-    double pitch = ldexp(1, reduced->level);
+    double pitch = (double)(1U << reduced->level);
     double at_x = (x + 0.5) / pitch - 0.5, at_y = (y + 0.5) / pitch - 0.5;
     if (!(at_x >= -0.5 && at_y >= -0.5 && at_x < reduced->width - 0.5 &&
           at_y < reduced->height - 0.5))
         return NAN;
-    at_x = fmin(fmax(at_x, 0), reduced->width - 1.0);
-    at_y = fmin(fmax(at_y, 0), reduced->height - 1.0);
+    at_x = at_x > 0 ? at_x : 0; /* the last pixel is its own neighbour */
+    at_y = at_y > 0 ? at_y : 0;
     int left = (int)at_x, top = (int)at_y;
     int right = left + (left + 1 < reduced->width), bottom = top + (top + 1 < reduced->height);
     const float *above = reduced->pixels + (size_t)top * (size_t)reduced->width;
