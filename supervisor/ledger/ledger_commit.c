@@ -34,6 +34,9 @@ struct ledger_commit {
     size_t first, count, capacity;
     int open_handles;
     bool syncing, full, fatal, closing;
+    bool is_held;
+    ledger_commit_held_cb held; /* NULL: it was called */
+    void *held_context;
     struct failure unrecorded; /* code 0: append could stage everything */
 };
 
@@ -99,7 +102,7 @@ static void keep_what_can_be(struct ledger_commit *commit) {
 /* Writes what is staged and keeps room for what will come. */
 static void flush(struct ledger_commit *commit) {
     struct failure failure = {0};
-    if (commit->fatal)
+    if (commit->fatal || commit->is_held)
         return;
     if (commit->unrecorded.code) {
         keep_what_can_be(commit);
@@ -147,6 +150,14 @@ static void tell_done(struct ledger_commit *commit) {
     }
 }
 
+static void tell_held(struct ledger_commit *commit) {
+    const ledger_commit_held_cb held = commit->held;
+    if (!held || commit->syncing || commit->fatal || commit->closing)
+        return;
+    commit->held = NULL;
+    held(commit->held_context);
+}
+
 static void on_synced(uv_work_t *work, int status) {
     struct ledger_commit *commit = work->data;
     struct failure failure = {0};
@@ -163,6 +174,7 @@ static void on_synced(uv_work_t *work, int status) {
         start_sync(
             commit); /* before the callbacks: they and the disk need not wait for each other */
         tell_done(commit); /* a close in here frees later, when the handles are closed */
+        tell_held(commit);
     }
     free_when_quiet(commit);
 }
@@ -227,8 +239,22 @@ bool ledger_commit_idle(const struct ledger_commit *commit) {
            (!commit->syncing && !ledger_store_has_staged(commit->store) && commit->count == 0);
 }
 
-void ledger_commit_renumbered(struct ledger_commit *commit) {
+void ledger_commit_hold(struct ledger_commit *commit, ledger_commit_held_cb held, void *context) {
+    commit->is_held = true;
+    commit->held = held;
+    commit->held_context = context;
+    start_sync(commit);
+    tell_held(commit);
+}
+
+void ledger_commit_release(struct ledger_commit *commit, int64_t shift) {
+    commit->is_held = false;
+    commit->held = NULL;
+    for (size_t i = 0; i < commit->count; i++)
+        commit->waiting[(commit->first + i) % commit->capacity].seq += (uint64_t)shift;
     commit->safe_seq = commit->sync_seq = ledger_store_safe(commit->store);
+    if (!commit->fatal && !commit->closing)
+        (void)uv_idle_start(&commit->flusher, on_idle); /* cannot fail */
 }
 
 int ledger_commit_open(uv_loop_t *loop, struct ledger_store *store, ledger_commit_state_cb state,

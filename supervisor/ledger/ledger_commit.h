@@ -28,8 +28,12 @@ void ledger_commit_append(struct ledger_commit *commit, const char *event, json_
                           ledger_commit_done_cb done, void *context, uint64_t *ret_seq);
 /* Nothing waits for the disk, or (after a fatal error) nothing ever will be there. */
 bool ledger_commit_idle(const struct ledger_commit *commit);
-/* The store was compacted while all was idle: its records have other numbers. */
-void ledger_commit_renumbered(struct ledger_commit *commit);
+/* From now on records are only staged. held is called (from within too) when nobody touches the
+ * file any more and all that was written is on disk; after a fatal error never. */
+typedef void (*ledger_commit_held_cb)(void *context);
+void ledger_commit_hold(struct ledger_commit *commit, ledger_commit_held_cb held, void *context);
+/* Goes on. shift: what is staged has other numbers (ledger_store_adopt); 0: it has not. */
+void ledger_commit_release(struct ledger_commit *commit, int64_t shift);
 /* Closes the handles; frees itself once libuv lets go. What waits is written and synced if it can
  * be, but no callback is called any more; the store is no longer used when it returns. NULL is
  * fine.

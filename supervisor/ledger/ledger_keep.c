@@ -1,6 +1,9 @@
-/* See ledger_keep.h. Seventeen bytes a record and some dozens a task: a ledger of millions is
- * judged in little memory. Names are told apart by 128 bits of two keyed hashes. */
+/* See ledger_keep.h. Sixteen bytes a record and some dozens a task: a ledger of millions is
+ * judged in little memory, which children that are started meanwhile do not get. Names are told
+ * apart by 128 bits of two keyed hashes. */
 #include "supervisor/ledger/ledger_keep.h"
+
+#include "common/unforked.h"
 
 #include <errno.h>
 #include <math.h>
@@ -25,11 +28,12 @@ struct entry {
     bool is_forgotten; /* a batch that is */
 };
 
-/* What there is to say of an attempt's record. */
-struct attempt {
-    uint32_t time_s;
-    float byte_seconds; /* of its end, if it is to count against its user */
-    uint16_t number;
+struct record {
+    uint32_t owner;  /* its task, or its batch; after decide: its number among those that count */
+    uint32_t time_s; /* of an attempt's end, as is */
+    float byte_seconds; /* what is to count against its user */
+    uint16_t number;    /* the attempt's */
+    uint8_t sort;       /* after decide: whether it counts */
 };
 
 /* Names in a table, half full at most. */
@@ -49,9 +53,7 @@ struct kind {
 
 struct ledger_keep {
     uint64_t seed[2];
-    uint8_t *sorts;           /* per record, by seq - 1; after decide: whether it counts; owned */
-    uint32_t *owners;         /* per record: its task, or its batch; owned */
-    struct attempt *attempts; /* per record; owned */
+    struct record *records; /* by seq - 1; owned */
     uint32_t count, capacity;
     struct names tasks, batches, users, kind_names;
     struct kind *kinds; /* owned */
@@ -80,20 +82,21 @@ int ledger_keep_open(struct ledger_keep **ret, struct failure *failure) {
     return 0;
 }
 
+static size_t index_bytes(uint32_t capacity) { return 2 * (size_t)capacity * sizeof(uint32_t); }
+
+static void free_names(struct names *names) {
+    unforked_free(names->entries, names->capacity * sizeof(*names->entries));
+    unforked_free(names->index, index_bytes(names->capacity));
+}
+
 void ledger_keep_close(struct ledger_keep *keep) {
     if (!keep)
         return;
-    free(keep->sorts);
-    free(keep->owners);
-    free(keep->attempts);
-    free(keep->tasks.entries);
-    free(keep->tasks.index);
-    free(keep->batches.entries);
-    free(keep->batches.index);
-    free(keep->users.entries);
-    free(keep->users.index);
-    free(keep->kind_names.entries);
-    free(keep->kind_names.index);
+    unforked_free(keep->records, keep->capacity * sizeof(*keep->records));
+    free_names(&keep->tasks);
+    free_names(&keep->batches);
+    free_names(&keep->users);
+    free_names(&keep->kind_names);
     free(keep->kinds);
     free(keep->shares);
     free(keep);
@@ -127,15 +130,16 @@ static uint32_t *find_slot(const struct names *names, const uint64_t key[2]) {
 
 static int grow_names(struct names *names) {
     const uint32_t capacity = names->capacity ? 2 * names->capacity : 1024;
-    struct entry *entries = reallocarray(names->entries, capacity, sizeof(*entries));
-    if (entries)
-        names->entries = entries;
-    uint32_t *index = calloc(2 * (size_t)capacity, sizeof(*index));
-    if (!entries || !index) {
-        free(index);
+    const size_t bytes = names->capacity * sizeof(*names->entries);
+    uint32_t *index = unforked_grow(NULL, 0, index_bytes(capacity));
+    struct entry *entries =
+        index ? unforked_grow(names->entries, bytes, capacity * sizeof(*entries)) : NULL;
+    if (!entries) {
+        unforked_free(index, index_bytes(capacity));
         return -ENOMEM;
     }
-    free(names->index);
+    unforked_free(names->index, index_bytes(names->capacity));
+    names->entries = entries;
     names->index = index;
     names->capacity = capacity;
     names->mask = 2 * capacity - 1;
@@ -170,17 +174,11 @@ static int make_room(struct ledger_keep *keep) {
     if (keep->capacity > UINT32_MAX / 4)
         return -ENOMEM;
     const uint32_t capacity = keep->capacity ? 2 * keep->capacity : 4096;
-    uint8_t *sorts = realloc(keep->sorts, capacity);
-    if (sorts)
-        keep->sorts = sorts;
-    uint32_t *owners = reallocarray(keep->owners, capacity, sizeof(*owners));
-    if (owners)
-        keep->owners = owners;
-    struct attempt *attempts = reallocarray(keep->attempts, capacity, sizeof(*attempts));
-    if (attempts)
-        keep->attempts = attempts;
-    if (!sorts || !owners || !attempts)
+    struct record *records = unforked_grow(keep->records, keep->capacity * sizeof(*records),
+                                           capacity * sizeof(*records));
+    if (!records)
         return -ENOMEM;
+    keep->records = records;
     keep->capacity = capacity;
     return 0;
 }
@@ -244,7 +242,7 @@ static int see_batch(struct ledger_keep *keep, const json_t *record, uint32_t se
     if (place < 0)
         return (int)place;
     struct entry *batch = &keep->batches.entries[place];
-    keep->owners[seq - 1] = (uint32_t)place;
+    keep->records[seq - 1].owner = (uint32_t)place;
     if (strcmp(state, "submit") == 0)
         batch->uid = json_integer_value(json_object_get(record, "uid"));
     if (strcmp(state, "forget") == 0) {
@@ -353,7 +351,7 @@ static double used_by(const json_t *record) {
 
 static int see_attempt(struct ledger_keep *keep, struct entry *task, const json_t *record,
                        bool is_start, uint32_t seq) {
-    struct attempt *attempt = &keep->attempts[seq - 1];
+    struct record *attempt = &keep->records[seq - 1];
     const json_int_t number = json_integer_value(json_object_get(record, "attempt"));
     attempt->number = (uint16_t)(number > 0 && number < MOST_ATTEMPTS ? number : 0);
     if (attempt->number > task->attempts)
@@ -374,7 +372,7 @@ static int see_task(struct ledger_keep *keep, const json_t *record, const char *
     if (place < 0 || place == NOBODY)
         return place < 0 ? (int)place : SORT_KEPT;
     struct entry *task = &keep->tasks.entries[place];
-    keep->owners[seq - 1] = (uint32_t)place;
+    keep->records[seq - 1].owner = (uint32_t)place;
     if (strcmp(event, "task_end") != 0)
         return see_attempt(keep, task, record, strcmp(event, "attempt_start") == 0, seq);
     see_task_end(task, record, seq);
@@ -392,8 +390,7 @@ int ledger_keep_see(void *context, const json_t *record, struct failure *failure
     if (make_room(keep) < 0)
         return out_of_memory(failure);
     const uint32_t seq = ++keep->count;
-    keep->owners[seq - 1] = NOBODY;
-    keep->attempts[seq - 1] = (struct attempt){0};
+    keep->records[seq - 1] = (struct record){.owner = NOBODY};
     int sort = SORT_KEPT;
     if (seq > 1 && strcmp(event, "batch") == 0)
         sort = see_batch(keep, record, seq);
@@ -404,7 +401,7 @@ int ledger_keep_see(void *context, const json_t *record, struct failure *failure
         sort = see_note(keep, seq);
     if (sort < 0)
         return out_of_memory(failure);
-    keep->sorts[seq - 1] = (uint8_t)sort;
+    keep->records[seq - 1].sort = (uint8_t)sort;
     return 0;
 }
 
@@ -415,7 +412,7 @@ static bool is_forgotten(const struct ledger_keep *keep, uint32_t batch) {
 }
 
 static bool counts_by_task(const struct ledger_keep *keep, uint32_t seq, enum sort sort) {
-    const struct entry *task = &keep->tasks.entries[keep->owners[seq - 1]];
+    const struct entry *task = &keep->tasks.entries[keep->records[seq - 1].owner];
     if (is_forgotten(keep, task->batch))
         return false;
     if (sort == SORT_TASK_END)
@@ -423,16 +420,16 @@ static bool counts_by_task(const struct ledger_keep *keep, uint32_t seq, enum so
     if (seq == task->open)
         return true;
     return !(task->last_end > 0 && task->is_ok) &&
-           keep->attempts[seq - 1].number + LEDGER_KEEP_ATTEMPTS > task->attempts;
+           keep->records[seq - 1].number + LEDGER_KEEP_ATTEMPTS > task->attempts;
 }
 
 static bool counts_by_itself(const struct ledger_keep *keep, uint32_t seq) {
-    const enum sort sort = (enum sort)keep->sorts[seq - 1];
+    const enum sort sort = (enum sort)keep->records[seq - 1].sort;
     switch (sort) {
     case SORT_KEPT:
         return true;
     case SORT_BATCH:
-        return !is_forgotten(keep, keep->owners[seq - 1]);
+        return !is_forgotten(keep, keep->records[seq - 1].owner);
     case SORT_START:
     case SORT_END:
     case SORT_TASK_END:
@@ -446,7 +443,7 @@ static bool counts_by_itself(const struct ledger_keep *keep, uint32_t seq) {
 
 static void bring_back(struct ledger_keep *keep, uint32_t seq) {
     if (seq > 0)
-        keep->sorts[seq - 1] = SORT_KEPT;
+        keep->records[seq - 1].sort = SORT_KEPT;
 }
 
 static void bring_back_samples(struct ledger_keep *keep, const struct kind *kind) {
@@ -458,8 +455,8 @@ static void bring_back_samples(struct ledger_keep *keep, const struct kind *kind
 
 /* Of an attempt that goes, its user's use stays. Without memory for it he has a little less. */
 static void keep_share(struct ledger_keep *keep, uint32_t seq) {
-    const struct attempt *attempt = &keep->attempts[seq - 1];
-    const uint32_t batch = keep->tasks.entries[keep->owners[seq - 1]].batch;
+    const struct record *attempt = &keep->records[seq - 1];
+    const uint32_t batch = keep->tasks.entries[keep->records[seq - 1].owner].batch;
     if (batch == NOBODY || keep->batches.entries[batch].uid < 0 || !(attempt->byte_seconds > 0))
         return;
     (void)add_share(keep, keep->batches.entries[batch].uid, (double)attempt->byte_seconds,
@@ -476,20 +473,20 @@ void ledger_keep_decide(struct ledger_keep *keep) {
     bring_back(keep, keep->last_pause);
     for (uint32_t seq = 1; seq <= keep->count; seq++) {
         const bool counts = counts_by_itself(keep, seq);
-        if (!counts && keep->sorts[seq - 1] == SORT_END)
+        if (!counts && keep->records[seq - 1].sort == SORT_END)
             keep_share(keep, seq);
-        keep->sorts[seq - 1] = counts;
+        keep->records[seq - 1].sort = counts;
         keep->n_counting += counts;
-        keep->owners[seq - 1] = counts ? (uint32_t)keep->n_counting : 0;
+        keep->records[seq - 1].owner = counts ? (uint32_t)keep->n_counting : 0;
     }
 }
 
 bool ledger_keep_counts(const struct ledger_keep *keep, uint64_t seq) {
-    return seq > 0 && seq <= keep->count && keep->sorts[seq - 1];
+    return seq > 0 && seq <= keep->count && keep->records[seq - 1].sort;
 }
 
 uint64_t ledger_keep_renumbered(const struct ledger_keep *keep, uint64_t seq) {
-    return ledger_keep_counts(keep, seq) ? keep->owners[seq - 1] : 0;
+    return ledger_keep_counts(keep, seq) ? keep->records[seq - 1].owner : 0;
 }
 
 uint64_t ledger_keep_count(const struct ledger_keep *keep) { return keep->n_counting; }

@@ -44,6 +44,8 @@ uint64_t ledger_store_safe(const struct ledger_store *store) { return store->syn
 uint64_t ledger_store_size(const struct ledger_store *store) { return store->size; }
 bool ledger_store_has_staged(const struct ledger_store *store) { return store->staged.length > 0; }
 
+static void free_buffer(struct ledger_line_buffer *buffer) { ledger_line_buffer_free(buffer); }
+
 /* Frees without touching the file. */
 static void discard_store(struct ledger_store **slot) {
     struct ledger_store *store = *slot;
@@ -278,7 +280,6 @@ struct marking {
     struct ledger_store *store;
     const struct ledger_replay *found;
     uint64_t offset; /* where the next record begins */
-    bool is_out_of_memory;
     ledger_store_replay_cb replay;
     void *context;
 };
@@ -322,53 +323,51 @@ static int recover(struct ledger_store *store, ledger_store_replay_cb replay, vo
     return r;
 }
 
-/* Marks the records of a file that was checked already, without parsing them; but for the first
- * one, which is always parsed and never comes by here. */
-static bool mark_line(void *context, const char *line, size_t length) {
-    struct marking *marking = context;
-    (void)line, (void)length;
-    if (ledger_marks_set(&marking->store->marks, marking->found->n_records + 1,
-                         marking->found->good_bytes) < 0)
-        marking->is_out_of_memory = true;
-    return false;
+int ledger_store_compact(struct ledger_store *store, struct ledger_compact **ret,
+                         struct failure *failure) {
+    if (store->broken.code)
+        return refuse_broken(store, failure);
+    int r = check_untouched(store, failure);
+    return r < 0 ? r
+                 : ledger_compact_open(store->fd, store->path, store->written_seq, ret, failure);
 }
 
-/* The file has been replaced by that one. */
-static int adopt(struct ledger_store *store, int fd, struct failure *failure) {
-    struct ledger_replay found;
-    struct marking marking = {.store = store, .found = &found};
-    cleanup_close(&store->fd); /* all that was in it is in the other one */
-    store->fd = fd;
-    ledger_marks_free(&store->marks);
-    int r = ledger_marks_set(&store->marks, 1, 0);
-    if (r == 0)
-        r = ledger_replay_file(fd, store->path, mark_line, NULL, &marking, &found, failure);
-    if (r == 0 && marking.is_out_of_memory)
-        r = -ENOMEM;
-    if (r == -ENOMEM)
-        (void)failure_set_errno(failure, r, "cannot go on with %s", store->path);
-    if (r < 0)
-        return break_store(store, failure, NULL);
-    store->size = store->reserved = found.good_bytes;
-    store->staged_seq = store->written_seq = store->synced_seq = found.n_records;
+/* What is staged gets the numbers behind those of the new file. */
+static int renumber_staged(struct ledger_store *store, struct failure *failure) {
+    CLEANUP(free_buffer) struct ledger_line_buffer old = store->staged;
+    store->staged = (struct ledger_line_buffer){0};
+    store->staged_seq = store->written_seq;
+    for (const char *at = old.bytes; at < old.bytes + old.length;) {
+        struct ledger_line line = {0};
+        char why[LEDGER_LINE_WHY_BYTES];
+        const char *newline = memchr(at, '\n', (size_t)(old.bytes + old.length - at));
+        const uint64_t seq = store->staged_seq + 1;
+        int r = ledger_line_decode(at, (size_t)(newline - at), &line, why);
+        CLEANUP_JSON json_t *record = line.record;
+        if (r == 0)
+            r = ledger_marks_set(&store->marks, seq, store->size + store->staged.length);
+        if (r == 0)
+            r = ledger_line_recode(&store->staged, record, seq, store->synced_seq, failure);
+        if (r < 0)
+            return failure_set_errno(failure, r, "cannot go on with %s", store->path);
+        store->staged_seq = seq;
+        at = newline + 1;
+    }
     return 0;
 }
 
-int ledger_store_compact(struct ledger_store *store, double least_gain,
-                         struct ledger_keep **ret_keep, struct ledger_compact_result *ret,
-                         struct failure *failure) {
-    struct failure reason = {0};
-    int fd = -1;
-    if (store->broken.code)
-        return refuse_broken(store, failure);
-    if (store->staged.length > 0 || store->synced_seq < store->written_seq)
-        return failure_set(failure, -EAGAIN, "%s is being written to", store->path);
-    int r = check_untouched(store, &reason);
-    if (r == 0)
-        r = ledger_compact_open(store->fd, store->path, least_gain, &fd, ret_keep, ret, &reason);
-    if (r == 0 && ret->is_done)
-        r = adopt(store, fd, &reason);
-    return r < 0 ? failure_set(failure, r, "%s", reason.text) : 0;
+int ledger_store_adopt(struct ledger_store *store, struct ledger_compact *compact,
+                       int64_t *ret_shift, struct failure *failure) {
+    struct failure reason;
+    const struct ledger_compact_new new = ledger_compact_take(compact);
+    *ret_shift = (int64_t)(new.n_records - store->written_seq);
+    cleanup_close(&store->fd); /* all that was in it is in the other one */
+    store->fd = new.fd;
+    ledger_marks_free(&store->marks);
+    store->marks = new.marks;
+    store->size = store->reserved = new.bytes;
+    store->written_seq = store->synced_seq = new.n_records;
+    return renumber_staged(store, &reason) < 0 ? break_store(store, &reason, failure) : 0;
 }
 
 static void warn_of_network(const struct ledger_store *store, struct ledger_recovery *recovery) {

@@ -67,14 +67,15 @@ MUST_USE int ledger_store_sync(struct ledger_store *store, struct failure *failu
 void ledger_store_close(struct ledger_store *store); /* NULL is fine */
 
 uint64_t ledger_store_size(const struct ledger_store *store); /* bytes of its records */
-/* Makes the ledger smaller while it is open (ledger_compact_open). Everything has to be on disk:
- * -EAGAIN. Where ret->is_done, the records have other numbers: *ret_keep tells them, caller owns.
- * An error leaves all as it was; but for one that says the store is broken. */
-struct ledger_keep;
-struct ledger_compact_result;
-MUST_USE int ledger_store_compact(struct ledger_store *store, double least_gain,
-                                  struct ledger_keep **ret_keep, struct ledger_compact_result *ret,
+/* Begins to make the ledger smaller while it is open (ledger_compact.h): by the records that are
+ * written by now. Caller owns *ret, which borrows the store. */
+struct ledger_compact;
+MUST_USE int ledger_store_compact(struct ledger_store *store, struct ledger_compact **ret,
                                   struct failure *failure);
+/* Goes on with the new file of one that is finished; all that was written has been in it. What is
+ * staged has other numbers then: *ret_shift more, or fewer. After an error the store is broken. */
+MUST_USE int ledger_store_adopt(struct ledger_store *store, struct ledger_compact *compact,
+                                int64_t *ret_shift, struct failure *failure);
 
 /* The same in steps, for ledger_commit: stage in memory, flush as one write(), sync from another
  * thread, tell the store. */

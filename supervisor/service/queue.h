@@ -36,7 +36,7 @@
 #include "supervisor/cli/options.h"
 #include "supervisor/engine/verdict.h"
 #include "supervisor/ledger/ledger_commit.h"
-#include "supervisor/ledger/ledger_compact.h"
+#include "supervisor/ledger/ledger_compacting.h"
 #include "supervisor/memory/forecast.h"
 #include "supervisor/service/rights_policy.h"
 #include "supervisor/service/window.h"
@@ -125,10 +125,15 @@ const json_t *queue_open_attempts(const struct queue *queue);
 MUST_USE int queue_attach(struct queue *queue, struct ledger_store *store,
                           struct ledger_commit *commit, size_t *ret_set_aside,
                           struct failure *failure);
-/* Makes the ledger smaller, when all is on disk and nothing is taken or running: else nothing is
- * done. */
-MUST_USE int queue_compact(struct queue *queue, double least_gain,
-                           struct ledger_compact_result *ret, struct failure *failure);
+/* Begins to make the ledger smaller, unless that goes on already (ledger_compacting.h: what is done
+ * to the queue meanwhile stays). compacted is told when it is over. */
+typedef void (*queue_compacted_cb)(void *context, int r, const struct ledger_compact_result *done,
+                                   const struct failure *failure);
+MUST_USE int queue_compact(struct queue *queue, uv_loop_t *loop, double least_gain,
+                           queue_compacted_cb compacted, void *context, struct failure *failure);
+bool queue_is_compacting(const struct queue *queue);
+/* Before the commit is closed: gives it up, or waits for its last step. */
+void queue_stop_compacting(struct queue *queue);
 void queue_close(struct queue *queue); /* NULL is fine; nothing is lost by it */
 
 /* ---- settings, that a reload may change ---- */

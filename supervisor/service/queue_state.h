@@ -46,6 +46,9 @@ struct queue {
     json_t *open;    /* attempt_start records without an end; only while replaying */
     struct ledger_store *store;
     struct ledger_commit *commit;
+    struct ledger_compacting *compacting; /* NULL: nothing is */
+    queue_compacted_cb compacted;
+    void *compacted_context;
 };
 
 /* All of a batch, in the functions that may take one task too. */

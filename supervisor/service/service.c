@@ -58,10 +58,12 @@ static void on_ledger_state(void *context, bool full, bool fatal, const char *te
     engine_ledger_state(service->engine, full, fatal, text);
 }
 
-static void tell_compacted(const struct service *service, int r,
-                           const struct ledger_compact_result *done,
-                           const struct failure *failure) {
-    if (r < 0)
+/* A queue_compacted_cb. */
+static void on_compacted(void *context, int r, const struct ledger_compact_result *done,
+                         const struct failure *failure) {
+    struct service *service = context;
+    service->compacted_bytes = ledger_store_size(service->store);
+    if (r < 0 && r != -ECANCELED)
         journal_say(service->settings.journal, LOG_WARNING, "the ledger is not compacted: %s",
                     failure->text);
     else if (done->is_done)
@@ -74,29 +76,20 @@ static void tell_compacted(const struct service *service, int r,
                     (unsigned long long)done->bytes_before >> 20);
 }
 
-/* Nothing runs yet. What keeps it from being compacted keeps nobody from the work. */
-static void compact_ledger(const struct service *service, const char *path) {
-    struct ledger_compact_result done;
+/* What keeps it from being compacted keeps nobody from the work. Where little was to be gained, not
+ * before it has grown by a quarter. */
+void service_compact(struct service *service) {
     struct failure failure = {0};
-    const int r = ledger_compact_large(path, service->settings.conf->ledger_bytes, &done, &failure);
-    tell_compacted(service, r, &done, &failure);
-}
-
-/* While it runs: when a batch's end is on disk and nothing else is going on. Where little was to be
- * gained, not before it has grown by a quarter. */
-void service_compact(void *context, uint64_t seq) {
-    struct service *service = context;
-    struct ledger_compact_result done;
-    struct failure failure = {0};
-    (void)seq;
     const uint64_t size = ledger_store_size(service->store);
-    if (service->is_ending || service->is_closed || size <= service->settings.conf->ledger_bytes ||
+    if (service->is_ending || service->is_closed || queue_is_compacting(service->queue) ||
+        size <= service->settings.conf->ledger_bytes ||
         size <= service->compacted_bytes + service->compacted_bytes / 4)
         return;
-    const int r = queue_compact(service->queue, LEDGER_COMPACT_WORTH_IT, &done, &failure);
-    if (r < 0 || done.bytes_before > 0) /* else something else is going on */
-        service->compacted_bytes = ledger_store_size(service->store);
-    tell_compacted(service, r, &done, &failure);
+    const struct ledger_compact_result none = {.is_done = false};
+    const int r = queue_compact(service->queue, service->settings.loop, LEDGER_COMPACT_WORTH_IT,
+                                on_compacted, service, &failure);
+    if (r < 0)
+        on_compacted(service, r, &none, &failure);
 }
 
 static int open_ledger(struct service *service, struct failure *failure) {
@@ -109,7 +102,6 @@ static int open_ledger(struct service *service, struct failure *failure) {
         path = NULL;
         return failure_set_errno(failure, -ENOMEM, "cannot open the ledger");
     }
-    compact_ledger(service, path);
     int r = ledger_store_open(path, replay, service, &service->store, &recovery, failure);
     if (r == 0)
         r = leftovers_settle(service->store, queue_open_attempts(service->queue), service->group,
@@ -173,6 +165,8 @@ void service_close(struct service *service) {
     hooks_close(STEAL_PTR(service->hooks));
     if (service->engine)
         engine_close(service->engine);
+    if (service->queue)
+        queue_stop_compacting(service->queue);
     ledger_commit_close(STEAL_PTR(service->commit));
     service_end_close(service);
     service_window_close(service);
@@ -291,6 +285,7 @@ void service_start(struct service *service) {
     engine_record_start(service->engine, service->settings.command, service->settings.state_dir, 0,
                         service->settings.conf->threads);
     service_end_resume(service);
+    service_compact(service);
     engine_go_on(service->engine);
 }
 

@@ -187,7 +187,7 @@ static void conclude(struct service *service, struct service_end *end) {
                     batch->name, end->failure.text);
     service_tell_batch(service, batch);
     run_hooks(service, end);
-    if (queue_end_batch(service->queue, batch, now_ms, service_compact, service, &failure) < 0)
+    if (queue_end_batch(service->queue, batch, now_ms, NULL, NULL, &failure) < 0)
         journal_say(service->settings.journal, LOG_WARNING, "%s", failure.text);
     service_window_drop(service, batch);
     (void)queue_forget(service->queue, now_ms - conf->keep_ms, (size_t)conf->keep_batches);

@@ -74,8 +74,8 @@ struct service {
 
 /* service.c: goes on with the end, if that is what is waited for. */
 void service_quiet(struct service *service);
-/* service.c: the ledger is made smaller, if it is time (a ledger_commit_done_cb). */
-void service_compact(void *context, uint64_t seq);
+/* service.c: the ledger is made smaller, if it is time. */
+void service_compact(struct service *service);
 
 /* service_window.c */
 bool service_window_refill(void *context); /* the engine's handler */

@@ -174,6 +174,7 @@ void service_task_result(void *context, struct engine_line *line, void *task_con
     free_task(task);
     if (is_last && !service->is_closed)
         service_end_begin(service, batch);
+    service_compact(service);
 }
 
 /* ---- before it is queued ---- */

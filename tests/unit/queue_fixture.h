@@ -57,6 +57,7 @@ static inline void queue_fixture_settle(struct queue_fixture *fixture) {
 
 static inline void queue_fixture_close(struct queue_fixture *fixture) {
     queue_fixture_settle(fixture);
+    queue_stop_compacting(fixture->queue);
     ledger_commit_close(fixture->commit);
     (void)uv_run(&fixture->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);

@@ -97,46 +97,109 @@ static void queue_stays_the_same(void **state) {
     }
 }
 
-static void queue_stays_the_same_while_it_is_open(void **state) {
-    struct queue_fixture *fixture = *state;
+struct compacted {
+    bool is_over;
+    int r;
     struct ledger_compact_result result;
+};
+
+static void on_compacted(void *context, int r, const struct ledger_compact_result *result,
+                         const struct failure *failure) {
+    struct compacted *compacted = context;
+    (void)failure;
+    *compacted = (struct compacted){.is_over = true, .r = r, .result = *result};
+}
+
+static void begin_compacting(struct queue_fixture *fixture, struct compacted *compacted) {
     struct failure failure = {0};
+    *compacted = (struct compacted){.is_over = false};
+    if (queue_compact(fixture->queue, &fixture->loop, 0, on_compacted, compacted, &failure) < 0)
+        fail_msg("%s", failure.text);
+    assert_true(queue_is_compacting(fixture->queue));
+}
+
+/* What is done at every turn of the loop stands in the old file, waits for the new one, or comes
+ * after it; all of it stays, told in order when it is on disk, and read back by number. */
+static void queue_goes_on_while_it_is_compacted(void **state) {
+    struct queue_fixture *fixture = *state;
+    struct compacted compacted;
+    struct queue_change change;
     make_history(fixture);
-    CLEANUP_FREE char *before = describe(fixture);
     struct queue_batch *batch = queue_find(fixture->queue, "gone");
     struct queue_taken taken;
     assert_int_equal(queue_next(fixture->queue, batch, &taken, NULL), 0);
-    assert_int_equal(queue_compact(fixture->queue, 0, &result, &failure), 0);
-    assert_false(result.is_done); /* the engine has one */
+    fixture->n_done = 0;
+    begin_compacting(fixture, &compacted);
+    int n = 0;
+    for (; !compacted.is_over; n++) {
+        assert_int_equal(queue_prioritise(fixture->queue, &bert, batch, -1 - n % 2,
+                                          queue_fixture_done, fixture, &change, NULL),
+                         0);
+        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
+    }
+    assert_false(queue_is_compacting(fixture->queue));
+    assert_true(compacted.r == 0 && compacted.result.is_done);
+    assert_true(compacted.result.bytes_after < compacted.result.bytes_before * 2 / 3);
+    queue_fixture_settle(fixture);
+    assert_int_equal(fixture->n_done, n);
     assert_false(queue_give_back(fixture->queue, batch, taken.number, 0, NOW));
     queue_taken_free(&taken);
-    ledger_commit_append(fixture->commit, "note", json_pack("{s:s}", "text", "x"), NULL, NULL,
-                         NULL);
-    assert_int_equal(queue_compact(fixture->queue, 0, &result, &failure), 0);
-    assert_false(result.is_done); /* a record is on its way */
-    queue_fixture_settle(fixture);
-    if (queue_compact(fixture->queue, 0, &result, &failure) < 0)
-        fail_msg("%s", failure.text);
-    assert_true(result.is_done && result.bytes_after < result.bytes_before * 2 / 3);
-    assert_int_equal(ledger_store_size(fixture->store), result.bytes_after);
-    CLEANUP_FREE char *after = describe(fixture);
-    assert_string_equal(after, before);
-    /* it goes on: records are told when they are on disk, not before, and read back by number */
-    struct queue_change change;
-    fixture->n_done = 0;
     assert_int_equal(queue_cancel(fixture->queue, &bert, batch, "a", NOW, queue_fixture_done,
                                   fixture, &change, NULL),
                      0);
     queue_change_free(&change);
-    assert_int_equal(fixture->n_done, 0);
+    assert_int_equal(fixture->n_done, n);
     queue_fixture_settle(fixture);
-    assert_int_equal(fixture->n_done, 1);
+    assert_int_equal(fixture->n_done, n + 1);
     (void)queue_fixture_run_next(fixture, batch, "failed");
     CLEANUP_FREE char *live = describe(fixture);
+    assert_non_null(strstr(live, "\"it said no\""));
     assert_non_null(strstr(live, "cancelled by bert"));
     queue_fixture_reopen(fixture);
     CLEANUP_FREE char *replayed = describe(fixture);
     assert_string_equal(replayed, live);
+}
+
+/* Closed after every number of turns, as far as it needs: the queue is the same. */
+static void a_compaction_is_closed_at_any_time(void **state) {
+    struct queue_fixture *fixture = *state;
+    struct compacted compacted = {.is_over = false};
+    char beside[sizeof(fixture->ledger.path) + 16];
+    (void)snprintf(beside, sizeof(beside), "%s.compacting", fixture->ledger.path);
+    make_history(fixture);
+    CLEANUP_FREE char *before = describe(fixture);
+    for (int n = 0; !compacted.is_over; n++) {
+        begin_compacting(fixture, &compacted);
+        for (int i = 0; i < n; i++)
+            (void)uv_run(&fixture->loop, UV_RUN_ONCE);
+        const bool was_over = compacted.is_over;
+        queue_fixture_reopen(fixture);
+        assert_true(compacted.is_over);
+        compacted.is_over = was_over;
+        assert_int_equal(access(beside, F_OK), -1);
+        CLEANUP_FREE char *after = describe(fixture);
+        assert_string_equal(after, before);
+    }
+    assert_true(compacted.r == 0);
+}
+
+/* The new file cannot be made: it is told, and all is as it was. */
+static void a_compaction_that_fails_changes_nothing(void **state) {
+    struct queue_fixture *fixture = *state;
+    struct compacted compacted;
+    char beside[sizeof(fixture->ledger.path) + 16];
+    (void)snprintf(beside, sizeof(beside), "%s.compacting", fixture->ledger.path);
+    make_history(fixture);
+    CLEANUP_FREE char *before = describe(fixture);
+    assert_int_equal(mkdir(beside, 0700), 0);
+    begin_compacting(fixture, &compacted);
+    while (!compacted.is_over)
+        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
+    assert_int_equal(compacted.r, -EEXIST);
+    assert_int_equal(rmdir(beside), 0);
+    queue_fixture_reopen(fixture);
+    CLEANUP_FREE char *after = describe(fixture);
+    assert_string_equal(after, before);
 }
 
 static void use_is_not_forgotten(void **state) {
@@ -284,17 +347,13 @@ static void what_must_not_be_touched_is_not(void **state) {
     queue_fixture_close(fixture);
     size_t length = 0;
     CLEANUP_FREE char *whole = ledger_fixture_read(path, &length);
-    /* little to gain, or small: left alone */
+    /* little to gain: left alone */
     assert_int_equal(ledger_compact_file(path, 0.99, &result, &failure), 0);
     assert_false(result.is_done);
-    assert_int_equal(ledger_compact_large(path, length, &result, &failure), 0);
-    assert_false(result.is_done);
-    assert_int_equal(ledger_compact_large("/nowhere/ledger", 0, &result, &failure), 0);
     /* torn, then damaged */
     ledger_fixture_write(path, whole, length - 5);
     assert_int_equal(ledger_compact_file(path, 0, &result, &failure), -EUCLEAN);
     ASSERT_MENTIONS(failure, "ends in a torn record");
-    assert_int_equal(ledger_compact_large(path, 0, &result, &failure), 0);
     whole[length / 2] ^= 1;
     ledger_fixture_write(path, whole, length);
     assert_int_equal(ledger_compact_file(path, 0, &result, &failure), -EBADMSG);
@@ -314,7 +373,9 @@ int main(void) {
     cmocka_unit_test_setup_teardown(name, queue_fixture_setup, queue_fixture_teardown)
     const struct CMUnitTest tests[] = {
         COMPACT_TEST(queue_stays_the_same),
-        COMPACT_TEST(queue_stays_the_same_while_it_is_open),
+        COMPACT_TEST(queue_goes_on_while_it_is_compacted),
+        COMPACT_TEST(a_compaction_is_closed_at_any_time),
+        COMPACT_TEST(a_compaction_that_fails_changes_nothing),
         COMPACT_TEST(use_is_not_forgotten),
         cmocka_unit_test(kinds_without_end_are_not_kept),
         COMPACT_TEST(a_runs_ledger_keeps_what_counts),
