@@ -5,33 +5,35 @@
 #include "common/footprint.h"
 
 enum {
-    /* Measured: code, libraries (OpenCV, libtiff, cairo), stacks, the heap's small change: 15 MiB,
-     * and what other builds of the libraries and other kernels were seen to add. */
-    FIXED_BYTES = 17 << 20,
+    /* Measured: code, libraries (OpenCV, libtiff, cairo), stacks, the heap's small change: 14 MiB;
+     * other builds of the libraries and other kernels were seen to add up to 3. */
+    FIXED_BYTES = 15 << 20,
     PER_THREAD_BYTES = 512 << 10,
 
     TILE_PX = 256 * 256, /* of an output tile, and of a source box as float */
     HELD_PX = 448 * 448, /* of the source box that a tile is made from */
     CACHED_TILES = 72,   /* what is kept of decoded blocks: worker/output/tile_plan.c */
     HISTOGRAM_BYTES = 2 << 20,
-    PARCELS = 2,                   /* of finished tiles, per thread: worker/output/painter.c */
-    CODEC_BYTES = 1 << 20,         /* what a compressor allocates */
-    SURVEY_BYTES = 768 << 10,      /* histograms of a survey */
-    THUMBNAIL_PX = 1024,           /* side of the reduced image that refine chooses tiles by */
-    BENCH_BYTES = 3 << 20,         /* one thread's tiles in refine */
-    BENCH_CACHE_BYTES = 12 << 20,  /* and its two caches of decoded blocks */
-    KEYPOINTS_PX = 512,            /* side of the reduced images that search finds key points on */
-    KEYPOINTS_PX_BYTES = 88,       /* and what AKAZE needs for a pixel of them: measured */
-    CANVASES_BYTES = 2080 << 10,   /* one thread's, of the correlation */
-    LEAST_LEVEL_PX = 512,          /* of a pyramid: worker/output/ome_levels.c */
-    ROWS_AT_ONCE = 256,            /* full-resolution rows that level 1 is made from */
-    FITS_LIBRARY_BYTES = 8 << 20,  /* cfitsio and what it brings: measured */
-    FITS_BAND_BYTES = 8 << 20,     /* rows at once: worker/output/fits_export.c */
-    REDUCED_PX = 1024,             /* side of the reduced images: worker/qc/reduced.h, joint.c */
-    JOINT_FLOATS = 12,             /* for a pixel of them: worker/align/joint.c */
+    PARCELS = 2,                  /* of finished tiles, per thread: worker/output/painter.c */
+    CODEC_BYTES = 1 << 20,        /* what a compressor allocates */
+    SURVEY_BYTES = 768 << 10,     /* histograms of a survey */
+    THUMBNAIL_PX = 1024,          /* side of the reduced image that refine chooses tiles by */
+    BENCH_BYTES = 3 << 20,        /* one thread's tiles in refine */
+    BENCH_CACHE_BYTES = 12 << 20, /* and its two caches of decoded blocks */
+    KEYPOINTS_PX = 512,           /* side of the reduced images that search finds key points on */
+    KEYPOINTS_PX_BYTES = 88,      /* and what AKAZE needs for a pixel of them: measured */
+    CANVASES_BYTES = 2080 << 10,  /* one thread's, of one correlation of two */
+    LEAST_LEVEL_PX = 512,         /* of a pyramid: worker/output/ome_levels.c */
+    ROWS_AT_ONCE = 256,           /* full-resolution rows that level 1 is made from */
+    FITS_LIBRARY_BYTES = 8 << 20, /* cfitsio and what it brings: measured */
+    FITS_BAND_BYTES = 8 << 20,    /* rows at once: worker/output/fits_export.c */
+    REDUCED_PX = 1024,            /* side of the reduced images: worker/qc/reduced.h, joint.c */
+    JOINT_POST_BYTES = 16,        /* for a pixel of them: worker/align/joint.c */
+    JOINT_PRE_BYTES = 4,
+    JOINT_ROWS = 5 * 112,          /* of floats: worker/align/joint_bands.c */
     JOINT_MOST_PX = 8 * 1024,      /* larger images are not asked so */
     DRAWN_AT_ONCE = 2,             /* quality pictures: worker/qc/qc.c */
-    DRAWING_BYTES = 11 << 20,      /* of each, while it is drawn and written */
+    DRAWING_BYTES = 9 << 20,       /* of each, while it is drawn and written */
     DRAWINGS_DISK_BYTES = 8 << 20, /* of all of them: a third of it for most */
 };
 
@@ -74,7 +76,8 @@ static uint64_t thumbnail_bytes(const struct footprint_image *image) {
 static uint64_t search_bytes(const struct footprint_pair *pair) {
     uint64_t area =
         max_u64(reduced_area(&pair->pre, KEYPOINTS_PX), reduced_area(&pair->post, KEYPOINTS_PX));
-    return area * KEYPOINTS_PX_BYTES + (pair->threads + 1) * CANVASES_BYTES;
+    return max_u64(area * KEYPOINTS_PX_BYTES + CANVASES_BYTES / 2,
+                   2 * (pair->threads + 1) * CANVASES_BYTES);
 }
 
 /* While it is made: the next finer level too, and what that one is read from. */
@@ -92,20 +95,35 @@ static uint64_t reduction_bytes(const struct footprint_image *image) {
     return thumbnail_bytes(image) + finer + source;
 }
 
-/* Pixels of the first level that is small enough. */
-static uint64_t whole_level_area(const struct footprint_image *image) {
+static uint64_t longest_side(const struct footprint_image *image) {
+    return max_u64(image->width, image->height);
+}
+
+/* The first level that is small enough to be looked at whole. */
+static uint32_t whole_level(uint64_t longest) {
     uint32_t level = 0;
-    while (max_u64(image->width, image->height) >> level > REDUCED_PX)
+    while (longest >> level > REDUCED_PX)
         level++;
+    return level;
+}
+
+static uint64_t level_area(const struct footprint_image *image, uint32_t level) {
     return (image->width >> level) * (image->height >> level);
+}
+
+static uint64_t whole_level_area(const struct footprint_image *image) {
+    return level_area(image, whole_level(longest_side(image)));
 }
 
 /* All pixels of both images at once, where tiles do not know the map well. */
 static uint64_t joint_bytes(const struct footprint_pair *pair) {
-    uint64_t longest = max_u64(max_u64(pair->pre.width, pair->pre.height),
-                               max_u64(pair->post.width, pair->post.height));
-    return longest > JOINT_MOST_PX ? 0
-                                   : whole_level_area(&pair->post) * JOINT_FLOATS * sizeof(float);
+    uint64_t longest = max_u64(longest_side(&pair->pre), longest_side(&pair->post));
+    uint32_t level = whole_level(longest);
+    if (longest > JOINT_MOST_PX)
+        return 0;
+    return thumbnail_bytes(&pair->post) + level_area(&pair->post, level) * JOINT_POST_BYTES +
+           level_area(&pair->pre, level) * JOINT_PRE_BYTES +
+           (pair->post.width >> level) * JOINT_ROWS * sizeof(float);
 }
 
 static uint64_t refine_bytes(const struct footprint_pair *pair) {

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # timeout: 300
-"""The forecast of an align task's memory against the kernel's accounting of it: never below, and
-not far above."""
+"""The forecast of an align task's memory against the kernel's accounting of it: within a tenth."""
 import os
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -18,9 +17,11 @@ KINDS = {
                 "--compression", "lzw"],
     "strips": ["--size", "2200x1800", "--grey", "--compression", "deflate"],
 }
+# Other builds of the libraries and other kernels: what no header can tell.
+OTHER_MACHINE_BYTES = 2 * MIB
 
 
-@test("predicted memory is never below the peak RSS, and at most a quarter and 10 MiB above it")
+@test("predicted memory is within a tenth of the peak RSS")
 def _(t):
     if "asan" in str(BUILD):
         skip("the sanitizers' own memory is not forecast")
@@ -37,8 +38,7 @@ def _(t):
         peak, predicted = attempt["peak_rss_bytes"], attempt["predicted_bytes"]
         told = f"{attempt['task']}: {predicted / MIB:.1f} predicted, {peak / MIB:.1f} MiB used"
         print(f"# {told}")
-        assert peak <= predicted, told
-        assert predicted <= 1.25 * peak + 10 * MIB, told
+        assert abs(predicted - peak) <= 0.1 * peak + OTHER_MACHINE_BYTES, told
 
 
 run_tests()

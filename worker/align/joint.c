@@ -3,6 +3,7 @@
 #include "worker/align/joint.h"
 
 #include "worker/align/feature.h"
+#include "worker/align/joint_common.h"
 #include "worker/align/joint_equations.h"
 #include "worker/align/joint_tone.h"
 #include "worker/align/parallel.h"
@@ -28,14 +29,12 @@ enum {
 static const double SMOOTH_PX = 1;        /* against noise, and the sampler's uneven blur */
 static const double MORE_SMOOTH_PX = 2.5; /* against much of it, */
 static const double BADLY_KNOWN_PX = 0.4; /* of the full image: when the map is known no better */
-static const double NEIGHBOURHOOD_PX = 6; /* that is correlated */
 static const double ENERGY_PX = 2;        /* over which residuals are looked at together */
 static const double STANDS_STILL_PX = 0.004, LOST_PX = 16;
 /* The mean squared residual nearby, in usual ones, that halves a pixel's weight: at first, while
  * the map is off, and in the end; and what a single pixel counts for in it, at most. */
 static const double LENIENT = 6, STRICT = 2, MOST_ENERGY = 25;
 static const double LEAST_OVERLAP = 0.15; /* smaller ones count as so much */
-static const double LEAST_POWER = 1e-12;  /* of two variances: less is flat */
 static const double RADIUS_SHARE = 0.95;
 /* Of more_common: so much less speaks against the joint map, so much more against the start. */
 static const double LESS = 0.97, CLEARLY_MORE = 1.15;
@@ -49,19 +48,32 @@ struct joint {
     struct tiles_grid grid;
     struct joint_equations *cells;
     struct joint_frame frame;
-    size_t n_pixels; /* of fixed, as of all these: one buffer */
-    float *moved, *covered, *common, *weight, *scratch, *mask;
+    size_t n_pixels; /* of fixed, as of these */
+    float *moved, *weight;
+    uint16_t *common;
+    unsigned char *covered, *mask;
+    struct joint_bands bands;
     double common_first, common_sum; /* of all pixels, at first and as it is */
     struct joint_tone tone;
     struct map map; /* between the reduced images */
 };
+
+static void close_buffers(struct joint *joint) {
+    tracked_free(joint->moved);
+    tracked_free(joint->common);
+    tracked_free(joint->covered);
+    joint_bands_free(&joint->bands);
+    joint->moved = NULL;
+    joint->common = NULL;
+    joint->covered = NULL;
+}
 
 static void joint_cleanup(struct joint *joint) {
     thumbnail_free(&joint->fixed);
     thumbnail_free(&joint->moving);
     tiles_free(&joint->grid);
     tracked_free(joint->cells);
-    tracked_free(joint->moved);
+    close_buffers(joint);
 }
 
 static struct map reduced_map(const struct joint *joint, const struct map *full) {
@@ -149,15 +161,14 @@ static int choose_cells(const struct joint *joint, const struct map *start, bool
 
 static int open_buffers(struct joint *joint) {
     size_t n = joint->n_pixels;
-    joint->moved = tracked_alloc(6 * n, sizeof(*joint->moved), "joint");
-    if (!joint->moved)
+    joint->moved = tracked_alloc(2 * n, sizeof(*joint->moved), "joint");
+    joint->common = tracked_alloc(n, sizeof(*joint->common), "joint");
+    joint->covered = tracked_alloc(2 * n, sizeof(*joint->covered), "joint");
+    if (!joint->moved || !joint->common || !joint->covered)
         return -ENODATA;
-    joint->covered = joint->moved + n;
-    joint->common = joint->covered + n;
-    joint->weight = joint->common + n;
-    joint->scratch = joint->weight + n;
-    joint->mask = joint->scratch + n;
-    return 0;
+    joint->weight = joint->moved + n;
+    joint->mask = joint->covered + n;
+    return joint_bands_open(joint->fixed.width, joint->fixed.height, &joint->bands);
 }
 
 /* And the mask of their pixels. -ENODATA: there are too few. */
@@ -182,75 +193,50 @@ static int open_cells(struct joint *joint, const struct map *start, struct failu
 static void resample(struct joint *joint) {
     const struct thumbnail *moving = &joint->moving;
     struct sample_block block = {moving->pixels, 0, 0, moving->width, moving->height};
-    struct sample_window window = {0, 0, joint->fixed.width, joint->fixed.height};
-    sample_cubic(&block, &joint->map, &window, joint->moved, joint->covered);
-    for (size_t i = 0; i < joint->n_pixels; i++)
-        joint->covered[i] *= joint->mask[i];
-}
-
-/* The covariance of a and b nearby; scratch: twice the size. */
-static int covary(const struct joint *joint, const float *a, const float *b, float *scratch,
-                  float *ret, struct failure *failure) {
-    int width = joint->fixed.width, height = joint->fixed.height;
-    size_t n = joint->n_pixels;
-    for (size_t i = 0; i < n; i++)
-        ret[i] = a[i] * b[i];
-    int r = bridge_blur(ret, width, height, NEIGHBOURHOOD_PX, ret, failure);
-    if (r == 0)
-        r = bridge_blur(a, width, height, NEIGHBOURHOOD_PX, scratch, failure);
-    if (r == 0)
-        r = bridge_blur(b, width, height, NEIGHBOURHOOD_PX, scratch + n, failure);
-    for (size_t i = 0; i < n; i++)
-        ret[i] -= scratch[i] * scratch[n + i];
-    return r;
-}
-
-/* Where both images show the same, whatever the tone: by the fourth power of their correlation
- * nearby. What they share by accident is left with next to nothing. contrast: -1 where what is
- * bright in one image is dark in the other. */
-static int find_common(struct joint *joint, float contrast, double *ret_sum,
-                       struct failure *failure) {
-    double sum = 0;
-    size_t n = joint->n_pixels;
-    const float *fixed = joint->fixed.pixels, *moved = joint->moved;
-    CLEANUP_TRACKED float *scratch = tracked_alloc(2 * n, sizeof(*scratch), "joint");
-    if (!scratch)
-        return -ENODATA;
-    /* both are made anew: weight by weigh */
-    float *power = joint->weight, *other = joint->common, *product = joint->scratch;
-    int r = covary(joint, fixed, fixed, scratch, power, failure);
-    if (r == 0)
-        r = covary(joint, moved, moved, scratch, other, failure);
-    if (r == 0)
-        r = covary(joint, fixed, moved, scratch, product, failure);
-    for (size_t i = 0; i < n; i++) {
-        float powers = power[i] * other[i];
-        float squared = contrast * product[i] > 0 && powers > (float)LEAST_POWER
-                            ? product[i] * product[i] / powers
-                            : 0;
-        joint->common[i] = squared * squared;
-        sum += joint->covered[i] * joint->common[i];
+    float *inside = joint->bands.rows[0];
+    for (int y = 0; y < joint->fixed.height; y++) {
+        struct sample_window row = {0, y, joint->fixed.width, 1};
+        size_t first = (size_t)y * (size_t)row.width;
+        sample_cubic(&block, &joint->map, &row, joint->moved + first, inside);
+        for (size_t x = 0; x < (size_t)row.width; x++)
+            joint->covered[first + x] = inside[x] > 0 && joint->mask[first + x];
     }
-    *ret_sum = sum;
-    return r;
+}
+
+static int find_common(struct joint *joint, bool inverted, double *ret_sum,
+                       struct failure *failure) {
+    const struct joint_common_images images = {joint->fixed.pixels, joint->moved, joint->covered,
+                                               inverted};
+    return joint_common_find(&joint->bands, &images, joint->common, ret_sum, failure);
+}
+
+static float common_at(const struct joint *joint, size_t i) {
+    return (float)joint->common[i] / JOINT_COMMON_ONE;
 }
 
 /* half: the energy that halves the weight. */
 static int weigh(struct joint *joint, double half, struct failure *failure) {
     float most = (float)MOST_ENERGY, scale = 1 / (float)half;
-    for (size_t i = 0; i < joint->n_pixels; i++) {
-        struct joint_tone_point at = joint_tone_look(&joint->tone, joint->moved[i]);
-        float misfit = (joint->fixed.pixels[i] - at.value) / at.deviation;
-        float energy = misfit * misfit < most ? misfit * misfit : most;
-        joint->scratch[i] = joint->covered[i] > 0 ? energy : 1;
+    for (int y = 0; y < joint->fixed.height; y += JOINT_BAND_ROWS) {
+        struct joint_band band = joint_bands_at(&joint->bands, y, ENERGY_PX);
+        float *energies = joint->bands.rows[0];
+        for (size_t i = 0; i < band.n_wide; i++) {
+            size_t k = band.first_wide + i;
+            struct joint_tone_point at = joint_tone_look(&joint->tone, joint->moved[k]);
+            float misfit = (joint->fixed.pixels[k] - at.value) / at.deviation;
+            float energy = misfit * misfit < most ? misfit * misfit : most;
+            energies[i] = joint->covered[k] ? energy : 1;
+        }
+        int r = joint_bands_blur(&joint->bands, &band, 1, failure);
+        if (r < 0)
+            return r;
+        for (size_t i = 0; i < band.n; i++) {
+            size_t k = band.first + i;
+            float ratio = scale * energies[band.n_above + i];
+            joint->weight[k] = joint->covered[k] ? common_at(joint, k) / (1 + ratio * ratio) : 0;
+        }
     }
-    int r = bridge_blur(joint->scratch, joint->fixed.width, joint->fixed.height, ENERGY_PX,
-                        joint->scratch, failure);
-    for (size_t i = 0; i < joint->n_pixels; i++) {
-        float ratio = scale * joint->scratch[i];
-        joint->weight[i] = joint->common[i] * joint->covered[i] / (1 + ratio * ratio);
-    }
-    return r;
+    return 0;
 }
 
 static int gather_cell(void *opaque, int thread, size_t item, struct failure *failure) {
@@ -264,9 +250,9 @@ static int gather_cell(void *opaque, int thread, size_t item, struct failure *fa
     for (int y = box.top; y < box.bottom; y++)
         for (int x = box.left; x < box.right; x++) {
             ptrdiff_t i = y * width + x;
-            const float *g = joint->moved + i, *covered = joint->covered + i;
-            if (covered[0] == 0 || covered[-1] == 0 || covered[1] == 0 || covered[-width] == 0 ||
-                covered[width] == 0)
+            const float *g = joint->moved + i;
+            const unsigned char *covered = joint->covered + i;
+            if (!covered[0] || !covered[-1] || !covered[1] || !covered[-width] || !covered[width])
                 continue;
             struct joint_tone_point at = joint_tone_look(&joint->tone, g[0]);
             const struct joint_pixel pixel = {.x = x,
@@ -300,13 +286,13 @@ static int step(struct joint *joint, int iteration, double *ret_px, struct failu
     resample(joint);
     int r = 0;
     if (iteration == 0 || iteration == ANNEALED / 2 || iteration == ANNEALED)
-        r = find_common(joint, 1, &joint->common_sum, failure);
+        r = find_common(joint, false, &joint->common_sum, failure);
     if (r < 0)
         return r;
     if (iteration == 0) {
         joint->common_first = joint->common_sum;
         for (size_t i = 0; i < joint->n_pixels; i++)
-            joint->weight[i] = joint->common[i] * joint->covered[i];
+            joint->weight[i] = joint->covered[i] ? common_at(joint, i) : 0;
         joint_tone_begin(&pixels, &joint->tone);
         if (joint->tone.count < 2)
             return -ENODATA;
@@ -443,6 +429,7 @@ static int fit_smoothed(const struct joint_request *request, const struct map *s
     double px = HUGE_VAL;
     for (int i = 0; i < MOST_ITERATIONS && r == 0 && (i <= ANNEALED || px > STANDS_STILL_PX); i++)
         r = step(&joint, i, &px, failure);
+    close_buffers(&joint);
     if (r == 0)
         r = find_bar(&joint, start, &ret->bar, failure);
     if (r == 0)
@@ -489,7 +476,7 @@ int joint_compare(const struct joint_request *request, struct joint_rival *rival
         resample(&joint);
         for (size_t k = 0; k < joint.n_pixels; k++)
             covered += joint.covered[k];
-        r = find_common(&joint, rivals[i].inverted ? -1 : 1, &common, failure);
+        r = find_common(&joint, rivals[i].inverted, &common, failure);
         rivals[i].common = common / fmax(covered, LEAST_OVERLAP * (double)joint.n_pixels);
     }
     return r == -ENODATA || r == -ENOMEM ? 0 : r;

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TRACKED_MAX_LABELS = 32 };
+enum { TRACKED_MAX_LABELS = 64 };
 
 /* Zeroed memory for count elements of size bytes, 64-byte aligned; NULL when the product overflows,
  * the budget would be exceeded or the machine has no more. label: a string literal, "tile cache".
