@@ -123,7 +123,7 @@ $(BUILD)/worker/qc/glyph_table.o: $(BUILD)/worker/qc/glyph_table.c
 $(BUILD)/supervisor/page/page_source.c.o: $(filter-out %.c %.h,$(wildcard supervisor/page/*.*))
 
 # vectors
-$(BUILD)/worker/output/lanes.c.o: OPT := $(OPT:-O2=-O3)
+$(BUILD)/worker/output/lanes.c.o $(BUILD)/worker/output/sampler.c.o: OPT := $(OPT:-O2=-O3)
 # vectors: it draws a billion kernels for a large image
 $(BUILD)/tests/tools/scene/render.c.o: OPT := -O3
 
