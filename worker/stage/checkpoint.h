@@ -19,7 +19,7 @@ enum { CHECKPOINT_KEY_BYTES = 33 };
 struct checkpoint {
     json_t *object;   /* the stage's result */
     json_t *files;    /* array; what belongs to it on disk */
-    json_t *measured; /* object; wall_s, peak_bytes */
+    json_t *measured; /* object; wall_s, peak_bytes, shared, ... */
 };
 
 void checkpoint_clear(struct checkpoint *checkpoint); /* gives its references back; {0} is fine */

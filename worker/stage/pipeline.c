@@ -206,7 +206,7 @@ static bool stands(struct pipeline *pipeline, enum stage stage) {
     return right;
 }
 
-/* As stands, of what another variant made; noted as this task's own too. */
+/* As stands, of what another variant made; noted as this task's own too, with where it is from. */
 static bool take_shared(struct pipeline *pipeline, enum stage stage) {
     CLEANUP_FREE char *path = NULL;
     char key[CHECKPOINT_KEY_BYTES];
@@ -217,6 +217,7 @@ static bool take_shared(struct pipeline *pipeline, enum stage stage) {
         return false;
     }
     pipeline->is_shared[stage] = true;
+    json_object_set_new(pipeline->done[stage].measured, "shared", json_true());
     if (checkpoint_path(pipeline, stage, &path, NULL) == 0) /* unnoted, it is taken again */
         (void)!checkpoint_save(path, rows[stage].name, pipeline_key(pipeline, stage, key),
                                &pipeline->done[stage], NULL);
@@ -257,12 +258,13 @@ static int save(struct pipeline *pipeline, enum stage stage, json_t *object, dou
     *done = (struct checkpoint){
         .object = json_incref(object),
         .files = json_incref(files),
-        .measured = json_pack("{s:f,s:I,s:I,s:O*,s:O*,s:O*,s:O*}", "wall_s", wall_s, "peak_bytes",
-                              (json_int_t)tracked_take_stage_peak(), "rss_bytes",
-                              (json_int_t)pipeline_peak_rss(), "tiles",
-                              json_object_get(object, "tiles"), "tiles_resumed", /* warp alone */
-                              json_object_get(object, "tiles_resumed"), "pre_reads",
-                              json_object_get(object, "pre_reads"), "post_reads",
+        .measured = json_pack("{s:f,s:I,s:I,s:o*,s:O*,s:O*,s:O*,s:O*}", "wall_s", wall_s,
+                              "peak_bytes", (json_int_t)tracked_take_stage_peak(), "rss_bytes",
+                              (json_int_t)pipeline_peak_rss(), "shared",
+                              pipeline->is_shared[stage] ? json_true() : NULL, /* a part of it */
+                              "tiles", json_object_get(object, "tiles"), /* of warp, as the rest */
+                              "tiles_resumed", json_object_get(object, "tiles_resumed"),
+                              "pre_reads", json_object_get(object, "pre_reads"), "post_reads",
                               json_object_get(object, "post_reads")),
     };
     CLEANUP_FREE char *path = NULL;
@@ -309,7 +311,7 @@ static void log_stage_end(const struct pipeline *pipeline, enum stage stage, boo
     json_int_t peak_bytes = json_integer_value(json_object_get(measured, "peak_bytes"));
     if (resumed)
         (void)fprintf(stderr, "%-12s was done before%s\n", rows[stage].name,
-                      pipeline->is_shared[stage] ? ", by another variant" : "");
+                      json_object_get(measured, "shared") ? ", by another variant" : "");
     else
         (void)fprintf(stderr, "%-12s %s, buffers of %s\n", rows[stage].name,
                       units_format_duration((int64_t)(1e3 * wall_s), time),
@@ -326,10 +328,6 @@ static int tell_stage_end(struct pipeline *pipeline, enum stage stage, bool resu
     json_t *line = json_pack("{s:s,s:s,s:b}", "event", "stage_end", "stage", rows[stage].name,
                              "resumed", resumed);
     json_t *entry = json_pack("{s:s,s:b}", "stage", rows[stage].name, "resumed", resumed);
-    if (pipeline->is_shared[stage]) {
-        json_object_set_new(line, "shared", json_true());
-        json_object_set_new(entry, "shared", json_true());
-    }
     if (json_object_update(line, pipeline->done[stage].measured) < 0 ||
         json_object_update(entry, pipeline->done[stage].measured) < 0 ||
         json_array_append(pipeline->stages, entry) < 0) {
