@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 enum { MAX_THREADS = 256, DEFAULT_MEMORY_BYTES = 512 << 20 };
@@ -187,12 +188,23 @@ static int check_unheard(const struct apply_words *words, uint32_t given, struct
     return 0;
 }
 
+/* Nobody is to take it for a PNG. */
+static bool is_other_than_tiff(const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *ending = strrchr(slash ? slash : path, '.');
+    return ending && strcasecmp(ending, ".tif") != 0 && strcasecmp(ending, ".tiff") != 0;
+}
+
 static int check_output(struct apply_words *words, struct failure *failure) {
     if (words->out && strcmp(words->out, "-") == 0)
         words->out = NULL;
     if (words->image && !words->out)
         return failure_set(failure, -EINVAL,
                            "say where the image is to be written: -o OUT.tiff (not to stdout)");
+    if (words->image && is_other_than_tiff(words->out))
+        return failure_set(failure, -EINVAL,
+                           "-o %s: the image is written as TIFF; give a name that ends in .tiff",
+                           words->out);
     if (!words->out && words->as_json)
         return failure_set(failure, -EINVAL,
                            "--json and the points cannot both go to stdout; write the points to a "

@@ -232,6 +232,8 @@ def _(t):
              "--image and --points are two runs: give one of them"),
             ((path, "--image", "p.csv"),
              "say where the image is to be written: -o OUT.tiff (not to stdout)"),
+            ((path, "--image", "p.csv", "-o", "out.png"),
+             "-o out.png: the image is written as TIFF; give a name that ends in .tiff"),
             ((path, "--points", "p.csv", "--labels"),
              "--labels is for images; points do without it"),
             ((path, "--image", "p.csv", "-o", "o", "--columns", "a,b"),
