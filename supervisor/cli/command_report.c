@@ -3,18 +3,19 @@
 #include "common/units.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/complaint.h"
+#include "supervisor/cli/report_service.h"
 #include "supervisor/page/page_read.h"
 
 #include <errno.h>
 #include <sys/stat.h>
 
 struct arguments {
-    const char *out; /* borrowed; NULL: not given */
+    const char *out, *socket; /* borrowed; NULL: not given */
     uint64_t embed_bytes;
     bool json;
 };
 
-enum { OPTION_OUT, OPTION_EMBED, OPTION_JSON };
+enum { OPTION_OUT, OPTION_EMBED, OPTION_JSON, OPTION_SOCKET };
 
 #define GROUP "Options"
 
@@ -25,6 +26,9 @@ static const struct option_row rows[] = {
                       "stay files beside it",
                       GROUP, 0, "report"},
     [OPTION_JSON] = {"json", NULL, NULL, "say where it is as JSON", GROUP, 0, "report"},
+    [OPTION_SOCKET] = {"socket", "PATH", NULL,
+                       "where the service is; else REGISTRAR_SOCKET, the system's, yours", GROUP, 0,
+                       "report"},
 };
 
 const struct option_row *command_report_row(size_t n) {
@@ -45,6 +49,8 @@ static int set_option(void *context, size_t n, const char *value, struct failure
         return set_word(context, value, failure);
     if (n == OPTION_JSON)
         arguments->json = true;
+    else if (n == OPTION_SOCKET)
+        arguments->socket = value;
     else if (units_parse_size(value, &arguments->embed_bytes) < 0)
         return failure_set(failure, -EINVAL, "--embed \"%.200s\": a size, such as 64M, or 0",
                            value);
@@ -63,21 +69,39 @@ static int parse(int argc, char **argv, struct arguments *arguments, struct fail
     return r;
 }
 
+/* A batch of the service: its results are here, its ledger is the service's. */
+static int make_of_batch(const struct arguments *arguments, struct page_request *request,
+                         struct page_result *ret, struct failure *failure) {
+    CLEANUP(report_service_close) struct report_service service = {0};
+    struct failure reason;
+    struct stat status;
+    if (stat(arguments->out, &status) == 0 && /* else the page tells */
+        report_service_find(arguments->socket, arguments->out, &service, &reason) < 0)
+        (void)fprintf(stderr, "registrar: it is made without the workers over time: %s\n",
+                      reason.text);
+    if (service.batch) {
+        request->batch = service.batch;
+        request->read = report_service_read;
+        request->context = &service;
+    }
+    return page_write(request, ret, failure);
+}
+
 static int make(const struct arguments *arguments, struct page_result *ret,
                 struct failure *failure) {
     struct stat status;
     CLEANUP_FREE char *ledger = names_format("%s/ledger.jsonl", arguments->out);
     if (!ledger)
         return failure_set_errno(failure, -ENOMEM, "cannot write the report");
-    /* a batch of the service: its results are here, its ledger is the service's */
-    const bool has_ledger = stat(ledger, &status) == 0;
-    const struct page_request request = {
-        .out = arguments->out,
-        .read = has_ledger ? page_read_run : NULL,
-        .context = ledger,
-        .embed_bytes = arguments->embed_bytes,
-    };
-    return page_write(&request, ret, failure);
+    struct page_request request = {.out = arguments->out,
+                                   .read = page_read_run,
+                                   .context = ledger,
+                                   .embed_bytes = arguments->embed_bytes};
+    if (stat(ledger, &status) == 0)
+        return page_write(&request, ret, failure);
+    request.read = NULL;
+    request.context = NULL;
+    return make_of_batch(arguments, &request, ret, failure);
 }
 
 static int tell(const struct arguments *arguments, const struct page_result *result) {

@@ -17,6 +17,11 @@ def verdicts(t, batch, task):
             if (record["batch"], record["task"]) == (batch, task)]
 
 
+def page_data(t, batch):
+    page = (t.folder / batch / "report.html").read_text()
+    return json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+
+
 @test("a batch is run, told, and not done again by the next daemon")
 def _(t):
     daemon = Daemon(t).ready()
@@ -25,16 +30,25 @@ def _(t):
     daemon.await_end("night")
     expect(daemon.summary("night")["counts"], {"ok": 1, "failed": 1}, "counts")
     expect_in("said", (t.folder / "night" / "t/1" / "log.txt").read_text(), "log")
-    page = (t.folder / "night" / "report.html").read_text()
-    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    data = page_data(t, "night")
     expect([(task["id"], task["verdict"]) for task in data["tasks"]], [("t/0", "ok"), ("t/1", "failed")],
            "the report's tasks")
     expect((len(data["attempts"]), data["about"]["batch"]), (2, "night"), "the report's attempts, batch")
     expect(data["problems"][0]["command"], "registrar retry night", "what to type")
+    (t.folder / "night" / "report.html").unlink()
+    (t.folder / "link").symlink_to(t.folder)
+    anew = t.run("report", t.folder / "link" / "night", "--socket", daemon.path)
+    expect((anew.returncode, anew.stderr), (0, ""), "made anew")
+    for part in ("tasks", "attempts", "problems"):
+        expect(page_data(t, "night")[part], data[part], f"its {part}")
     for record in t.ledger("attempt_end") + t.ledger("task_end"):
         expect(record["batch"], "night", "batch of a record")
         assert record["user"], "no user in a record"
     daemon.stop()
+    alone = t.run("report", t.folder / "night", "--socket", daemon.path)
+    expect(alone.returncode, 0, "without a service")
+    expect_in("without the workers over time: no service is running", alone.stderr, "what it says")
+    expect(page_data(t, "night")["attempts"], [], "attempts on its page")
     daemon = Daemon(t).ready()
     daemon.stop()
     expect(len(t.ledger("attempt_start")), 2, "attempts")
