@@ -43,8 +43,8 @@ static const struct row rows[] = {
      "line.",
      qc_density},
     {"excess.png", "Excess density",
-     "What one side of the background's line has more than the other: a right scale leaves no "
-     "colour along the diagonal.",
+     "What one side of the background's line has more than the other: bands that leave the line "
+     "mean a wrong scale, a seam along it is noise.",
      qc_excess},
     {"log_ratio.png", "Log ratio and background scale",
      "The distribution that the background scale comes from: the line should stand at the peak of "

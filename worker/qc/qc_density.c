@@ -50,7 +50,7 @@ static void draw_lines(const struct plot *plot, const struct qc_data *data, doub
 static void write_notes(struct canvas *canvas, const struct qc_data *data, const char *note) {
     double x = LEFT + PANEL_PX + LEGEND_GAP;
     double y = qc_scales_legend(canvas, data, x, TOP + 12);
-    char text[256];
+    char text[320];
     (void)snprintf(text, sizeof(text), "%.2f million pixels of the overlap, spread evenly. %s",
                    (double)data->counts.pixels / 1e6, note);
     (void)lettering_draw_wrapped(canvas, x, y + PLOT_LEADING_PX / 2.0, PLOT_TICK_PX,
@@ -130,7 +130,7 @@ int qc_excess(const struct qc_data *data, struct canvas *ret, struct failure *fa
     plot_colour_bar(ret, LEFT + PANEL_PX + BAR_GAP, TOP, PANEL_PX, COLOUR_DIVERGING, &bar);
     write_notes(ret, data,
                 "Pre is multiplied by the scale in use, so that its line is the diagonal. Red "
-                "above it: brighter in post than the background explains. A right scale leaves "
-                "no colour along the line.");
+                "above it: brighter in post than the background explains. Bands that leave the "
+                "line mean a wrong scale.");
     return 0;
 }
