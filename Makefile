@@ -222,7 +222,7 @@ $(BUILD)/fuzz/fuzz_table: $(BUILD)/tests/fuzz/fuzz_table.c.o $(call objects,$(FU
 # A small system of this release under qemu: real systemd, real cgroup v2 (tests/system).
 check-system: deps-system
 	$(MAKE) -j$(JOBS) all $(TOOLS)
-	BUILD=$(BUILD) prove --verbose --exec '' tests/system/check
+	BUILD=$(BUILD) tests/system/check
 
 # Each figure that is claimed, measured here (tests/bench), or some: make bench PARTS="kills scale".
 # Smaller: make bench QUICK=1
