@@ -11,7 +11,7 @@ from registrar_test import *
 from tiff_file import TiffFile, add_tags
 from worker_run import *
 
-PAD, SMALL = 7, (1100, 903)  # rows that are no whole words
+PAD, SMALL = 7, (900, 703)  # rows that are no whole words
 CM = 3
 
 
@@ -110,7 +110,7 @@ def _(t):
 
 @test("killed anywhere in the warp, the next run makes the same bytes")
 def _(t):
-    images = pair(*PAIR, "--rgb", size=(2000, 1500))
+    images = pair(*PAIR, "--rgb", size=(1600, 1300))
     whole = begin(t.folder / "whole", images)
     align(whole, images, format="fits")
     begins = 0.0

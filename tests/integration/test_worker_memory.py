@@ -29,6 +29,8 @@ def _(t):
         peaks = {}
         for cap in (192, 256, 2048) if name == "tiled" else (192, 256):
             out = t.folder / f"{name} {cap}"
+            if cap > 192 and name != "tiled":  # one layout finds its map under every cap
+                begin(out, images, t.folder / f"{name} 192")
             run = align(out, images, threads=THREADS, memory=cap * MIB)
             peaks[cap] = run.peak_bytes
             assert peaks[cap] <= cap * MIB, f"{name}: {peaks[cap] / MIB:.1f} of {cap} MiB"

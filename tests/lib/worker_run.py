@@ -8,7 +8,7 @@ from registrar_test import *
 from tiff_file import TiffFile
 
 STAGES = ["survey-pre", "survey-post", "search", "refine", "verify", "scale", "warp", "qc"]
-SIZE = (1000, 800)
+SIZE = (700, 560)
 PAIR = ["--rotation", "8", "--scale", "1.04", "--shift", "25,-40", "--gain", "1.3", "--objects",
         "0.02", "--noise", "0.004"]
 # the search is the aligner's own affair: here it is kept short
@@ -105,9 +105,10 @@ def align(out, images, **options):
     return run
 
 
-def begin(out, images):
-    """A folder in which the pair is aligned already, all but the pictures. Aligned once."""
-    whole = Path(images.pre).parent / "aligned"
+def begin(out, images, whole=None):
+    """A folder in which the pair is aligned already, all but the pictures: as in `whole`, else
+    aligned once."""
+    whole = whole or Path(images.pre).parent / "aligned"
     if not whole.exists():
         align(whole, images)
     shutil.copytree(whole / "checkpoints", out / "checkpoints")
