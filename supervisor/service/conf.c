@@ -178,7 +178,7 @@ static const struct key keys[] = {
      0,
      0,
      "yes or no"},
-    {{"admin-group", "GROUP", "registrar-admin", "whose members may touch everybody's tasks"},
+    {{"admin-group", "GROUP", CONF_ADMIN_GROUP, "whose members may touch everybody's tasks"},
      set_text,
      SLOT(admin_group),
      0,

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define CONF_SYSTEM_PATH "/etc/registrar.conf"
+#define CONF_ADMIN_GROUP "registrar-admin" /* unless the file says another */
 
 enum { CONF_MAX_KEYS = 24 };
 

@@ -82,6 +82,16 @@ static void stop(struct daemon *daemon, const char *who) {
 
 /* ---- signals ---- */
 
+/* Whoever did not ask for a group needs none. */
+static void set_admin_group(const struct daemon *daemon) {
+    const char *group = daemon->conf.admin_group;
+    if (!requests_set_admin_group(daemon->requests, group) && strcmp(group, CONF_ADMIN_GROUP) != 0)
+        journal_say(&daemon->journal, LOG_WARNING,
+                    "admin-group: there is no group %s, so it has no members: make it (groupadd "
+                    "%s), or give another, and reload",
+                    group, group);
+}
+
 static void reread(struct daemon *daemon) {
     struct failure failure = {0};
     struct conf conf;
@@ -92,7 +102,7 @@ static void reread(struct daemon *daemon) {
         struct conf before = daemon->conf;
         daemon->conf = conf;
         service_reconfigure(daemon->service, &daemon->conf);
-        requests_set_admin_group(daemon->requests, daemon->conf.admin_group);
+        set_admin_group(daemon);
         conf_free(&before);
         journal_say(&daemon->journal, LOG_NOTICE, "the configuration was read again");
     }
@@ -189,11 +199,13 @@ static int open_requests(struct daemon *daemon, struct failure *failure) {
         .service = daemon->service,
         .listen_fd = daemon->socket.fd,
         .ledger_path = ledger,
-        .admin_group = daemon->conf.admin_group,
     };
     if (!ledger)
         return failure_set_errno(failure, -ENOMEM, "cannot listen to clients");
-    return requests_open(&settings, &daemon->requests, failure);
+    const int r = requests_open(&settings, &daemon->requests, failure);
+    if (r == 0)
+        set_admin_group(daemon);
+    return r;
 }
 
 static int serve(struct daemon *daemon, struct failure *failure) {

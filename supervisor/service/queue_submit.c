@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 enum {
@@ -231,6 +232,7 @@ int queue_submit_begin(struct queue *queue, const struct rights_caller *caller,
         r = check_room(queue, caller, submit->n_announced, failure);
     if (r < 0)
         return r;
+    (void)mkdir(queue->folder, 0700); /* it is there, unless somebody took it away */
     CLEANUP_FREE char *path = names_format("%s/.%llu" QUEUE_FILE_TEMPORARY, queue->folder,
                                            (unsigned long long)queue->next_temporary++);
     r = path ? queue_file_create(&submit->file, path, submit->batch, submit->n_announced, failure)

@@ -243,11 +243,12 @@ void requests_promise_keep(void *context, uint64_t seq) {
 
 /* ---- the whole ---- */
 
-void requests_set_admin_group(struct requests *requests, const char *group) {
+bool requests_set_admin_group(struct requests *requests, const char *group) {
     /* asked once, not for each client: the group database may be slow */
     const struct group *entry = group ? getgrnam(group) : NULL;
     requests->has_admin_group = entry != NULL;
     requests->admin_group = entry ? entry->gr_gid : 0;
+    return entry || !group;
 }
 
 int requests_open(const struct requests_settings *settings, struct requests **ret,
@@ -262,7 +263,6 @@ int requests_open(const struct requests_settings *settings, struct requests **re
     requests->service = settings->service;
     requests->loop = settings->loop;
     requests->ledger_path = ledger_path;
-    requests_set_admin_group(requests, settings->admin_group);
     const struct server_settings server = {.listen_fd = settings->listen_fd,
                                            .request = on_request,
                                            .is_privileged = is_admin,

@@ -16,13 +16,12 @@ struct requests_settings {
     struct service *service;
     int listen_fd;           /* listen_socket.h; stays open until requests_free */
     const char *ledger_path; /* of the service's ledger, for explain and ledger */
-    const char *admin_group; /* whose members may touch all; NULL: none */
 };
 
 MUST_USE int requests_open(const struct requests_settings *settings, struct requests **ret,
                            struct failure *failure);
-/* After the configuration was read again. */
-void requests_set_admin_group(struct requests *requests, const char *group);
+/* Whose members may touch all; NULL: none, as at first. False: there is no such group. */
+bool requests_set_admin_group(struct requests *requests, const char *group);
 /* No new clients; those that are there are heard on. */
 void requests_stop(struct requests *requests);
 /* Ends every connection; before service_close. NULL is fine, here and below. */

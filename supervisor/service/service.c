@@ -3,6 +3,7 @@
 #include "supervisor/service/service.h"
 
 #include "common/kernel_support.h"
+#include "common/units.h"
 #include "supervisor/engine/leftovers.h"
 #include "supervisor/ledger/ledger_compact.h"
 #include "supervisor/memory/probe.h"
@@ -62,18 +63,18 @@ static void on_ledger_state(void *context, bool full, bool fatal, const char *te
 static void on_compacted(void *context, int r, const struct ledger_compact_result *done,
                          const struct failure *failure) {
     struct service *service = context;
+    char before[UNITS_TEXT_BYTES], after[UNITS_TEXT_BYTES];
     service->compacted_bytes = ledger_store_size(service->store);
     if (r < 0 && r != -ECANCELED)
         journal_say(service->settings.journal, LOG_WARNING, "the ledger is not compacted: %s",
                     failure->text);
     else if (done->is_done)
         journal_say(service->settings.journal, LOG_INFO,
-                    "the ledger is compacted: %llu records in place of %llu, %llu MiB in place of "
-                    "%llu",
+                    "the ledger is compacted: %llu records in place of %llu, %s in place of %s",
                     (unsigned long long)done->records_after,
                     (unsigned long long)done->records_before,
-                    (unsigned long long)done->bytes_after >> 20,
-                    (unsigned long long)done->bytes_before >> 20);
+                    units_format_size(done->bytes_after, after),
+                    units_format_size(done->bytes_before, before));
 }
 
 /* What keeps it from being compacted keeps nobody from the work. Where little was to be gained, not

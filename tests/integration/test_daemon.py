@@ -123,11 +123,12 @@ def _(t):
     daemon.ready()
     expect_in(f'{path}:1: jobs: "none" is not allowed', stderr(t))
     expect_in("the settings stay as they were", stderr(t))
-    config(t, "jobs = 3\n")
+    config(t, "admin-group = nobody-here\n")
     daemon.process.send_signal(signal.SIGHUP)
     daemon.heard("RELOADING=1")
     daemon.ready()
     expect_in("the configuration was read again", stderr(t))
+    expect_in("admin-group: there is no group nobody-here, so it has no members: make it", stderr(t))
     daemon.stop()
 
 

@@ -3,6 +3,7 @@
 """registrar daemon with what a night can do to its state folder: submits that were killed half-way, a
 damaged batch file, a damaged ledger, no room, a ledger that has grown too large."""
 import os
+import shutil
 import socket
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -57,6 +58,17 @@ def _(t):
     assert len(batch_files(daemon)) == 2, batch_files(daemon)
     daemon = Daemon(t).ready()
     expect(batch_files(daemon), ["one.jsonl"], "batch files")
+    daemon.stop()
+
+
+@test("the folder of the batches is taken away: what runs goes on, and new ones are taken in")
+def _(t):
+    daemon = Daemon(t).ready()
+    expect(daemon.submit("one", *[TRUE] * 20)["ok"], True, "answer")
+    shutil.rmtree(daemon.state / "batches")
+    expect(daemon.submit("two", TRUE)["ok"], True, "answer")
+    daemon.await_end("one", "two")
+    expect(daemon.summary("one")["counts"], {"ok": 20}, "counts")
     daemon.stop()
 
 
