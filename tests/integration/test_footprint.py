@@ -10,7 +10,6 @@ MIB = 1 << 20
 SHORT_SEARCH = ["--set", "angle_range=10", "--set", "scale_min=0.95", "--set", "scale_max=1.1"]
 KINDS = {
     "small": ["--size", "512x384", "--grey"],
-    "rgb": ["--size", "1300x1000", "--rgb"],
     "turned": ["--size", "1300x1000", "--rgb", "--orientation", "6"],
     "wide": ["--size", "3000x800", "--grey", "--bits", "16"],
     "tiles16": ["--size", "1600x1200", "--rgb", "--bits", "16", "--layout", "tiles",

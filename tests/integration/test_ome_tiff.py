@@ -13,7 +13,7 @@ from tiff_file import TiffFile, add_tags
 from worker_run import *
 
 OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
-NAME, PAD, SMALL, LARGE = "aligned.ome.tiff", 10, (1300, 1030), (2000, 1500)
+NAME, PAD, SMALL, LARGE = "aligned.ome.tiff", 10, (1300, 1030), (1600, 1300)
 INCH, CM = 2, 3
 
 
