@@ -292,10 +292,9 @@ uint64_t ledger_compact_renumbered(const struct ledger_compact *compact, uint64_
 }
 
 struct ledger_compact_new ledger_compact_take(struct ledger_compact *compact) {
-    const struct ledger_compact_new new = {.fd = STEAL_FD(compact->fd),
-                                           .marks = compact->marks,
-                                           .n_records = compact->seq,
-                                           .bytes = compact->bytes};
+    const int fd = STEAL_FD(compact->fd);
+    const struct ledger_compact_new new = {
+        .fd = fd, .marks = compact->marks, .n_records = compact->seq, .bytes = compact->bytes};
     compact->marks = (struct ledger_marks){0};
     return new;
 }
