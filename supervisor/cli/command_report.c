@@ -70,8 +70,8 @@ static int parse(int argc, char **argv, struct arguments *arguments, struct fail
 }
 
 /* A batch of the service: its results are here, its ledger is the service's. */
-static int make_of_batch(const struct arguments *arguments, struct page_request *request,
-                         struct page_result *ret, struct failure *failure) {
+static int make_of_batch(const struct arguments *arguments, struct page_result *ret,
+                         struct failure *failure) {
     CLEANUP(report_service_close) struct report_service service = {0};
     struct failure reason;
     struct stat status;
@@ -79,12 +79,12 @@ static int make_of_batch(const struct arguments *arguments, struct page_request 
         report_service_find(arguments->socket, arguments->out, &service, &reason) < 0)
         (void)fprintf(stderr, "registrar: it is made without the workers over time: %s\n",
                       reason.text);
-    if (service.batch) {
-        request->batch = service.batch;
-        request->read = report_service_read;
-        request->context = &service;
-    }
-    return page_write(request, ret, failure);
+    const struct page_request request = {.out = arguments->out,
+                                         .batch = service.batch,
+                                         .read = service.batch ? report_service_read : NULL,
+                                         .context = &service,
+                                         .embed_bytes = arguments->embed_bytes};
+    return page_write(&request, ret, failure);
 }
 
 static int make(const struct arguments *arguments, struct page_result *ret,
@@ -93,15 +93,13 @@ static int make(const struct arguments *arguments, struct page_result *ret,
     CLEANUP_FREE char *ledger = names_format("%s/ledger.jsonl", arguments->out);
     if (!ledger)
         return failure_set_errno(failure, -ENOMEM, "cannot write the report");
-    struct page_request request = {.out = arguments->out,
-                                   .read = page_read_run,
-                                   .context = ledger,
-                                   .embed_bytes = arguments->embed_bytes};
-    if (stat(ledger, &status) == 0)
-        return page_write(&request, ret, failure);
-    request.read = NULL;
-    request.context = NULL;
-    return make_of_batch(arguments, &request, ret, failure);
+    if (stat(ledger, &status) < 0)
+        return make_of_batch(arguments, ret, failure);
+    const struct page_request request = {.out = arguments->out,
+                                         .read = page_read_run,
+                                         .context = ledger,
+                                         .embed_bytes = arguments->embed_bytes};
+    return page_write(&request, ret, failure);
 }
 
 static int tell(const struct arguments *arguments, const struct page_result *result) {
