@@ -98,10 +98,10 @@ static void keypoints_turn_with_the_image(void **state) {
         for (size_t j = 0; j < n_turned; j++) {
             double x = SIDE - 1 - upright[i].y, y = upright[i].x;
             double turn = turned[j].angle_rad - upright[i].angle_rad;
-            int bits = 0;
-            for (int k = 0; k < BRIDGE_DESCRIPTOR_WORDS; k++)
-                bits += __builtin_popcountll(upright[i].descriptor[k] ^ turned[j].descriptor[k]);
-            found += hypot(turned[j].x - x, turned[j].y - y) < 1 && bits < 120 &&
+            double squared = 0;
+            for (int k = 0; k < BRIDGE_DESCRIPTOR_BYTES; k++)
+                squared += pow(upright[i].descriptor[k] - turned[j].descriptor[k], 2);
+            found += hypot(turned[j].x - x, turned[j].y - y) < 1 && squared < 150 * 150 &&
                      fabs(remainder(turn - acos(0), 4 * acos(0))) < 0.2;
         }
     if (found < n_upright / 2)
@@ -127,7 +127,7 @@ static void images_of_opencv_itself_are_tracked(void **state) {
     tracked_set_budget(0);
     assert_int_equal(r, -ENOMEM);
     assert_int_equal(count, 77);
-    assert_non_null(strstr(failure.text, "AKAZE"));
+    assert_non_null(strstr(failure.text, "SIFT"));
     assert_true(tracked_now() == before);
 }
 

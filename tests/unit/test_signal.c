@@ -72,6 +72,16 @@ static void bright_field_is_told_from_fluorescence(void **state) {
         .mean = 110, .p5 = 60, .p50 = 105, .p95 = 200, .p999 = 250};
     const struct signal_channel dense[] = {tissue, tissue, tissue};
     assert_false(choose(&info, dense, &automatic).inverted_luminance);
+    /* tissue on two thirds of a slide, on all sides of white holes */
+    const struct signal_channel full = {
+        .mean = 190, .p5 = 143, .p50 = 180, .p95 = 232, .p999 = 245};
+    const struct signal_channel covered[] = {full, full, full};
+    assert_true(choose(&info, covered, &automatic).inverted_luminance);
+    /* dense fluorescence that is overexposed */
+    const struct signal_channel burnt = {
+        .mean = 150, .p5 = 60, .p50 = 120, .p95 = 254, .p999 = 255};
+    const struct signal_channel saturated[] = {burnt, burnt, burnt};
+    assert_false(choose(&info, saturated, &automatic).inverted_luminance);
     /* four channels of a multiplexed scan are never a photograph */
     const struct image_info many = {.samples = 4, .bits = 8};
     const struct signal_channel four[] = {bright(0), bright(0), bright(0), bright(0)};

@@ -190,13 +190,52 @@ static void nearly_the_same_and_nearly_explained(void **state) {
     facts.content =
         (struct verify_content){.correlation = 0.5, .parts = 40, .unexplained = 2.6, .clear = 40};
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
-    facts.content.clear = 29;
+    facts.content.clear = 23;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
     facts.content.clear = 40;
     facts.content.unexplained = 2.8;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
     facts.content.unexplained = 2.6;
-    facts.content.correlation = 0.44;
+    facts.content.correlation = 0.39;
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+}
+
+/* The fewer parts are clear, the better they must be explained. */
+static void few_clear_parts_must_be_explained_fully(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.agreeing = 40;
+    facts.content = (struct verify_content){.unexplained = 0.9, .clear = 24};
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.content.clear = 23;
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+    facts.content = (struct verify_content){.unexplained = 1.1, .clear = 39};
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+}
+
+/* Blobs that each hold still along one direction alone, or not at all. */
+static void all_pixels_make_up_for_tiles(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
+    facts.agreeing = 23;
+    expect(&facts, VERIFY_DOUBTFUL, "23 test tiles agree, min_tiles asks for 24");
+    facts.joined = true;
+    expect(&facts, VERIFY_ALIGNED, "23 of 100 test tiles");
+    facts.coarse_agreeing = 23;
+    expect(&facts, VERIFY_DOUBTFUL, "23 test tiles agree, min_tiles asks for 24");
+    facts.agreeing = 40;
+    facts.sectors_agreeing = 3;
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.sectors_agreeing = 2;
+    expect(&facts, VERIFY_DOUBTFUL, "2 of 9 parts");
+    facts.sectors_agreeing = 3;
+    facts.error_bar.offset_px = 1.9;
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.error_bar.offset_px = 2.1;
+    expect(&facts, VERIFY_DOUBTFUL, "put some of the tissue 2.1 px");
+    facts.error_bar.offset_px = 0.1;
+    facts.content.correlation = 0.5;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
 }
 
@@ -229,13 +268,9 @@ static void pixels_decide_where_votes_do_not(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "another position fits nearly as well");
     facts.refine.common = 0.15;
     facts.refine.runner_up_common = 0.03;
-    facts.coarse_agreeing = 12;
     expect(&facts, VERIFY_ALIGNED, "93 of 100 test tiles");
     facts.refine.runner_up_common = 0.06;
     expect(&facts, VERIFY_DOUBTFUL, "another position fits nearly as well");
-    facts.refine.runner_up_common = 0.03;
-    facts.coarse_agreeing = 10;
-    expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
 }
 
 /* Little but outlines, or outlines around something else. */
@@ -290,6 +325,12 @@ static void doubts_of_a_measurement(void **state) {
 
     facts = good();
     facts.coarse_agreeing = 14;
+    expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* the referee's tiles agreed */
+    facts.refine.votes = 30;
+    expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
+    facts.pattern.still = true;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
 }
 
@@ -356,6 +397,8 @@ int main(void) {
         cmocka_unit_test(the_same_content_needs_fewer_tiles),
         cmocka_unit_test(nearly_the_same_and_nearly_explained),
         cmocka_unit_test(pixels_decide_where_votes_do_not),
+        cmocka_unit_test(few_clear_parts_must_be_explained_fully),
+        cmocka_unit_test(all_pixels_make_up_for_tiles),
         cmocka_unit_test(a_known_map_of_the_same_content_leaves_tiles_their_own_residuals),
         cmocka_unit_test(what_outlines_leave_must_be_noise),
         cmocka_unit_test(doubts_of_a_measurement),

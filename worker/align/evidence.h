@@ -2,9 +2,9 @@
  * the referee decides.
  *
  * Correlation of all rotations and magnifications is the main one (search.h). Features: key points
- * (AKAZE, Alcantarilla et al. 2013), matched one by one, agree on a similarity even where the
- * images share so little that the correlation of the whole drowns. Boundary: the tissue's outline
- * alone, by its centre and principal axes. Pixel size: what the files' resolution tags say.
+ * (SIFT, Lowe 2004), matched one by one, agree on a similarity even where the images share so
+ * little that the correlation of the whole drowns. Boundary: the tissue's outline alone, by its
+ * centre and principal axes. Pixel size: what the files' resolution tags say.
  */
 #ifndef WORKER_ALIGN_EVIDENCE_H
 #define WORKER_ALIGN_EVIDENCE_H
@@ -32,6 +32,7 @@ enum { EVIDENCE_MOST_PLACES = 2 };
 struct evidence_places {
     struct map maps[EVIDENCE_MOST_PLACES];
     int count;
+    bool sure; /* the first one is beyond accident */
 };
 
 /* What all kinds look at. Borrows. */

@@ -6,6 +6,7 @@
 
 #include "worker/align/feature.h"
 #include "worker/align/fit.h"
+#include "worker/align/sample.h"
 #include "worker/align/thumbnail.h"
 #include "worker/memory/tracked.h"
 #include "worker/opencv/bridge.h"
@@ -15,15 +16,19 @@
 
 enum {
     SIDE_PX = 512,
-    MOST_KEYPOINTS = 1500,
+    TILE_PX = 200,  /* at most; key points are found tile by tile, since that takes much memory */
+    MARGIN_PX = 24, /* around a tile: what descriptors near its rim look at */
+    MOST_KEYPOINTS = 6000,
     MOST_MATCHES = 400,
     LEAST_AGREEING = 5,
+    SURELY_AGREEING = 20, /* unrelated images reach 5 */
     FARTHEST_APART_PX = 400,
     LEAST_APART_PX = 12, /* nearer key points say nothing about the turn */
 };
 
 static const double PI = 3.14159265358979323846;
 static const double CLEARLY_NEARER = 0.9;
+static const struct feature_scales SCALES = {0.7, 4.0, 8.0};
 static const double AGREE_PX = 4;
 static const double TURN_SLACK = 0.35; /* rad: how exactly key points know their orientation */
 static const double SCALE_SLACK = 0.1; /* beyond the scales searched: images may be sheared */
@@ -48,7 +53,40 @@ struct keypoints {
 
 static void keypoints_cleanup(struct keypoints *keypoints) { tracked_free(keypoints->list); }
 
-/* The image's tone as 8 bit, and its key points. */
+/* The strongest of a tile, which is looked at with a margin, join those found. */
+static int find_in_tile(const struct thumbnail *image, const struct sample_window *tile,
+                        size_t most, struct keypoints *ret, struct failure *failure) {
+    int left = tile->x > MARGIN_PX ? tile->x - MARGIN_PX : 0;
+    int top = tile->y > MARGIN_PX ? tile->y - MARGIN_PX : 0;
+    int right = tile->x + tile->width + MARGIN_PX, bottom = tile->y + tile->height + MARGIN_PX;
+    int width = (right < image->width ? right : image->width) - left;
+    int height = (bottom < image->height ? bottom : image->height) - top;
+    CLEANUP_TRACKED unsigned char *seen =
+        tracked_alloc((size_t)width * (size_t)height, 1, "key points");
+    CLEANUP_TRACKED struct bridge_keypoint *found =
+        tracked_alloc(2 * most, sizeof(*found), "key points");
+    if (!seen || !found)
+        return failure_set(failure, -ENOMEM, "no memory for key points");
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            float value =
+                image->pixels[(size_t)(top + y) * (size_t)image->width + (size_t)(left + x)];
+            seen[y * width + x] = (unsigned char)lrintf(127.5F * (value + 1));
+        }
+    size_t n_found = 0;
+    int r = bridge_keypoints(seen, width, height, 2 * most, found, &n_found, failure);
+    size_t end = ret->count + most;
+    for (size_t i = 0; i < n_found && ret->count < end; i++) {
+        found[i].x += left;
+        found[i].y += top;
+        if (found[i].x >= tile->x && found[i].x < tile->x + tile->width && found[i].y >= tile->y &&
+            found[i].y < tile->y + tile->height)
+            ret->list[ret->count++] = found[i];
+    }
+    return r;
+}
+
+/* Key points of what the image shows at all, however faint: so many of each tile. */
 static int find_keypoints(const struct evidence_pair *pair, const char *which,
                           const struct survey *survey, struct thumbnail *ret_thumbnail,
                           struct keypoints *ret, struct failure *failure) {
@@ -56,24 +94,34 @@ static int find_keypoints(const struct evidence_pair *pair, const char *which,
     int r = thumbnail_load(pair->context, which, survey, pitch, ret_thumbnail, failure);
     if (r < 0)
         return r;
-    size_t count = (size_t)ret_thumbnail->width * (size_t)ret_thumbnail->height;
-    feature_tone(survey, ret_thumbnail->pixels, count);
-    CLEANUP_TRACKED unsigned char *tone = tracked_alloc(count, 1, "key points");
+    int width = ret_thumbnail->width, height = ret_thumbnail->height;
+    size_t area = (size_t)width * (size_t)height;
+    CLEANUP_TRACKED float *scratch = tracked_alloc(area, sizeof(*scratch), "key points");
     ret->list = tracked_alloc(MOST_KEYPOINTS, sizeof(*ret->list), "key points");
-    if (!tone || !ret->list)
+    if (!scratch || !ret->list)
         return failure_set(failure, -ENOMEM, "no memory for key points");
-    for (size_t i = 0; i < count; i++)
-        tone[i] = (unsigned char)lrintf(255 * ret_thumbnail->pixels[i]);
-    return bridge_keypoints(tone, ret_thumbnail->width, ret_thumbnail->height, MOST_KEYPOINTS,
-                            ret->list, &ret->count, failure);
+    feature_tone(survey, ret_thumbnail->pixels, area);
+    r = feature_local(ret_thumbnail->pixels, width, height, &SCALES, scratch, failure);
+    int columns = (width - 1) / TILE_PX + 1, rows = (height - 1) / TILE_PX + 1;
+    size_t most = MOST_KEYPOINTS / (size_t)(columns * rows);
+    for (int i = 0; i < columns * rows && r == 0; i++) {
+        int x = i % columns * width / columns, y = i / columns * height / rows;
+        struct sample_window tile = {x, y, (i % columns + 1) * width / columns - x,
+                                     (i / columns + 1) * height / rows - y};
+        r = find_in_tile(ret_thumbnail, &tile, most, ret, failure);
+    }
+    return r;
 }
 
-__attribute__((target_clones("popcnt", "default"))) static int
+/* Squared. */
+__attribute__((target_clones("avx2", "default"))) static int
 distance(const struct bridge_keypoint *a, const struct bridge_keypoint *b) {
-    int bits = 0;
-    for (int i = 0; i < BRIDGE_DESCRIPTOR_WORDS; i++)
-        bits += __builtin_popcountll(a->descriptor[i] ^ b->descriptor[i]);
-    return bits;
+    int sum = 0;
+    for (int i = 0; i < BRIDGE_DESCRIPTOR_BYTES; i++) {
+        int apart = a->descriptor[i] - b->descriptor[i];
+        sum += apart * apart;
+    }
+    return sum;
 }
 
 static int compare_matches(const void *a, const void *b) {
@@ -94,16 +142,16 @@ static int match_keypoints(const struct keypoints *fixed, const struct keypoints
         const struct bridge_keypoint *a = &fixed->list[i], *b = NULL;
         int nearest = INT32_MAX, next = INT32_MAX;
         for (size_t j = 0; j < moving->count; j++) {
-            int bits = distance(a, &moving->list[j]);
-            if (bits < nearest) {
+            int away = distance(a, &moving->list[j]);
+            if (away < nearest) {
                 next = nearest;
-                nearest = bits;
+                nearest = away;
                 b = &moving->list[j];
-            } else if (bits < next) {
-                next = bits;
+            } else if (away < next) {
+                next = away;
             }
         }
-        if (b && nearest < CLEARLY_NEARER * next)
+        if (b && nearest < CLEARLY_NEARER * CLEARLY_NEARER * next)
             ret->list[ret->count++] = (struct match){.points = {a->x, a->y, b->x, b->y, 1, 0, 1},
                                                      .turn_rad = b->angle_rad - a->angle_rad,
                                                      .ratio = nearest / (double)next};
@@ -147,9 +195,9 @@ static bool agrees(const struct match *match, const struct map *map) {
     return du * du + dv * dv < AGREE_PX * AGREE_PX;
 }
 
-/* Most matches agree with it; at least LEAST_AGREEING. */
-static bool find_consensus(const struct matches *matches, const struct limits *limits,
-                           struct map *ret) {
+/* With the map that most matches agree with, how many; 0: less than LEAST_AGREEING. */
+static size_t find_consensus(const struct matches *matches, const struct limits *limits,
+                             struct map *ret) {
     size_t best = LEAST_AGREEING - 1;
     for (size_t i = 0; i < matches->count; i++)
         for (size_t j = i + 1; j < matches->count; j++) {
@@ -164,7 +212,7 @@ static bool find_consensus(const struct matches *matches, const struct limits *l
                 *ret = map;
             }
         }
-    return best >= LEAST_AGREEING;
+    return best >= LEAST_AGREEING ? best : 0;
 }
 
 /* Fits the map to those that agree with it, and takes them off the list. */
@@ -201,8 +249,11 @@ int evidence_features(const struct evidence_pair *pair, struct evidence_places *
     if (r < 0)
         return r;
     struct map in = thumbnail_from_full(&fixed), up = thumbnail_to_full(&moving), map;
-    ret->count = 0;
-    while (ret->count < EVIDENCE_MOST_PLACES && find_consensus(&matches, &limits, &map)) {
+    *ret = (struct evidence_places){0};
+    size_t agreeing;
+    while (ret->count < EVIDENCE_MOST_PLACES &&
+           (agreeing = find_consensus(&matches, &limits, &map)) > 0) {
+        ret->sure |= agreeing >= SURELY_AGREEING;
         settle(&matches, &map);
         struct map half = map_compose(&in, &map);
         ret->maps[ret->count++] = map_compose(&half, &up);

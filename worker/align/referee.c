@@ -4,6 +4,7 @@
 #include "worker/memory/tracked.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 
 enum {
@@ -15,11 +16,17 @@ enum {
 
 /* A vote by accident: the share of the reach that agrees, and some more for overlapping tiles. */
 static const double CHANCE = 0.03;
+/* Of the evidence (the logarithm of accident) for the winner. */
+static const double RUNNER_UP_SHARE = 0.6;
 static const double AGREE_PX = 2.5; /* of the level */
 
 /* The tiles overlap by half, so only half of them count as independent. */
 double referee_accident(int votes, int tiles) {
-    return fit_binomial_tail(tiles / 2, votes / 2, CHANCE);
+    return fmax(fit_binomial_tail(tiles / 2, votes / 2, CHANCE), DBL_MIN);
+}
+
+bool referee_nearly_as_good(double rival, double winner) {
+    return log(rival) < RUNNER_UP_SHARE * log(winner);
 }
 
 int referee_level(const struct survey *post) {

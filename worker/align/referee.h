@@ -21,6 +21,8 @@ struct referee_verdict {
 /* Probability of so many votes when nothing is there. Many of a few tiles can weigh more than some
  * of many: images may share a corner only. */
 double referee_accident(int votes, int tiles);
+/* Of such probabilities: whether the rival leaves doubts about the winner. */
+bool referee_nearly_as_good(double rival, double winner);
 
 struct referee {
     struct tiles_crew *crew;

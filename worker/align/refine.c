@@ -236,13 +236,26 @@ static void note_rivals(const struct refinery *refinery, const struct referee *r
     }
 }
 
-/* Where so few tiles agree that it may be an accident, all pixels are asked. A place that has
- * clearly more in common than all others wins. */
+/* Whether so few tiles agree with the best place that it may be an accident, or that another one is
+ * nearly as good. */
+static bool in_doubt(const struct refinery *refinery, const struct referee *referee,
+                     const struct referee_verdict *verdicts) {
+    double accident = referee_accident(verdicts[0].votes, verdicts[0].tiles);
+    for (int i = 1; i < refinery->search.count; i++)
+        if (!same_place(refinery, referee, &verdicts[0], &verdicts[i]) &&
+            referee_nearly_as_good(referee_accident(verdicts[i].votes, verdicts[i].tiles),
+                                   accident))
+            return true;
+    return accident >= BY_ACCIDENT;
+}
+
+/* Where tiles leave doubts, all pixels are asked. A place that has clearly more in common than all
+ * others wins. */
 static int ask_pixels(struct refinery *refinery, const struct referee *referee,
                       struct referee_verdict *verdicts, struct refine_result *result,
                       struct failure *failure) {
     size_t count = (size_t)refinery->search.count, best = 0;
-    if (referee_accident(verdicts[0].votes, verdicts[0].tiles) < BY_ACCIDENT)
+    if (!in_doubt(refinery, referee, verdicts))
         return 0;
     struct joint_rival rivals[SEARCH_MAX_HYPOTHESES];
     const struct joint_request request = {.context = refinery->context,

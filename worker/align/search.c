@@ -429,7 +429,7 @@ static int run(struct search *search, struct search_result *result, const char *
     if (r < 0 || *ret_blank)
         return r;
     const char *blank = NULL; /* at another size: what was found before stays */
-    if (!one_stands_out(search))
+    if (!one_stands_out(search) && !search->features.sure)
         r = look(search, &SECOND, &blank, failure);
     if (r < 0)
         return r;

@@ -8,6 +8,7 @@
 
 static const double LUMINANCE[3] = {0.299, 0.587, 0.114}; /* ITU-R BT.601 */
 static const double LEAST_MEAN = 0.5;                     /* counts */
+static const double THIN_TAIL = 2, UNSATURATED = 0.995;
 
 static bool is_bright_field(const struct image_info *info, const struct signal_channel *channels) {
     if (!info->rgb || info->samples != 3)
@@ -22,7 +23,11 @@ static bool is_bright_field(const struct image_info *info, const struct signal_c
         return false;
     for (int c = 0; c < 3; c++) {
         const struct signal_channel *channel = &channels[c];
-        if (channel->p50 < 0.4 * range || channel->p95 - channel->p50 > channel->p50 - channel->p5)
+        double dark_tail = channel->p50 - channel->p5;
+        bool ends_in_background = THIN_TAIL * (channel->p999 - channel->p95) < dark_tail &&
+                                  channel->p95 < UNSATURATED * channel->p999;
+        if (channel->p50 < 0.4 * range ||
+            (channel->p95 - channel->p50 > dark_tail && !ends_in_background))
             return false;
     }
     return true;

@@ -8,7 +8,9 @@
  * most common thing on a slide, it is bright in every channel and colourless. So: the 95th
  * percentiles of all three are above 60 % of the brightest channel's 99.9th percentile and within
  * 25 % of each other, their medians are above 40 % of it, and the median lies nearer to the 95th
- * than to the 5th percentile (tissue is the dark tail; in fluorescence it is the bright one).
+ * than to the 5th percentile (tissue is the dark tail; in fluorescence it is the bright one), or,
+ * where tissue covers most of the slide, little lies above the 95th percentile without being
+ * saturated.
  */
 #ifndef WORKER_ALIGN_SIGNAL_H
 #define WORKER_ALIGN_SIGNAL_H

@@ -323,8 +323,8 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
     int r = look_closely(verifier, facts, failure);
     if (r == 0)
         r = look_from_afar(verifier, facts, failure);
-    if (verifier->whole.count > 0 ||
-        verifier->whole.joined) { /* judged: the better one takes its place */
+    facts->joined = verifier->whole.joined;
+    if (verifier->whole.count > 0 || facts->joined) { /* judged: the better one takes its place */
         verifier->refine.transform.map = verifier->whole.map.map;
         verifier->refine.model = verifier->whole.map.model;
     }

@@ -57,6 +57,7 @@ struct verify_facts {
     double coarse_median_px;
     double overlap; /* share of the post image that lands inside the pre image */
     bool plausible; /* refine_is_plausible */
+    bool joined;    /* all pixels together made the map (joint.h) */
     double search_mirrored;
     struct refine_result refine;
 };

@@ -4,7 +4,6 @@
 
 #include "worker/align/referee.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -15,14 +14,14 @@ static const double SAME_CONTENT = 0.6;
 /* Where there is little but outlines, all that is clear is explained, to the noise: right pairs had
  * 1.4 at most, content that was replaced behind outlines 2.8 and more. What is clear and neither
  * coincides nor is explained is content that was replaced. */
-static const double ALL_EXPLAINED = 2, WELL_EXPLAINED = 1.4;
+static const double ALL_EXPLAINED = 2, WELL_EXPLAINED = 1.4, FULLY_EXPLAINED = 1;
 /* Both together may be weaker: none of what was replaced came near both. */
-static const double NEARLY_SAME_CONTENT = 0.48, NEARLY_EXPLAINED = 2.7;
+static const double NEARLY_SAME_CONTENT = 0.4, NEARLY_EXPLAINED = 2.7;
 enum {
     LEAST_CONTENT_PARTS = 24,
     LEAST_CLEAR_PARTS = 60,
     SOME_CLEAR_PARTS = 40,
-    FEW_CLEAR_PARTS = 30
+    FEW_CLEAR_PARTS = 24
 };
 static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is real */
 /* Of the tiles that both images show something of. Two samples of the same outline agree along it:
@@ -36,9 +35,7 @@ static const double NEARLY_ALL_SHARE = 0.9;
 static const double LARGE_MEDIAN = 0.5, LARGE_MEDIAN_SHARE = 0.8;
 /* Those that one image shows nothing of are not asked, but they must not be nearly all. */
 static const double LEAST_SHARE = 0.3;
-static const double SECTOR_SHARE = 0.75, SECTOR_SHARE_SAME = 0.4;
-/* Of the evidence (the logarithm of accident) for the winner. */
-static const double RUNNER_UP_SHARE = 0.6;
+static const double SECTOR_SHARE = 0.75, SECTOR_SHARE_SAME = 0.4, SECTOR_SHARE_WHOLE = 0.25;
 /* Times what the images have in common at the next best place. */
 static const double MORE_COMMON = 3;
 static const double AMBIGUOUS_SHARE = 0.5;
@@ -51,13 +48,13 @@ static const double GROUND_SHARE = 0.5, CLEARER_ON_TISSUE = 8;
 enum { LEAST_GROUND_TILES = 8 };
 /* A planted shift is measured back to so much; and by so many tiles. */
 static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1, FOLLOWING_SHARE = 0.95;
-/* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. */
-static const double COARSE_SHARE = 0.3;
-/* Fewer, where all pixels of the reduced images were asked for the place. */
-static const double COARSE_SHARE_DECIDED = 0.2;
+/* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. Not
+ * asked where the same content was moved, which a camera's pattern is not, or where so many of the
+ * referee's tiles, which are reduced still further, agreed. */
+static const double COARSE_SHARE = 0.3, VOTED_SHARE = 0.4;
 enum { LEAST_COARSE_TILES = 12 };
 /* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
-static const double OFFSET_SHARE = 0.5;
+static const double OFFSET_SHARE = 0.5, OFFSET_SHARE_WHOLE = 1;
 /* Times max_residual: how far the map may be off, to be called known. */
 static const double KNOWN_SHARE = 0.65;
 /* Times max_residual: where the images show the same and the map is known, the rest of a tile's
@@ -86,16 +83,15 @@ static bool agrees_in_detail(const struct verify_facts *facts) {
 }
 
 static double votes_by_accident(const struct verify_facts *facts) {
-    return fmax(referee_accident(facts->refine.votes, facts->refine.tiles), DBL_MIN);
+    return referee_accident(facts->refine.votes, facts->refine.tiles);
 }
 
 static double decoy_by_accident(const struct verify_decoy *decoy) {
-    return fmax(referee_accident(decoy->votes, decoy->tiles), DBL_MIN);
+    return referee_accident(decoy->votes, decoy->tiles);
 }
 
 static double rival_by_accident(const struct verify_facts *facts) {
-    return fmax(referee_accident(facts->refine.runner_up_votes, facts->refine.runner_up_tiles),
-                DBL_MIN);
+    return referee_accident(facts->refine.runner_up_votes, facts->refine.runner_up_tiles);
 }
 
 static bool shows_same(const struct verify_facts *facts) {
@@ -103,9 +99,16 @@ static bool shows_same(const struct verify_facts *facts) {
     return (content->parts >= LEAST_CONTENT_PARTS && content->correlation >= SAME_CONTENT) ||
            (content->clear >= LEAST_CLEAR_PARTS && content->unexplained <= ALL_EXPLAINED) ||
            (content->clear >= SOME_CLEAR_PARTS && content->unexplained <= WELL_EXPLAINED) ||
+           (content->clear >= FEW_CLEAR_PARTS && content->unexplained <= FULLY_EXPLAINED) ||
            (content->parts >= LEAST_CONTENT_PARTS && content->clear >= FEW_CLEAR_PARTS &&
             content->correlation >= NEARLY_SAME_CONTENT &&
             content->unexplained <= NEARLY_EXPLAINED);
+}
+
+/* All pixels together know the map of what both images show: tiles, each of which shows little, are
+ * asked for less. */
+static bool whole_decides(const struct verify_facts *facts) {
+    return facts->joined && shows_same(facts);
 }
 
 static bool repeats(const struct verify_facts *facts) {
@@ -232,7 +235,7 @@ static bool explain_other_map(const struct verify_facts *facts, char *reason) {
 }
 
 static bool nearly_as_good(const struct verify_facts *facts, double rival) {
-    return log(rival) < RUNNER_UP_SHARE * log(votes_by_accident(facts));
+    return referee_nearly_as_good(rival, votes_by_accident(facts));
 }
 
 /* All pixels were asked, since the votes may be an accident; the rivals' are. */
@@ -309,7 +312,9 @@ static bool explain_parts(const struct verify_facts *facts, char *reason) {
                        facts->agreeing);
         return true;
     }
-    double asked = shows_same(facts) ? SECTOR_SHARE_SAME : SECTOR_SHARE;
+    double asked = whole_decides(facts) ? SECTOR_SHARE_WHOLE
+                   : shows_same(facts)  ? SECTOR_SHARE_SAME
+                                        : SECTOR_SHARE;
     if (facts->sectors_agreeing < asked * facts->sectors) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the images agree in %d of %d parts of the tissue only: it moved or tore "
@@ -344,9 +349,10 @@ static bool explain_shares(const struct verify_facts *facts, const struct params
                        facts->agreeing, facts->held_out);
         return true;
     }
-    double least_coarse = same && pixels_decided(facts) ? COARSE_SHARE_DECIDED : COARSE_SHARE;
-    if (facts->coarse_heard >= LEAST_COARSE_TILES &&
-        facts->coarse_agreeing < least_coarse * facts->coarse_heard) {
+    bool is_tissue =
+        (same && !facts->pattern.still) || facts->refine.votes > VOTED_SHARE * facts->refine.tiles;
+    if (!is_tissue && facts->coarse_heard >= LEAST_COARSE_TILES &&
+        facts->coarse_agreeing < COARSE_SHARE * facts->coarse_heard) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the images agree in their finest grain only (%d of %d test tiles), not "
                        "when seen from afar (%d of %d): that may be noise or a pattern of the "
@@ -368,7 +374,8 @@ static bool explain_error(const struct verify_facts *facts, const struct params 
                        "parts of the images match to fit it; it is good to some pixels at best");
         return true;
     }
-    if (bar->tiles > 0 && bar->offset_px > OFFSET_SHARE * params->max_residual_px) {
+    double most_share = whole_decides(facts) ? OFFSET_SHARE_WHOLE : OFFSET_SHARE;
+    if (bar->tiles > 0 && bar->offset_px > most_share * params->max_residual_px) {
         (void)snprintf(
             reason, VERIFY_REASON_BYTES,
             "the test tiles put some of the tissue %.1f px from where the map does: the "
@@ -391,7 +398,8 @@ static bool explain_error(const struct verify_facts *facts, const struct params 
 
 static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct params *params,
                                  char *reason) {
-    if (facts->agreeing < params->min_tiles) {
+    if (facts->agreeing < params->min_tiles &&
+        !(whole_decides(facts) && facts->coarse_agreeing >= params->min_tiles)) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "too little common structure to be sure: %d test tiles agree, min_tiles "
                        "asks for %d",

@@ -108,16 +108,18 @@ int bridge_blur(const float *source, int width, int height, double sigma, float 
 
 int bridge_keypoints(const unsigned char *pixels, int width, int height, size_t most,
                      struct bridge_keypoint *ret, size_t *ret_count, struct failure *failure) {
-    return guarded("AKAZE", failure, [=] {
-        /* OpenCV has no header for constant memory; AKAZE reads its source only */
+    return guarded("SIFT", failure, [=] {
+        /* OpenCV has no header for constant memory; SIFT reads its source only */
         const cv::Mat image(height, width, CV_8UC1, const_cast<unsigned char *>(pixels));
-        const float threshold = 3e-4F; /* a third of the default: faint structure counts */
-        const int octaves = 3, layers = 3;
-        cv::Ptr<cv::AKAZE> akaze =
-            cv::AKAZE::create(cv::AKAZE::DESCRIPTOR_MLDB, 0, 3, threshold, octaves, layers);
+        /* finer and fainter points than by default, and more of those on edges: fibres are all edge
+         */
+        const int layers = 3;
+        const double contrast = 0.02, edge = 20, sigma = 1.2;
+        cv::Ptr<cv::SIFT> sift = cv::SIFT::create(0, layers, contrast, edge, sigma, CV_8U);
         std::vector<cv::KeyPoint> found;
         cv::Mat descriptors;
-        akaze->detectAndCompute(image, cv::noArray(), found, descriptors);
+        sift->detectAndCompute(image, cv::noArray(), found, descriptors);
+        CV_Assert(found.empty() || descriptors.cols == BRIDGE_DESCRIPTOR_BYTES);
         std::vector<size_t> order(found.size());
         for (size_t i = 0; i < order.size(); i++)
             order[i] = i;
@@ -132,9 +134,8 @@ int bridge_keypoints(const unsigned char *pixels, int width, int height, size_t 
             keypoint.x = point.pt.x;
             keypoint.y = point.pt.y;
             keypoint.angle_rad = point.angle * CV_PI / 180;
-            CV_Assert(static_cast<size_t>(descriptors.cols) <= sizeof(keypoint.descriptor));
             std::memcpy(keypoint.descriptor, descriptors.ptr(static_cast<int>(order[i])),
-                        static_cast<size_t>(descriptors.cols));
+                        sizeof(keypoint.descriptor));
             ret[i] = keypoint;
         }
         *ret_count = count;

@@ -31,17 +31,17 @@ MUST_USE int bridge_dft(float *pixels, int width, int height, bool inverse,
 MUST_USE int bridge_blur(const float *source, int width, int height, double sigma, float *ret,
                          struct failure *failure);
 
-enum { BRIDGE_DESCRIPTOR_WORDS = 8 };
+enum { BRIDGE_DESCRIPTOR_BYTES = 128 };
 
-/* A key point and what its surroundings look like, turned upright: a string of bits. */
+/* A key point and what its surroundings look like, turned upright: a histogram of gradients. */
 struct bridge_keypoint {
     double x, y; /* px; integers are pixel centres */
     double angle_rad;
-    uint64_t descriptor[BRIDGE_DESCRIPTOR_WORDS];
+    unsigned char descriptor[BRIDGE_DESCRIPTOR_BYTES];
 };
 
-/* AKAZE key points (Alcantarilla, Nuevo & Bartoli 2013) of an 8-bit image: the `most` strongest
- * ones, strongest first. Needs some 150 bytes a pixel. */
+/* SIFT key points (Lowe 2004) of an 8-bit image: the `most` strongest ones, strongest first. Needs
+ * some 240 bytes a pixel. */
 MUST_USE int bridge_keypoints(const unsigned char *pixels, int width, int height, size_t most,
                               struct bridge_keypoint *ret, size_t *ret_count,
                               struct failure *failure);
