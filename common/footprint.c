@@ -4,6 +4,8 @@
  * tests/integration/test_footprint.py. */
 #include "common/footprint.h"
 
+#include <math.h>
+
 enum {
     /* Measured: code, libraries (OpenCV, libtiff, cairo), stacks, the heap's small change: 14 MiB;
      * other builds of the libraries and other kernels were seen to add up to 3. */
@@ -20,8 +22,12 @@ enum {
     THUMBNAIL_PX = 1024,          /* side of the reduced image that refine chooses tiles by */
     BENCH_BYTES = 3 << 20,        /* one thread's tiles in refine */
     BENCH_CACHE_BYTES = 12 << 20, /* and its two caches of decoded blocks */
-    KEYPOINTS_PX = 512,           /* side of the reduced images that search finds key points on */
-    KEYPOINTS_PX_BYTES = 88,      /* and what AKAZE needs for a pixel of them: measured */
+    KEYPOINTS_PX = 512,           /* side of the reduced images that search finds key points on, */
+    KEYPOINTS_TILE_PX = 200,      /* tile by tile, */
+    KEYPOINTS_MARGIN_PX = 24,     /* which overlap: worker/align/evidence_features.c */
+    KEYPOINTS_BYTES = 2 << 20,    /* of both images */
+    KEYPOINTS_PX_BYTES = 12,      /* a pixel of the reduced images, */
+    SIFT_PX_BYTES = 235,          /* and of the tile that is looked at: measured */
     CANVASES_BYTES = 2080 << 10,  /* one thread's, of one correlation of two */
     LEAST_LEVEL_PX = 512,         /* of a pyramid: worker/output/ome_levels.c */
     ROWS_AT_ONCE = 256,           /* full-resolution rows that level 1 is made from */
@@ -73,10 +79,20 @@ static uint64_t thumbnail_bytes(const struct footprint_image *image) {
     return reduced_area(image, THUMBNAIL_PX) * sizeof(float);
 }
 
+static uint64_t keypoints_bytes(const struct footprint_image *image) {
+    uint64_t longest = max_u64(image->width, image->height);
+    double factor = fmin(1, KEYPOINTS_PX / (double)longest), tile_px = 1;
+    const uint64_t sides[] = {image->width, image->height};
+    for (int i = 0; i < 2; i++) {
+        double side = factor * (double)sides[i];
+        tile_px *= fmin(side, side / ceil(side / KEYPOINTS_TILE_PX) + 2 * KEYPOINTS_MARGIN_PX);
+    }
+    return reduced_area(image, KEYPOINTS_PX) * KEYPOINTS_PX_BYTES + KEYPOINTS_BYTES +
+           (uint64_t)(tile_px * SIFT_PX_BYTES);
+}
+
 static uint64_t search_bytes(const struct footprint_pair *pair) {
-    uint64_t area =
-        max_u64(reduced_area(&pair->pre, KEYPOINTS_PX), reduced_area(&pair->post, KEYPOINTS_PX));
-    return max_u64(area * KEYPOINTS_PX_BYTES + CANVASES_BYTES / 2,
+    return max_u64(max_u64(keypoints_bytes(&pair->pre), keypoints_bytes(&pair->post)),
                    2 * (pair->threads + 1) * CANVASES_BYTES);
 }
 
