@@ -157,9 +157,9 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     facts.agreeing = 40;
     facts.sectors_agreeing = 6;
     facts.planted.following = 15;
-    facts.content = (struct verify_content){40, 0.59, 0, 0};
+    facts.content = (struct verify_content){40, 0.51, 0, 0};
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.correlation = 0.61;
+    facts.content.correlation = 0.53;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.content.parts = 23;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
@@ -230,10 +230,10 @@ static void all_pixels_make_up_for_tiles(void **state) {
     facts.sectors_agreeing = 2;
     expect(&facts, VERIFY_DOUBTFUL, "2 of 9 parts");
     facts.sectors_agreeing = 3;
-    facts.error_bar.offset_px = 1.9;
+    facts.error_bar.offset_px = 1.3;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
-    facts.error_bar.offset_px = 2.1;
-    expect(&facts, VERIFY_DOUBTFUL, "put some of the tissue 2.1 px");
+    facts.error_bar.offset_px = 1.5;
+    expect(&facts, VERIFY_DOUBTFUL, "put some of the tissue 1.5 px");
     facts.error_bar.offset_px = 0.1;
     facts.content.correlation = 0.5;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");

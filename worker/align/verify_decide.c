@@ -8,11 +8,11 @@
 #include <stdio.h>
 
 /* The images show the same things, not the same outline alone: replaced content reached 0.44, where
- * islands of tissue kept their outline; right pairs with any structure inside 0.8 and more. Then
+ * islands of tissue kept their outline; nearly all right pairs with structure inside 0.6. Then
  * tiles against the map are missing tissue, objects or noise, and fewer must agree. */
-static const double SAME_CONTENT = 0.6;
+static const double SAME_CONTENT = 0.52;
 /* Where there is little but outlines, all that is clear is explained, to the noise: right pairs had
- * 1.4 at most, content that was replaced behind outlines 2.8 and more. What is clear and neither
+ * 1.4 at most, content that was replaced behind outlines 2.4 and more. What is clear and neither
  * coincides nor is explained is content that was replaced. */
 static const double ALL_EXPLAINED = 2, WELL_EXPLAINED = 1.4, FULLY_EXPLAINED = 1;
 /* Both together may be weaker: none of what was replaced came near both. */
@@ -54,7 +54,7 @@ static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1, FOLLOWIN
 static const double COARSE_SHARE = 0.3, VOTED_SHARE = 0.4;
 enum { LEAST_COARSE_TILES = 12 };
 /* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
-static const double OFFSET_SHARE = 0.5, OFFSET_SHARE_WHOLE = 1;
+static const double OFFSET_SHARE = 0.5, OFFSET_SHARE_WHOLE = 0.7;
 /* Times max_residual: how far the map may be off, to be called known. */
 static const double KNOWN_SHARE = 0.65;
 /* Times max_residual: where the images show the same and the map is known, the rest of a tile's
