@@ -12,8 +12,8 @@ from warp_journal import HEAD_BYTES, RECORD_BYTES, journal
 from worker_run import *
 from tiff_file import TiffFile
 
-LARGE = (2900, 2400)
-TILES = 12 * 10
+LARGE = (4000, 3000)
+TILES = 16 * 12
 TILE_BYTES = 256 * 256 * 3  # of aligned_pre
 WARP_BEGINS = 0.68          # fraction of the task
 WARP_SHARE = 0.28
@@ -67,12 +67,16 @@ def stop_at(run, fraction, number):
 
 
 def interrupted(warp, out, fraction=0.85):
-    """A folder whose warp was killed with some tiles in the journal, but not all."""
-    for number in (signal.SIGKILL, signal.SIGTERM):
-        stop_at(warp.begin(out, threads=1), fraction, number)
-        if 0 < len(journal(out)) < TILES:
+    """A folder whose warp was stopped with some tiles in the journal, but not all: later or sooner,
+    as the machine goes."""
+    for at, number in ((fraction, signal.SIGKILL), (fraction, signal.SIGTERM),
+                       (WARP_BEGINS, signal.SIGTERM)):
+        stopped = stop_at(warp.begin(out, threads=1), at, number)
+        if stopped and 0 < len(journal(out)) < TILES:
             return journal(out)
-    raise AssertionError(f"the warp was never seen half done ({len(journal(out))} tiles)")
+        if not stopped:
+            shutil.rmtree(out)
+    raise AssertionError("the warp was never seen half done")
 
 
 def go_through(t, number, end):
@@ -83,8 +87,9 @@ def go_through(t, number, end):
         run.until(stage)
         run.process.send_signal(number)
         end(stage, run)
+        # the stage that got the last signal may have been at its end
         finished = STAGES[:STAGES.index(stage)]
-        expect(run.resumed(), finished[:-1], f"resumed before {stage}")
+        assert run.resumed() in (finished, finished[:-1]), f"resumed before {stage}: {run.resumed()}"
     expect(align(t.out, images).resumed(), STAGES[:-2], "resumed in the end")
     align(t.folder / "whole", images)
     expect_same(t.out, t.folder / "whole", "after all")
