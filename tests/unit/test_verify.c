@@ -192,7 +192,7 @@ static void all_tiles_together_correct_the_map(void **state) {
 static void no_wrong_map_is_aligned(void **state) {
     static const struct {
         double dx, dy, turn_deg, scale;
-    } wrong[] = {{2, 0, 0, 1},  {0, -2, 0, 1},  {1.5, 0, 0, 1},  {-3.5, 3.5, 0, 1},
+    } wrong[] = {{2, 0, 0, 1},  {0, -2, 0, 1},  {1.7, 0, 0, 1},  {-3.5, 3.5, 0, 1},
                  {5, 0, 0, 1},  {0, 50, 0, 1},  {300, 0, 0, 1},  {0, 0, 1, 1},
                  {0, 0, 90, 1}, {0, 0, 180, 1}, {0, 0, 0, 1.01}, {0, 0, 0, 0.99},
                  {0, 0, 0.2, 1}};

@@ -54,7 +54,7 @@ static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1, FOLLOWIN
 static const double COARSE_SHARE = 0.3, VOTED_SHARE = 0.4;
 enum { LEAST_COARSE_TILES = 12 };
 /* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
-static const double OFFSET_SHARE = 0.5, OFFSET_SHARE_WHOLE = 0.7;
+static const double OFFSET_SHARE = 0.5, OFFSET_SHARE_WHOLE = 0.8;
 /* Times max_residual: how far the map may be off, to be called known. */
 static const double KNOWN_SHARE = 0.65;
 /* Times max_residual: where the images show the same and the map is known, the rest of a tile's
