@@ -124,6 +124,8 @@ $(BUILD)/supervisor/page/page_source.c.o: $(filter-out %.c %.h,$(wildcard superv
 
 # vectors
 $(BUILD)/worker/output/lanes.c.o $(BUILD)/worker/output/sampler.c.o: OPT := $(OPT:-O2=-O3)
+# vectors, under sanitizers too: it compares all key points
+$(BUILD)/worker/align/evidence_features.c.o: OPT := -O3
 # vectors: it draws a billion kernels for a large image
 $(BUILD)/tests/tools/scene/render.c.o: OPT := -O3
 
