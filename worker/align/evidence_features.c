@@ -114,7 +114,7 @@ static int find_keypoints(const struct evidence_pair *pair, const char *which,
 }
 
 /* Squared. Thirty million of them, which sanitizers would make a minute of. */
-__attribute__((target_clones("avx2", "default"), no_sanitize("address", "undefined"))) static int
+__attribute__((no_sanitize("address", "undefined"))) static int
 distance(const struct bridge_keypoint *a, const struct bridge_keypoint *b) {
     int sum = 0;
     for (int i = 0; i < BRIDGE_DESCRIPTOR_BYTES; i++) {
