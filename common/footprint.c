@@ -68,9 +68,13 @@ static uint64_t cache_bytes(const struct footprint_image *image, uint64_t wanted
     return min_u64(max_u64(wanted, image->block_bytes), image_bytes(image) + image->block_bytes);
 }
 
+static uint64_t longest_side(const struct footprint_image *image) {
+    return max_u64(image->width, image->height);
+}
+
 /* Pixels of the image when it is reduced so that its longer side has side_px. */
 static uint64_t reduced_area(const struct footprint_image *image, uint64_t side_px) {
-    uint64_t longest = max_u64(image->width, image->height), area = image->width * image->height;
+    uint64_t longest = longest_side(image), area = image->width * image->height;
     return longest > side_px ? area * side_px / longest * side_px / longest : area;
 }
 
@@ -80,8 +84,7 @@ static uint64_t thumbnail_bytes(const struct footprint_image *image) {
 }
 
 static uint64_t keypoints_bytes(const struct footprint_image *image) {
-    uint64_t longest = max_u64(image->width, image->height);
-    double factor = fmin(1, KEYPOINTS_PX / (double)longest), tile_px = 1;
+    double factor = fmin(1, KEYPOINTS_PX / (double)longest_side(image)), tile_px = 1;
     const uint64_t sides[] = {image->width, image->height};
     for (int i = 0; i < 2; i++) {
         double side = factor * (double)sides[i];
@@ -98,7 +101,7 @@ static uint64_t search_bytes(const struct footprint_pair *pair) {
 
 /* While it is made: the next finer level too, and what that one is read from. */
 static uint64_t reduction_bytes(const struct footprint_image *image) {
-    uint64_t longest = max_u64(image->width, image->height), source = 0;
+    uint64_t longest = longest_side(image), source = 0;
     uint32_t level = 0;
     while (longest >> (level + 1) >= THUMBNAIL_PX)
         level++;
@@ -109,10 +112,6 @@ static uint64_t reduction_bytes(const struct footprint_image *image) {
                  (pixel_bytes(image) + sizeof(float));
     uint64_t finer = (image->width * image->height >> (2 * level)) * sizeof(float);
     return thumbnail_bytes(image) + finer + source;
-}
-
-static uint64_t longest_side(const struct footprint_image *image) {
-    return max_u64(image->width, image->height);
 }
 
 /* The first level that is small enough to be looked at whole. */

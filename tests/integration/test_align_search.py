@@ -48,6 +48,20 @@ def _(t):
     assert error < 0.5, f"off by {error:.2f} px"
 
 
+@test("faint grains are found among holes of the one image and objects of the other")
+def _(t):
+    images = pair("--seed", 901880469, "--rotation", 324.207, "--scale", 1.05136, "--shear", 0.0115,
+                  "--perspective", 0.0037, "--shift", "-14.5%,11.2%", "--gain", 0.4487, "--gamma",
+                  1.398, "--offset", 0.049, "--noise", 0, "--photons", 4745, "--read-noise", 0.0073,
+                  "--blur-pre", 0.75, "--objects", 0.169, "--missing-pre", 0.433, "--scene",
+                  "nuclei", "--grey", "--bits", 16, size=(2956, 2239))
+    run = align(t.folder / "out", images, **ALL_ROUND)
+    transform = run.json("transform.json")
+    expect(transform["found_by"], ["features"], "found by")
+    error = miss_px(transform, images.truth)
+    assert error < 0.5, f"off by {error:.2f} px"
+
+
 @test("inverted contrast is found, as exactly as any, and said")
 def _(t):
     options = ["--seed", 305, "--rotation", 100, "--scale", 1.05, "--shift", "5%,-4%", "--objects",

@@ -111,8 +111,7 @@ int bridge_keypoints(const unsigned char *pixels, int width, int height, size_t 
     return guarded("SIFT", failure, [=] {
         /* OpenCV has no header for constant memory; SIFT reads its source only */
         const cv::Mat image(height, width, CV_8UC1, const_cast<unsigned char *>(pixels));
-        /* finer and fainter points than by default, and more of those on edges: fibres are all edge
-         */
+        /* finer and fainter points than by default, and more on edges, which fibres are */
         const int layers = 3;
         const double contrast = 0.02, edge = 20, sigma = 1.2;
         cv::Ptr<cv::SIFT> sift = cv::SIFT::create(0, layers, contrast, edge, sigma, CV_8U);
