@@ -6,7 +6,7 @@
 #include "common/params.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/help_apply.h"
-#include "supervisor/cli/help_client.h"
+#include "supervisor/cli/help_service.h"
 #include "supervisor/cli/options.h"
 #include "supervisor/report/text.h"
 
@@ -144,30 +144,6 @@ static const struct help_page pages[] = {
                 "  5   the ledger is damaged, or the file is no ledger\n",
     },
     {
-        .command = "daemon",
-        .meaning = "the service: a queue that goes on by itself, for one user or for all",
-        .usage = "  registrar daemon [OPTION]...\n",
-        .text =
-            "Usually systemd starts it. As root it serves all users of this machine, each with\n"
-            "his own rights; as anybody else it serves that user. Batches are submitted by\n"
-            "registrar submit. After a crash or a power cut the queue goes on by itself.\n"
-            "\n"
-            "                 as root                  as a user\n"
-            "  --state-dir    /var/lib/registrar       ~/.local/state/registrar\n"
-            "  --socket       /run/registrar/socket    $XDG_RUNTIME_DIR/registrar/socket\n"
-            "  --config       /etc/registrar.conf      ~/.config/registrar.conf\n",
-        .row = command_daemon_row,
-        .more =
-            "SIGTERM stops it at the next checkpoints, twice at once; SIGHUP reads the settings\n"
-            "again. registrar-daemon(8) tells all about it.\n"
-            "\n"
-            "Exit status:\n"
-            "  0   it was told to stop\n"
-            "  2   wrong usage, or settings that are not allowed\n"
-            "  5   another daemon is there already, or the ledger is damaged\n"
-            "  70  a fault of registrar itself\n",
-    },
-    {
         .command = "doctor",
         .meaning = "check this machine, and say what to change",
         .usage = "  registrar doctor [OPTION]...\n",
@@ -186,7 +162,7 @@ static const struct help_page pages[] = {
 const struct help_page *help_page(size_t n) {
     if (n < ARRAY_LEN(pages))
         return &pages[n];
-    return n == ARRAY_LEN(pages) ? help_apply_page() : help_client_page(n - ARRAY_LEN(pages) - 1);
+    return n == ARRAY_LEN(pages) ? help_apply_page() : help_service_page(n - ARRAY_LEN(pages) - 1);
 }
 
 const struct help_page *help_find(const char *command) {

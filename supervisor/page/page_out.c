@@ -59,23 +59,26 @@ json_t *page_out_string(const char *text) {
 
 uint64_t page_out_base64_length(uint64_t bytes) { return (bytes + 2) / 3 * 4; }
 
-/* length is a multiple of 3, but for the last block. */
-static void put_base64(FILE *stream, const unsigned char *bytes, size_t length) {
+/* Returns the number of digits: 4 for each 3 bytes begun. */
+static size_t encode_base64(const unsigned char *bytes, size_t length, char *out) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n = 0;
     for (size_t i = 0; i < length; i += 3) {
         const uint32_t b1 = i + 1 < length ? bytes[i + 1] : 0,
                        b2 = i + 2 < length ? bytes[i + 2] : 0;
         const uint32_t bits = (uint32_t)bytes[i] << 16 | b1 << 8 | b2;
-        const char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                              i + 1 < length ? digits[bits >> 6 & 63] : '=',
-                              i + 2 < length ? digits[bits & 63] : '='};
-        (void)fwrite(four, 1, sizeof(four), stream); /* errors: see page_out.h */
+        out[n++] = digits[bits >> 18];
+        out[n++] = digits[bits >> 12 & 63];
+        out[n++] = i + 1 < length ? digits[bits >> 6 & 63] : '=';
+        out[n++] = i + 2 < length ? digits[bits & 63] : '=';
     }
+    return n;
 }
 
 int64_t page_out_base64(FILE *stream, int fd, uint64_t max_bytes) {
     enum { BLOCK = 3 * 4096 };
     unsigned char block[BLOCK];
+    char digits[BLOCK / 3 * 4];
     size_t filled = 0;
     uint64_t total = 0;
     for (;;) {
@@ -89,7 +92,8 @@ int64_t page_out_base64(FILE *stream, int fd, uint64_t max_bytes) {
         filled += (size_t)n;
         total += (uint64_t)n;
         if (filled == sizeof(block) || n == 0) {
-            put_base64(stream, block, filled);
+            const size_t n_digits = encode_base64(block, filled, digits);
+            (void)fwrite(digits, 1, n_digits, stream); /* errors: see page_out.h */
             filled = 0;
         }
         if (n == 0)

@@ -1,8 +1,9 @@
-/* See help_client.h. */
-#include "supervisor/cli/help_client.h"
+/* See help_service.h. */
+#include "supervisor/cli/help_service.h"
 
 #include "common/cleanup.h"
 #include "supervisor/cli/client_words.h"
+#include "supervisor/cli/commands.h"
 #include "supervisor/cli/options.h"
 
 #define STATUSES                                                                                   \
@@ -12,6 +13,30 @@
     "  70  a fault of registrar itself, or the service does not answer\n"
 
 static const struct help_page pages[] = {
+    {
+        .command = "daemon",
+        .meaning = "the service: a queue that goes on by itself, for one user or for all",
+        .usage = "  registrar daemon [OPTION]...\n",
+        .text =
+            "Usually systemd starts it. As root it serves all users of this machine, each with\n"
+            "his own rights; as anybody else it serves that user. Batches are submitted by\n"
+            "registrar submit. After a crash or a power cut the queue goes on by itself.\n"
+            "\n"
+            "                 as root                  as a user\n"
+            "  --state-dir    /var/lib/registrar       ~/.local/state/registrar\n"
+            "  --socket       /run/registrar/socket    $XDG_RUNTIME_DIR/registrar/socket\n"
+            "  --config       /etc/registrar.conf      ~/.config/registrar.conf\n",
+        .row = command_daemon_row,
+        .more =
+            "SIGTERM stops it at the next checkpoints, twice at once; SIGHUP reads the settings\n"
+            "again. registrar-daemon(8) tells all about it.\n"
+            "\n"
+            "Exit status:\n"
+            "  0   it was told to stop\n"
+            "  2   wrong usage, or settings that are not allowed\n"
+            "  5   another daemon is there already, or the ledger is damaged\n"
+            "  70  a fault of registrar itself\n",
+    },
     {
         .command = "submit",
         .meaning = "hand to the service what run would do",
@@ -130,6 +155,6 @@ static const struct help_page pages[] = {
     },
 };
 
-const struct help_page *help_client_page(size_t n) {
+const struct help_page *help_service_page(size_t n) {
     return n < ARRAY_LEN(pages) ? &pages[n] : NULL;
 }
