@@ -214,6 +214,17 @@ static int unknown(const char *name, int length, const char *where, struct failu
                        length, name, known);
 }
 
+/* A value as people type it: JSON's numbers and lists; also .95, 1. and +2; else a word, which stands
+ * without quotes (auto, none, the choices). */
+static json_t *read_value(const char *text) {
+    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+    if (value || !*text || text[strspn(text, "+-.0123456789")])
+        return value ? value : json_string(text);
+    char *end = NULL;
+    const double number = strtod(text, &end);
+    return *end ? json_string(text) : json_real(number);
+}
+
 int params_set_text(json_t *params, const char *assignment, const char *where,
                     struct failure *failure) {
     const char *equals = strchr(assignment, '=');
@@ -225,9 +236,7 @@ int params_set_text(json_t *params, const char *assignment, const char *where,
     if (!row)
         return unknown(assignment, (int)length, where, failure);
     const char *text = equals + 1;
-    CLEANUP_JSON json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (!value)
-        value = json_string(text); /* auto, none and the choices stand without quotes */
+    CLEANUP_JSON json_t *value = read_value(text);
     return set_checked(params, row, value, *text ? text : "empty", where, failure);
 }
 

@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
 from cgroups import make_group
+from worker_run import NARROW
 
 ALIGN_S = 100 * float(os.environ.get("TIMEOUT_FACTOR", "1"))  # for a small pair
 FAKE = str(FAKE_WORKER)
@@ -98,8 +99,9 @@ def _(t):
 @test("the worker's own buffers are in the story")
 def _(t):
     t.use_real_worker()
-    t.generate("S", "D", "--size", "600x500")
-    t.run("run", t.raw, "-o", t.out, timeout_s=ALIGN_S)
+    t.generate("S", "D", "--size", "300x250")
+    narrow = [f"--set={name}={value}" for name, value in NARROW.items()]
+    t.run("run", t.raw, "-o", t.out, *narrow, timeout_s=ALIGN_S)
     expect_in("BUFFER SIZE SHARE", explain(t, "S/D"))
     peak = t.ledger("attempt_end")[-1]["peak"]
     assert 0 < len(peak["buffers"]) <= 8, peak

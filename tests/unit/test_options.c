@@ -80,13 +80,14 @@ static void everything(void **state) {
     assert_int_equal(options.retries, 0);
     options_free(&options);
     assert_int_equal(parse("-o%/out --json --redo --skip-missing --memory 2G --set pad=10 "
-                           "--set scale_max=1.5 -- %/raw",
+                           "--set scale_max=1.5 --set scale_min=.95 -- %/raw",
                            *state, &options, &failure),
                      0);
     assert_true(options.json && options.redo && options.skip_missing);
     assert_int_equal(options.memory_bytes, 2ULL << 30);
     assert_int_equal(json_integer_value(json_object_get(options.params, "pad")), 10);
     assert_true(json_real_value(json_object_get(options.params, "scale_max")) > 1.4);
+    assert_true(json_real_value(json_object_get(options.params, "scale_min")) > 0.94);
 }
 
 static void relative_paths(void **state) {
@@ -176,6 +177,7 @@ static void refused(void **state) {
         {"%/raw -o %/out --set pad", "--set: \"pad\" has no value; write it as NAME=VALUE"},
         {"%/raw -o %/out --set pda=1", "unknown parameter \"pda\"; known are pad, channel"},
         {"%/raw -o %/out --set pad=-1", "pad is -1; it must be a whole number from 0"},
+        {"%/raw -o %/out --set scale_min=0.9.5", "scale_min is 0.9.5; it must be a number from"},
         {"%/raw -o %/out --set scale_min=1.5", "scale_min (1.5) is above scale_max (1.25)"},
         {"%/raw -o %/out --job 2 --stall-timeuot=5s",
          "unknown option --stall-timeuot; did you mean --stall-timeout?"},
