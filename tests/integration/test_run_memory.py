@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# timeout: 240
+# timeout: 480
 """registrar run when memory is short: second chances after an out-of-memory death, and the watch
 that makes room before the kernel does. Needs a control group that may be divided
 (tests/lib/cgroups.py)."""
@@ -20,8 +20,6 @@ SANITIZED = b"__asan_init" in REGISTRAR.read_bytes()  # its shadow memory counts
 def in_group(t, limit=None):
     if SANITIZED:
         skip("a sanitized program does not fit these limits")
-    if limit and limit > 0.7 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-        skip("this machine's memory is too small")
     group = make_group(t, limit)
     t.preexec = group.enter
     return group
@@ -191,23 +189,23 @@ def wait_file(t, path):
     tail = subprocess.Popen(["tail", "-n", "+1", "-F", path], stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL)
     t.processes.append(tail)
-    assert select.select([tail.stdout], [], [], 120)[0], f"{path} never came"
+    assert select.select([tail.stdout], [], [], 4 * WAIT_S)[0], f"{path} never came"
     tail.kill()
 
 
 @test("a real worker that gave way continues: what it had finished is not done again")
 def _(t):
-    limit = 2048 * MIB
+    limit = 400 * MIB
     group = in_group(t, limit)
     t.use_real_worker()
-    images = pair(*PAIR, size=(3000, 2400))
+    images = pair(*PAIR, size=(1800, 1500))
     path = t.manifest({"id": "S/first", "command": [FAKE, "gate"], "memory": "64M"},
                       {"id": "S/D", "pre": str(images.pre), "post": str(images.post),
                        "params": NARROW})
     process = t.start("run", "--manifest", path, "-o", t.out, "--jobs", 2)
     t.wait_worker("gate")
     wait_file(t, t.out / "S/D/checkpoints/search.json")
-    hog = Hog(t, group, 24, limit)
+    hog = Hog(t, group, 12, limit)
     end = t.wait_ledger(is_stop)
     expect((end["task"], end["evidence"]["exit_status"]), ("S/D", 75), "the end at a checkpoint")
     finished = [stage for stage in STAGES
@@ -215,7 +213,7 @@ def _(t):
     expect(finished[:3], STAGES[:3], "finished stages")
     hog.let_go()
     t.wait_ledger(lambda record: record["event"] == "task_end" and record["task"] == "S/D",
-                  timeout_s=4 * WAIT_S)
+                  timeout_s=10 * WAIT_S)
     t.open_gate()
     expect(process.wait(), 0, "exit status")
     expect(t.attempts("S/D"), ["cancelled", "ok"], "verdicts")
