@@ -94,48 +94,76 @@ static void make_tiles(struct tile_detail one, struct tile_detail other,
     }
 }
 
+static struct verify_content judge(const struct tile_shift *sharp, const struct tile_shift *blurred,
+                                   const enum verify_answer *answers) {
+    static const enum verify_answer all_agree[N_TILES] = {[0 ... N_TILES - 1] = VERIFY_AGREES};
+    struct verify_content content;
+    struct failure failure;
+    assert_int_equal(verify_content_judge(sharp, blurred, answers ? answers : all_agree, N_TILES,
+                                          &content, &failure),
+                     0);
+    return content;
+}
+
 static void the_richest_parts_of_both_are_asked(void **state) {
     (void)state;
     struct tile_shift shifts[N_TILES];
-    struct verify_content content;
-    struct failure failure;
     make_tiles(seen(1, 1, 0.9F), seen(0.2F, 0.2F, 0), shifts);
-    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
-    assert_int_equal(content.parts, 40);
+    struct verify_content content = judge(shifts, shifts, NULL);
+    assert_int_equal(content.parts, N_TILES * TILE_PARTS / 2);
     assert_float_equal(content.correlation, 0.9, 1e-4);
     /* an object of one image is rich in that image alone */
-    make_tiles(seen(1, 1, 0.9F), seen(0.2F, 0.2F, 0), shifts);
     for (int i = 0; i < N_TILES; i++)
         shifts[i].detail[0] = seen(9, 0.2F, 0);
-    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
+    content = judge(shifts, shifts, NULL);
+    assert_int_equal(content.parts, N_TILES * TILE_PARTS / 2);
     assert_float_equal(content.correlation, 0.9, 1e-4);
     make_tiles(seen(1, 0, 0), seen(0, 1, 0), shifts);
-    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
-    assert_int_equal(content.parts, 0);
+    assert_int_equal(judge(shifts, shifts, NULL).parts, 0);
+}
+
+/* Missing tissue and objects are in the tiles that do not; strangers behind an outline in those
+ * that do. */
+static void the_parts_of_agreeing_tiles_are_asked(void **state) {
+    (void)state;
+    struct tile_shift shifts[N_TILES];
+    enum verify_answer answers[N_TILES];
+    make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), shifts);
+    for (int i = 0; i < N_TILES; i++) {
+        static const enum verify_answer others[] = {VERIFY_CONTRADICTS, VERIFY_SILENT};
+        answers[i] = i < 4 ? VERIFY_AGREES : others[i % 2];
+        for (int part = 1; part < TILE_PARTS && i >= 4; part += 2)
+            shifts[i].detail[part] = seen(10, 10, 0);
+    }
+    struct verify_content content = judge(shifts, shifts, answers);
+    assert_int_equal(content.parts, 4 * TILE_PARTS / 2);
+    assert_float_equal(content.correlation, 0.99, 1e-4);
+    assert_int_equal(content.clear, 4 * TILE_PARTS / 2);
+    assert_float_equal(content.unexplained, 1, 0.05);
+    for (int i = 0; i < N_TILES; i++)
+        answers[i] = i < 4 ? VERIFY_CONTRADICTS : VERIFY_AGREES;
+    content = judge(shifts, shifts, answers);
+    assert_float_equal(content.correlation, 0, 1e-4);
+    assert_true(content.unexplained > 4);
 }
 
 static void what_is_clear_must_be_explained(void **state) {
     (void)state;
     struct tile_shift shifts[N_TILES];
-    struct verify_content content;
-    struct failure failure;
     make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), shifts);
-    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
+    struct verify_content content = judge(shifts, shifts, NULL);
     assert_int_equal(content.clear, N_TILES * TILE_PARTS / 2);
     assert_float_equal(content.unexplained, 1, 0.05); /* 10 sqrt(1 - 0.99^2) of sqrt(1 + 0.99^2) */
     make_tiles(seen(10, 10, 0.8F), seen(1, 1, 0), shifts);
-    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
-    assert_true(content.unexplained > 4);
+    assert_true(judge(shifts, shifts, NULL).unexplained > 4);
 }
 
 static void grains_are_asked_sharp_and_outlines_blurred(void **state) {
     (void)state;
     struct tile_shift sharp[N_TILES], blurred[N_TILES];
-    struct verify_content content;
-    struct failure failure;
     make_tiles(seen(10, 10, 0.5F), seen(1, 1, 0), sharp);
     make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), blurred);
-    assert_int_equal(verify_content_judge(sharp, blurred, N_TILES, &content, &failure), 0);
+    struct verify_content content = judge(sharp, blurred, NULL);
     assert_float_equal(content.correlation, 0.5, 1e-4);
     assert_float_equal(content.unexplained, 1, 0.05);
 }
@@ -143,15 +171,12 @@ static void grains_are_asked_sharp_and_outlines_blurred(void **state) {
 static void tiles_that_were_not_measured_say_nothing(void **state) {
     (void)state;
     struct tile_shift shifts[N_TILES];
-    struct verify_content content;
-    struct failure failure;
     make_tiles(seen(1, 1, 0.9F), seen(1, 1, 0.9F), shifts);
     for (int i = 1; i < N_TILES; i++)
         shifts[i].measured = false;
-    assert_int_equal(verify_content_judge(shifts, shifts, N_TILES, &content, &failure), 0);
-    assert_int_equal(content.parts, TILE_PARTS);
-    assert_int_equal(verify_content_judge(shifts, shifts, 0, &content, &failure), 0);
-    assert_int_equal(content.parts, 0);
+    assert_int_equal(judge(shifts, shifts, NULL).parts, TILE_PARTS);
+    shifts[0].measured = false;
+    assert_int_equal(judge(shifts, shifts, NULL).parts, 0);
 }
 
 int main(void) {
@@ -159,6 +184,7 @@ int main(void) {
         cmocka_unit_test(the_same_specks_correlate_and_others_do_not),
         cmocka_unit_test(an_outline_does_not_count),
         cmocka_unit_test(the_richest_parts_of_both_are_asked),
+        cmocka_unit_test(the_parts_of_agreeing_tiles_are_asked),
         cmocka_unit_test(what_is_clear_must_be_explained),
         cmocka_unit_test(grains_are_asked_sharp_and_outlines_blurred),
         cmocka_unit_test(tiles_that_were_not_measured_say_nothing),

@@ -6,16 +6,17 @@
 #include <errno.h>
 #include <math.h>
 
-enum { MOST_PARTS = 40, MOST_CLEAR = 200, REACH_PX = 2 };
+enum { MOST_CLEAR = 200, REACH_PX = 2 };
 
 /* px: bodies without grain are much larger. */
 static const double BLUR_PX = 3.2;
-static const double RICH_QUANTILE = 0.9; /* what counts as one in each image */
+static const double RICH_QUANTILE = 0.9, RICH = 0.25; /* so much of what a tenth of all have */
 /* A quarter of all parts show noise alone, or hardly more; some times as much is clear. */
 static const double NOISE_QUANTILE = 0.25, CLEARLY = 2.5, UNEXPLAINED_QUANTILE = 0.75;
 
 struct part {
     const struct tile_detail *detail;
+    bool agrees;     /* its tile does */
     double strength; /* in the image where it is weaker, of what counts there */
 };
 
@@ -80,33 +81,39 @@ static double unexplained(const struct tile_detail *detail, double fixed_noise,
 static void judge_rich(struct parts *parts, struct verify_content *ret) {
     double fixed = quantile_of(parts, FIXED, both_ways_of, RICH_QUANTILE);
     double moving = quantile_of(parts, MOVING, both_ways_of, RICH_QUANTILE);
-    size_t n = sort_by(parts, both_ways_of, fixed, moving, 1e-9);
-    ret->parts = n < MOST_PARTS ? (int)n : MOST_PARTS;
-    for (int i = 0; i < ret->parts; i++)
-        ret->correlation += (double)parts->all[i].detail->correlation / ret->parts;
+    size_t rich = sort_by(parts, both_ways_of, fixed, moving, RICH), n = 0;
+    for (size_t i = 0; i < rich; i++)
+        if (parts->all[i].agrees)
+            parts->scratch[n++] = (double)parts->all[i].detail->correlation;
+    ret->parts = (int)n;
+    ret->correlation = n > 0 ? fit_quantile(parts->scratch, n, 0.5) : 0;
 }
 
 static void judge_clear(struct parts *parts, struct verify_content *ret) {
     double fixed_noise = quantile_of(parts, FIXED, deviation_of, NOISE_QUANTILE);
     double moving_noise = quantile_of(parts, MOVING, deviation_of, NOISE_QUANTILE);
-    size_t n = sort_by(parts, slope_of, quantile_of(parts, FIXED, slope_of, NOISE_QUANTILE),
-                       quantile_of(parts, MOVING, slope_of, NOISE_QUANTILE), CLEARLY);
-    ret->clear = n < MOST_CLEAR ? (int)n : MOST_CLEAR;
-    for (int i = 0; i < ret->clear; i++)
-        parts->scratch[i] = unexplained(parts->all[i].detail, fixed_noise, moving_noise);
-    if (ret->clear > 0)
-        ret->unexplained = fit_quantile(parts->scratch, (size_t)ret->clear, UNEXPLAINED_QUANTILE);
+    size_t clear = sort_by(parts, slope_of, quantile_of(parts, FIXED, slope_of, NOISE_QUANTILE),
+                           quantile_of(parts, MOVING, slope_of, NOISE_QUANTILE), CLEARLY);
+    size_t n = 0;
+    for (size_t i = 0; i < clear && n < MOST_CLEAR; i++)
+        if (parts->all[i].agrees)
+            parts->scratch[n++] = unexplained(parts->all[i].detail, fixed_noise, moving_noise);
+    ret->clear = (int)n;
+    ret->unexplained = n > 0 ? fit_quantile(parts->scratch, n, UNEXPLAINED_QUANTILE) : 0;
 }
 
-static void gather(const struct tile_shift *shifts, size_t count, struct parts *parts) {
+static void gather(const struct tile_shift *shifts, const enum verify_answer *answers, size_t count,
+                   struct parts *parts) {
     parts->count = 0;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < TILE_PARTS && shifts[i].measured; k++)
-            parts->all[parts->count++].detail = &shifts[i].detail[k];
+            parts->all[parts->count++] =
+                (struct part){&shifts[i].detail[k], answers[i] == VERIFY_AGREES, 0};
 }
 
 int verify_content_judge(const struct tile_shift *sharp, const struct tile_shift *blurred,
-                         size_t count, struct verify_content *ret, struct failure *failure) {
+                         const enum verify_answer *answers, size_t count,
+                         struct verify_content *ret, struct failure *failure) {
     size_t most = count * TILE_PARTS + 1;
     *ret = (struct verify_content){0};
     CLEANUP_TRACKED double *scratch = tracked_alloc(most, sizeof(*scratch), "structure");
@@ -114,9 +121,9 @@ int verify_content_judge(const struct tile_shift *sharp, const struct tile_shift
     if (!scratch || !all)
         return failure_set(failure, -ENOMEM, "no memory for the structure of %zu tiles", count);
     struct parts parts = {all, scratch, 0};
-    gather(sharp, count, &parts);
+    gather(sharp, answers, count, &parts);
     judge_rich(&parts, ret);
-    gather(blurred, count, &parts);
+    gather(blurred, answers, count, &parts);
     judge_clear(&parts, ret);
     return 0;
 }
@@ -136,5 +143,7 @@ int verify_content_measure(const struct verify_scene *scene, const struct verify
     if (r == 0)
         r = tiles_measure_grid(scene->crew, &sample->grid, scene->transform, &how,
                                (struct tiles_span){half, progress.to}, blurred, failure);
-    return r == 0 ? verify_content_judge(ret_shifts, blurred, sample->grid.count, ret, failure) : r;
+    return r == 0 ? verify_content_judge(ret_shifts, blurred, sample->answers, sample->grid.count,
+                                         ret, failure)
+                  : r;
 }

@@ -1,18 +1,18 @@
 /* Do the images show the same things, or only the same outline?
  *
  * A map that the outline alone holds leaves what is inside apart: another section of the same
- * block, other tissue in the same frame. And a right map may have half of its tiles against it,
- * when tissue is missing in one image, or objects or noise hide it. So the parts of all test tiles
- * are asked where both images show most structure in two directions (tile_parts.h), which an
- * outline does not have: nuclei, grains, corners. With the right map these coincide; with content
- * that was replaced their correlation is that of strangers, however many tiles agree along
- * outlines.
+ * block, other tissue in the same frame. And a right map may have most of its tiles against it,
+ * when tissue is missing in one image, or objects or noise hide it. So the tiles that agree are
+ * asked what made them agree: their parts that are rich in structure of two directions in both
+ * images (tile_parts.h), which an outline does not have: nuclei, grains, corners. With the right
+ * map these coincide. A tile that agrees along an outline holds as many of them, but where content
+ * was replaced half of these are strangers to one another, however many tiles agree.
  *
- * Some specimens have little but outlines: smooth bodies on smooth ground. There every part is
- * asked that is clearly above the noise in both images, and how much of what one shows the other
- * does not explain: with the right map that is noise, where objects of one image are few; behind
- * shared outlines, what was replaced stays unexplained. They are blurred for that, so that the
- * noise is low and a body's edge wider than what the map leaves open.
+ * Some specimens have little but outlines: smooth bodies on smooth ground. There every part of
+ * these tiles is asked that is clearly above the noise in both images, and how much of what one
+ * shows the other does not explain: with the right map that is noise, where objects of one image
+ * are few; behind shared outlines, what was replaced stays unexplained. They are blurred for that,
+ * so that the noise is low and a body's edge wider than what the map leaves open.
  *
  * The tiles are taken where the map puts them, give or take REACH_PX, not where they are found: no
  * search among many places, so chance has no say in it.
@@ -23,9 +23,9 @@
 #include "worker/align/verify_sample.h"
 
 struct verify_content {
-    int parts;          /* rich in two directions; 0: nothing to see */
-    double correlation; /* mean over them */
-    int clear;          /* parts clearly above the noise */
+    int parts;          /* of agreeing tiles, rich in two directions; 0: nothing to see */
+    double correlation; /* median over them */
+    int clear;          /* of agreeing tiles, clearly above the noise; 200 at most */
     double
         unexplained; /* deviation of what is left there, of the noise; three quarters have less */
 };
@@ -37,9 +37,9 @@ MUST_USE int verify_content_measure(const struct verify_scene *scene,
                                     struct tile_shift *ret_shifts, struct verify_content *ret,
                                     struct failure *failure);
 /* The same from shifts that were measured: of sharp tiles, where grains coincide, and of blurred
- * ones, where noise hides little of what does not. */
+ * ones, where noise hides little of what does not. answers: count of them, as the tiles. */
 MUST_USE int verify_content_judge(const struct tile_shift *sharp, const struct tile_shift *blurred,
-                                  size_t count, struct verify_content *ret,
-                                  struct failure *failure);
+                                  const enum verify_answer *answers, size_t count,
+                                  struct verify_content *ret, struct failure *failure);
 
 #endif

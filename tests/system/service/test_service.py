@@ -9,6 +9,7 @@ from registrar_test import *
 from service_machine import *
 
 DROP_IN = Path("/etc/systemd/system/registrar.service.d/test.conf")
+IS_V2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
 needs_own_machine()
 
@@ -44,7 +45,8 @@ def _(t):
     expect_in(f"user@{uid}.service", said, "its control group")
     own_ledger = Path("/home/ada/.local/state/registrar/ledger.jsonl").read_text().splitlines()
     starts = [record["cgroup"] for record in map(json.loads, own_ledger) if "cgroup" in record]
-    expect((starts[0]["level"], "/task-" in said), ("v2", True), f"limits: {starts[0]['text']}")
+    expect((starts[0]["level"], "/task-" in said), ("v2", True) if IS_V2 else ("none", False),
+           f"limits: {starts[0]['text']}")  # v1 cannot be handed to a user safely
     expect(records("batch", "own"), [], "what the system's service knows of it")
     refused = sh("registrar", "status", "--socket", socket, user="ben", check=False)
     assert refused.returncode != 0, "ben came to ada's own service"
@@ -54,7 +56,8 @@ def _(t):
 
 @test("tasks run as their own users, in control groups of their own, without what the daemon has")
 def _(t):
-    script = ("id -u; id -un; id -Gn; cut -d: -f3 /proc/self/cgroup; "
+    script = ("id -u; id -un; id -Gn; sed -nE 's/^(0:|[0-9]+:memory)://p' /proc/self/cgroup | "
+              "grep registrar; "
               "sed -n 's/NoNewPrivs:.//p' /proc/self/status; echo \"$HOME ${NOTIFY_SOCKET-none}\"")
     for user in ("ada", "ben"):
         out, ran = submit(user, f"who-{user}", {"id": "who", "command": ["sh", "-c", script]},
