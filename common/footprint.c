@@ -33,11 +33,12 @@ enum {
     ROWS_AT_ONCE = 256,           /* full-resolution rows that level 1 is made from */
     FITS_LIBRARY_BYTES = 8 << 20, /* cfitsio and what it brings: measured */
     FITS_BAND_BYTES = 8 << 20,    /* rows at once: worker/output/fits_export.c */
-    REDUCED_PX = 1024,            /* side of the reduced images: worker/qc/reduced.h, joint.c */
-    JOINT_POST_BYTES = 16,        /* for a pixel of them: worker/align/joint.c */
+    REDUCED_PX = 1024,            /* side of the reduced images: worker/qc/reduced.h */
+    JOINT_PIXELS = 800000,        /* of the larger reduced image: worker/align/joint.c */
+    JOINT_POST_BYTES = 16,        /* for a pixel of them */
     JOINT_PRE_BYTES = 4,
     JOINT_ROWS = 5 * 112,          /* of floats: worker/align/joint_bands.c */
-    JOINT_MOST_PX = 8 * 1024,      /* larger images are not asked so */
+    JOINT_MOST_PITCH = 8,          /* larger images are not asked so */
     DRAWN_AT_ONCE = 2,             /* quality pictures: worker/qc/qc.c */
     DRAWING_BYTES = 9 << 20,       /* of each, while it is drawn and written */
     DRAWINGS_DISK_BYTES = 8 << 20, /* of all of them: a third of it for most */
@@ -99,19 +100,22 @@ static uint64_t search_bytes(const struct footprint_pair *pair) {
                    2 * (pair->threads + 1) * CANVASES_BYTES);
 }
 
-/* While it is made: the next finer level too, and what that one is read from. */
-static uint64_t reduction_bytes(const struct footprint_image *image) {
-    uint64_t longest = longest_side(image), source = 0;
-    uint32_t level = 0;
-    while (longest >> (level + 1) >= THUMBNAIL_PX)
-        level++;
+/* While an image is reduced from this level: the level too, and what it is read from. */
+static uint64_t reduction_bytes(const struct footprint_image *image, uint32_t level) {
+    uint64_t source = 0;
     if (level == 0)
         source = image_bytes(image);
     else if (level == 1)
         source = image->width * min_u64(ROWS_AT_ONCE, image->height) *
                  (pixel_bytes(image) + sizeof(float));
-    uint64_t finer = (image->width * image->height >> (2 * level)) * sizeof(float);
-    return thumbnail_bytes(image) + finer + source;
+    return (image->width * image->height >> (2 * level)) * sizeof(float) + source;
+}
+
+static uint64_t texture_bytes(const struct footprint_image *image) {
+    uint32_t level = 0;
+    while (longest_side(image) >> (level + 1) >= THUMBNAIL_PX)
+        level++;
+    return thumbnail_bytes(image) + reduction_bytes(image, level);
 }
 
 /* The first level that is small enough to be looked at whole. */
@@ -122,30 +126,36 @@ static uint32_t whole_level(uint64_t longest) {
     return level;
 }
 
-static uint64_t level_area(const struct footprint_image *image, uint32_t level) {
+static uint64_t whole_level_area(const struct footprint_image *image) {
+    uint32_t level = whole_level(longest_side(image));
     return (image->width >> level) * (image->height >> level);
 }
 
-static uint64_t whole_level_area(const struct footprint_image *image) {
-    return level_area(image, whole_level(longest_side(image)));
+static double pixels_of(const struct footprint_image *image) {
+    return (double)image->width * (double)image->height;
 }
 
 /* All pixels of both images at once, where tiles do not know the map well. */
 static uint64_t joint_bytes(const struct footprint_pair *pair) {
-    uint64_t longest = max_u64(longest_side(&pair->pre), longest_side(&pair->post));
-    uint32_t level = whole_level(longest);
-    if (longest > JOINT_MOST_PX)
+    const struct footprint_image *pre = &pair->pre, *post = &pair->post;
+    double most = fmax(pixels_of(pre), pixels_of(post));
+    double pitch = most <= JOINT_PIXELS ? 1 : fmax(2, sqrt(most / JOINT_PIXELS));
+    if (pitch > JOINT_MOST_PITCH)
         return 0;
-    return thumbnail_bytes(&pair->post) + level_area(&pair->post, level) * JOINT_POST_BYTES +
-           level_area(&pair->pre, level) * JOINT_PRE_BYTES +
-           (pair->post.width >> level) * JOINT_ROWS * sizeof(float);
+    uint32_t level = (uint32_t)log2(pitch);
+    double pre_px = pixels_of(pre) / (pitch * pitch), post_px = pixels_of(post) / (pitch * pitch);
+    uint64_t loaded = (uint64_t)((pre_px + post_px) * sizeof(float));
+    uint64_t loading = loaded + max_u64(reduction_bytes(pre, level), reduction_bytes(post, level));
+    double rows = (double)post->width / pitch * JOINT_ROWS * sizeof(float);
+    double fitting = post_px * JOINT_POST_BYTES + pre_px * JOINT_PRE_BYTES + rows;
+    return thumbnail_bytes(post) + max_u64(loading, (uint64_t)fitting);
 }
 
 static uint64_t refine_bytes(const struct footprint_pair *pair) {
     uint64_t caches =
         cache_bytes(&pair->pre, BENCH_CACHE_BYTES) + cache_bytes(&pair->post, BENCH_CACHE_BYTES);
     uint64_t benches = thumbnail_bytes(&pair->post) + pair->threads * (BENCH_BYTES + caches);
-    return max_u64(max_u64(reduction_bytes(&pair->post), benches), joint_bytes(pair));
+    return max_u64(max_u64(texture_bytes(&pair->post), benches), joint_bytes(pair));
 }
 
 /* An OME-TIFF holds the post image too. */

@@ -2,6 +2,8 @@
  * the commit is held. A thread touches the compaction, code and failure alone. */
 #include "supervisor/ledger/ledger_compacting.h"
 
+#include "common/cleanup.h"
+
 #include <errno.h>
 
 struct ledger_compacting {
@@ -24,14 +26,45 @@ static void free_compacting(struct ledger_compacting *compacting) {
     free(compacting);
 }
 
+struct closing {
+    uv_work_t work;
+    int fd;
+};
+
+static void close_file(uv_work_t *work) {
+    struct closing *closing = work->data;
+    cleanup_close(&closing->fd);
+    closing->fd = -1;
+}
+
+static void on_closed(uv_work_t *work, int status) {
+    struct closing *closing = work->data;
+    (void)status;
+    cleanup_close(&closing->fd); /* where it was cancelled */
+    free(closing);
+}
+
+/* In a thread: the old ledger frees its space as it is closed. */
+static void close_later(uv_loop_t *loop, int fd) {
+    struct closing *closing = calloc(1, sizeof(*closing));
+    if (closing)
+        *closing = (struct closing){.work.data = closing, .fd = fd};
+    if (closing && uv_queue_work(loop, &closing->work, close_file, on_closed) == 0)
+        return;
+    free(closing);
+    cleanup_close(&fd);
+}
+
 /* The end, whatever it is. */
 static void conclude(struct ledger_compacting *compacting) {
     const ledger_compacting_done_cb done = compacting->done;
-    int r = compacting->code;
+    int r = compacting->code, old_fd = -1;
     int64_t shift = 0;
-    if (r == 0 && compacting->is_finishing)
-        r = ledger_store_adopt(compacting->store, compacting->compact, &shift,
+    if (r == 0 && compacting->is_finishing) {
+        r = ledger_store_adopt(compacting->store, compacting->compact, &shift, &old_fd,
                                &compacting->failure);
+        close_later(compacting->loop, old_fd);
+    }
     if (compacting->is_holding)
         ledger_commit_release(compacting->commit, shift);
     compacting->done = NULL;

@@ -357,11 +357,11 @@ static int renumber_staged(struct ledger_store *store, struct failure *failure) 
 }
 
 int ledger_store_adopt(struct ledger_store *store, struct ledger_compact *compact,
-                       int64_t *ret_shift, struct failure *failure) {
+                       int64_t *ret_shift, int *ret_fd, struct failure *failure) {
     struct failure reason;
     const struct ledger_compact_new new = ledger_compact_take(compact);
     *ret_shift = (int64_t)(new.n_records - store->written_seq);
-    cleanup_close(&store->fd); /* all that was in it is in the other one */
+    *ret_fd = store->fd; /* all that was in it is in the other one */
     store->fd = new.fd;
     ledger_marks_free(&store->marks);
     store->marks = new.marks;

@@ -73,9 +73,11 @@ struct ledger_compact;
 MUST_USE int ledger_store_compact(struct ledger_store *store, struct ledger_compact **ret,
                                   struct failure *failure);
 /* Goes on with the new file of one that is finished; all that was written has been in it. What is
- * staged has other numbers then: *ret_shift more, or fewer. After an error the store is broken. */
+ * staged has other numbers then: *ret_shift more, or fewer. The caller closes the old file,
+ * *ret_fd: it has no name any more, so that frees its space, which takes a while if it is large.
+ * After an error the store is broken. */
 MUST_USE int ledger_store_adopt(struct ledger_store *store, struct ledger_compact *compact,
-                                int64_t *ret_shift, struct failure *failure);
+                                int64_t *ret_shift, int *ret_fd, struct failure *failure);
 
 /* The same in steps, for ledger_commit: stage in memory, flush as one write(), sync from another
  * thread, tell the store. */

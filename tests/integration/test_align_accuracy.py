@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
 
-SIZE = ["--size", "1600x1200"]
+SIZE = ["--size", "1200x900"]
 # the first pairs differ in every way that a microscope's do; the numbers are post to pre
 GOOD = {
     "grey": ["--grey", "--rotation", "-17", "--scale", "0.92", "--shift", "60,-35", "--gain", "0.5"],

@@ -18,6 +18,7 @@ static struct verify_facts good(void) {
         .agreeing = 93,
         .null = {.tiles = 100, .agreeing = 2, .chance = 0.03},
         .median_px = 0.2,
+        .agreeing_median_px = 0.1,
         .p95_px = 0.8,
         .sectors = 9,
         .sectors_agreeing = 9,
@@ -157,11 +158,15 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     facts.agreeing = 40;
     facts.sectors_agreeing = 6;
     facts.planted.following = 15;
-    facts.content = (struct verify_content){40, 0.39, 0, 0};
+    facts.content = (struct verify_content){40, 0.34, 0, 0};
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.correlation = 0.41;
+    facts.content.correlation = 0.36;
+    facts.content.parts = 16; /* of few more is asked */
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+    facts.content.parts = 40;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
-    facts.content.parts = 15;
+    facts.content.parts = 7;
+    facts.content.correlation = 0.9;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
     facts.content.parts = 40;
     facts.agreeing = 24;
@@ -197,16 +202,21 @@ static void all_pixels_make_up_for_tiles(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "11 test tiles agree, min_tiles asks for 24");
     facts.held_out = 100;
     facts.agreeing = 40;
-    facts.sectors_agreeing = 3;
-    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.sectors_agreeing = 2;
-    expect(&facts, VERIFY_DOUBTFUL, "2 of 9 parts");
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.sectors_agreeing = 1;
+    expect(&facts, VERIFY_DOUBTFUL, "1 of 9 parts");
     facts.sectors_agreeing = 3;
     facts.error_bar.offset_px = 1.5;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.error_bar.offset_px = 1.7;
     expect(&facts, VERIFY_DOUBTFUL, "put some of the tissue 1.7 px");
     facts.error_bar.offset_px = 0.1;
+    facts.median_px = 11; /* objects and accidents, clearer than what agrees */
+    expect(&facts, VERIFY_ALIGNED, "median 0.10 px on 40 of 100 test tiles");
+    facts.agreeing_median_px = 3.1;
+    expect(&facts, VERIFY_DOUBTFUL, "median of 3.1 px");
+    facts.agreeing_median_px = facts.median_px = 0.1;
     facts.content.correlation = 0.3;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
 }
@@ -219,7 +229,7 @@ static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(voi
     expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px on 95 test tiles, above max_residual (2 px)");
     facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
     expect(&facts, VERIFY_ALIGNED, "median 2.40 px");
-    facts.error_bar.tissue_px = 1.4;
+    facts.error_bar.tissue_px = 1.1;
     expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px");
     facts.error_bar.tissue_px = 0.3;
     facts.median_px = 3.1;
@@ -284,10 +294,10 @@ static void doubts_of_a_measurement(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "put some of the tissue 1.2 px from where the map does");
 
     facts = good();
-    facts.error_bar.tissue_px = 1.2;
+    facts.error_bar.tissue_px = 0.9;
     expect(&facts, VERIFY_ALIGNED, "93 of 100");
-    facts.error_bar.tissue_px = 1.4;
-    expect(&facts, VERIFY_DOUBTFUL, "may be off by 1.4 px");
+    facts.error_bar.tissue_px = 1.1;
+    expect(&facts, VERIFY_DOUBTFUL, "may be off by 1.1 px");
     facts.error_bar = (struct error_bar){0};
     expect(&facts, VERIFY_DOUBTFUL, "not known well enough");
 

@@ -10,14 +10,6 @@ enum { TILES_PER_LEAST = 3 }; /* times what the model needs at the very least */
 
 static const double RADIUS_SHARE = 0.95;
 
-/* xorshift64* (Vigna 2016). */
-static uint64_t next_random(uint64_t *state) {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 0x2545f4914f6cdd1dULL;
-}
-
 /* Distances between the places and where the correction takes them. */
 static void move_places(const struct error_bar_sample *sample, const struct map *correction,
                         size_t stride, double *ret_px) {
@@ -35,7 +27,7 @@ static void draw_rounds(const struct error_bar_sample *sample, struct fit_match 
     size_t n = 0;
     for (int round = 0; round < sample->rounds; round++) {
         for (size_t i = 0; i < sample->count; i++)
-            drawn[i] = sample->matches[(next_random(&state) >> 11) % sample->count];
+            drawn[i] = sample->matches[(fit_random(&state) >> 11) % sample->count];
         struct map correction;
         if (fit_polish(drawn, sample->count, sample->model, &map_identity, &correction) == 0)
             move_places(sample, &correction, (size_t)sample->rounds, distances_px + n++);

@@ -61,8 +61,7 @@ double fit_quantile(double *values, size_t count, double p) {
     return values[below] + (at - (double)below) * (values[below + 1] - values[below]);
 }
 
-/* xorshift64* (Vigna 2016). */
-static uint64_t next_random(uint64_t *state) {
+uint64_t fit_random(uint64_t *state) {
     *state ^= *state >> 12;
     *state ^= *state << 25;
     *state ^= *state >> 27;
@@ -89,8 +88,8 @@ static bool consensus(const struct fit_match *matches, size_t count,
     uint64_t state = 0x9e3779b97f4a7c15ULL ^ ((uint64_t)options->seed << 17);
     double limit = options->inlier_px * options->inlier_px, best = HUGE_VAL;
     for (int trial = 0; trial < CONSENSUS_TRIALS; trial++) {
-        size_t i = (size_t)(next_random(&state) % count);
-        size_t j = (size_t)(next_random(&state) % count);
+        size_t i = (size_t)(fit_random(&state) % count);
+        size_t j = (size_t)(fit_random(&state) % count);
         struct map map;
         if (i == j || !two_point_similarity(&matches[i], &matches[j], &map))
             continue;

@@ -60,6 +60,9 @@ void fit_cross_misfits(const struct fit_match *matches, size_t count, enum fit_m
  * whether so many agreeing tiles can be an accident. */
 double fit_binomial_tail(int n, int k, double p);
 
+/* The next of a row that the state, not 0, decides: xorshift64* (Vigna 2016). */
+uint64_t fit_random(uint64_t *state);
+
 /* Sorts values; the p-quantile (0 to 1), interpolated. count >= 1. */
 double fit_quantile(double *values, size_t count, double p);
 

@@ -3,6 +3,7 @@
 #include "worker/align/joint.h"
 
 #include "worker/align/feature.h"
+#include "worker/align/joint_blur.h"
 #include "worker/align/joint_common.h"
 #include "worker/align/joint_equations.h"
 #include "worker/align/joint_tone.h"
@@ -17,12 +18,14 @@
 const double joint_needless_px = 0.2;
 
 enum {
-    SIDE_PX = 1024, /* of the reduced images, at most */
+    MOST_PIXELS = 800000, /* of a reduced image (common/footprint.c) */
     MOST_PITCH = 8, /* full-resolution px of theirs: more shows too little (common/footprint.c) */
     LEAST_CELL_PX = 12, /* of them */
     LEAST_CELLS = 24,
     MOST_ITERATIONS = 24,
-    ANNEALED = 6, /* iterations, until the weights are as strict as they get */
+    ANNEALED = 6,    /* iterations, until the weights are as strict as they get */
+    MATCH_EVERY = 3, /* of them the blur is matched, */
+    MATCH_UNTIL = 9, /* up to this one */
 };
 
 /* px of the reduced images. */
@@ -30,6 +33,7 @@ static const double SMOOTH_PX = 1;        /* against noise, and the sampler's un
 static const double MORE_SMOOTH_PX = 2.5; /* against much of it, */
 static const double BADLY_KNOWN_PX = 0.4; /* of the full image: when the map is known no better */
 static const double ENERGY_PX = 2;        /* over which residuals are looked at together */
+static const double LEAST_BLUR_PX = 0.2, MOST_BLUR_PX = 3; /* that one is blurred more, at a time */
 static const double STANDS_STILL_PX = 0.004, LOST_PX = 16;
 /* The mean squared residual nearby, in usual ones, that halves a pixel's weight: at first, while
  * the map is off, and in the end; and what a single pixel counts for in it, at most. */
@@ -100,12 +104,12 @@ static int load(const struct joint *joint, const char *which, const struct surve
     return bridge_blur(ret->pixels, ret->width, ret->height, smooth_px, ret->pixels, failure);
 }
 
-/* A whole level's: nothing is resampled. */
+/* The larger image's has so many pixels, at most. The full resolution is not reduced by less than a
+ * level: all of it would have to be in memory. */
 static double pitch_of(const struct joint_request *request) {
-    double pitch = 1;
-    while (pitch < thumbnail_pitch(&request->pre->layout, &request->post->layout, SIDE_PX))
-        pitch *= 2;
-    return pitch;
+    const struct pyramid_layout *pre = &request->pre->layout, *post = &request->post->layout;
+    double most = fmax((double)pre->width * pre->height, (double)post->width * post->height);
+    return most <= MOST_PIXELS ? 1 : fmax(2, sqrt(most / MOST_PIXELS));
 }
 
 static int load_both(struct joint *joint, const struct map *start, struct failure *failure) {
@@ -267,6 +271,22 @@ static int gather_cell(void *opaque, int thread, size_t item, struct failure *fa
     return 0;
 }
 
+/* What stands around every edge for the blur alone would count as misfit there. */
+static int match_blur(struct joint *joint, struct failure *failure) {
+    const struct joint_blur_images images = {joint->fixed.pixels, joint->moved,
+                                             joint->weight,       joint->covered,
+                                             joint->fixed.width,  joint->fixed.height};
+    double variance = joint_blur_difference(&images, &joint->tone);
+    double blur_px = fmin(sqrt(fabs(variance)), MOST_BLUR_PX);
+    if (blur_px < LEAST_BLUR_PX)
+        return 0;
+    struct thumbnail *sharper = variance > 0 ? &joint->moving : &joint->fixed;
+    if (variance > 0)
+        blur_px *= sqrt(fabs(map_det(&joint->map, joint->frame.x, joint->frame.y)));
+    return bridge_blur(sharper->pixels, sharper->width, sharper->height, blur_px, sharper->pixels,
+                       failure);
+}
+
 /* How far it moves the farthest corner, reduced px. */
 static double reach_of(const struct joint *joint, const struct map *correction) {
     double farthest = 0;
@@ -304,6 +324,8 @@ static int step(struct joint *joint, int iteration, double *ret_px, struct failu
     joint_tone_again(&pixels, &joint->tone);
     r = parallel_run(joint->grid.count, joint->request->context->threads, gather_cell, joint,
                      failure);
+    if (r == 0 && iteration > 0 && iteration <= MATCH_UNTIL && iteration % MATCH_EVERY == 0)
+        r = match_blur(joint, failure);
     if (r < 0)
         return r;
     struct joint_equations all = {0};
@@ -333,14 +355,6 @@ static void list_places(const struct joint *joint, const struct tiles_grid *grid
                                     grid->cells[i].y + (grid->size - 1) / 2.0};
 }
 
-/* xorshift64* (Vigna 2016). */
-static uint64_t next_random(uint64_t *state) {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 0x2545f4914f6cdd1dULL;
-}
-
 /* Distances in pre between where the map takes each place and where maps from drawn cells do: a row
  * of ERROR_BAR_ROUNDS for each place. Returns how many of these there are. */
 static size_t draw_rounds(const struct joint *joint, const struct map_point *places,
@@ -353,7 +367,7 @@ static size_t draw_rounds(const struct joint *joint, const struct map_point *pla
         struct joint_equations sum = {0};
         struct map correction;
         for (size_t i = 0; i < joint->grid.count; i++) {
-            size_t drawn = (next_random(&state) >> 11) % joint->grid.count;
+            size_t drawn = (fit_random(&state) >> 11) % joint->grid.count;
             joint_equations_add(&joint->cells[drawn], &sum);
         }
         if (!joint_equations_solve(&sum, &joint->frame, joint->n_parameters, &correction))
@@ -427,7 +441,8 @@ static int fit_smoothed(const struct joint_request *request, const struct map *s
     if (r == 0)
         r = open_cells(&joint, start, failure);
     double px = HUGE_VAL;
-    for (int i = 0; i < MOST_ITERATIONS && r == 0 && (i <= ANNEALED || px > STANDS_STILL_PX); i++)
+    for (int i = 0; i < MOST_ITERATIONS && r == 0 && (i <= MATCH_UNTIL || px > STANDS_STILL_PX);
+         i++)
         r = step(&joint, i, &px, failure);
     close_buffers(&joint);
     if (r == 0)

@@ -1,12 +1,12 @@
-/* The map from all pixels of both images at once, reduced to a thousand or so a side.
+/* The map from all pixels of both images at once, reduced to a million or so.
  *
  * Tiles have a tone of their own each, and each must hold still by itself; where images show little
  * but a few outlines, with holes and objects among them, that leaves most of the evidence unused.
  * Here the whole overlap shares one tone curve and one map: Gauss-Newton on the squared difference
- * of the post image and the resampled, toned pre image (Lucas & Kanade 1981). What does not
- * correlate nearby, or does not follow the common tone, is in one of the images alone and counts
- * for next to nothing. The equations are kept by cell; cells drawn anew, again and again, say how
- * well the map is known (the bootstrap, Efron 1979).
+ * of the post image and the resampled, toned pre image (Lucas & Kanade 1981), of which the sharper
+ * is blurred like the other. What does not correlate nearby, or does not follow the common tone, is
+ * in one of the images alone and counts for next to nothing. The equations are kept by cell; cells
+ * drawn anew, again and again, say how well the map is known (the bootstrap, Efron 1979).
  */
 #ifndef WORKER_ALIGN_JOINT_H
 #define WORKER_ALIGN_JOINT_H
@@ -29,8 +29,8 @@ struct joint_map {
     struct map map;
     enum fit_model model;
     /* On cells with texture; offset_px is 0. tiles 0: there was nothing to fit, and the rest is not
-     * set: images above 8,192 px, whose reduced ones show too little, or nothing in common, or no
-     * memory to spare. */
+     * set: images above 64 megapixels, whose reduced ones show too little, or nothing in common, or
+     * no memory to spare. */
     struct error_bar bar;
     double more_common; /* what correlates nearby, times what does by the start */
 };

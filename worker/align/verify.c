@@ -107,20 +107,24 @@ static int judge_held_out(const struct verifier *verifier, struct verify_facts *
     enum { N = TILES_SECTORS * TILES_SECTORS };
     const struct verify_sample *sample = &verifier->held_out;
     int asked[N] = {0}, agreed[N] = {0};
-    size_t n = 0;
+    size_t n = 0, n_agreeing = 0;
     CLEANUP_TRACKED double *residuals_px =
-        tracked_alloc(sample->grid.count + 1, sizeof(*residuals_px), "residuals");
+        tracked_alloc(2 * sample->grid.count + 1, sizeof(*residuals_px), "residuals");
     if (!residuals_px)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", sample->grid.count);
+    double *agreeing_px = residuals_px + sample->grid.count;
     for (size_t i = 0; i < sample->grid.count; i++) {
         enum verify_answer answer = sample->answers[i];
         if (answer != VERIFY_AGREES && answer != VERIFY_CONTRADICTS)
             continue;
         asked[sample->grid.cells[i].sector]++;
         agreed[sample->grid.cells[i].sector] += answer == VERIFY_AGREES;
+        double residual_px =
+            transform_known_residual(verifier->scene.transform, &sample->matches[i]);
         if (sample->shifts[i].correlation > facts->null.confident_from)
-            residuals_px[n++] =
-                transform_known_residual(verifier->scene.transform, &sample->matches[i]);
+            residuals_px[n++] = residual_px;
+        if (answer == VERIFY_AGREES)
+            agreeing_px[n_agreeing++] = residual_px;
     }
     facts->held_out = verify_sample_measured(sample);
     facts->agreeing = verify_sample_count(sample, VERIFY_AGREES);
@@ -128,6 +132,7 @@ static int judge_held_out(const struct verifier *verifier, struct verify_facts *
     facts->confident = (int)n;
     facts->median_px = n > 0 ? fit_quantile(residuals_px, n, 0.5) : 0;
     facts->p95_px = n > 0 ? fit_quantile(residuals_px, n, 0.95) : 0;
+    facts->agreeing_median_px = n_agreeing > 0 ? fit_quantile(agreeing_px, n_agreeing, 0.5) : 0;
     for (int sector = 0; sector < N; sector++) {
         if (asked[sector] < LEAST_SECTOR_TILES)
             continue;

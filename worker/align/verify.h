@@ -37,11 +37,12 @@ enum { VERIFY_REASON_BYTES = 512 };
 enum verify_status { VERIFY_ALIGNED, VERIFY_DOUBTFUL, VERIFY_FAILED, VERIFY_STATUS_COUNT };
 
 struct verify_facts {
-    int held_out;             /* tiles asked */
-    int confident;            /* correlate better than nearly all of the null */
-    int agreeing;             /* where the map puts them */
-    int silent;               /* do not agree, but one of the images shows nothing there */
-    double median_px, p95_px; /* residual of the confident tiles, px of the pre image */
+    int held_out;              /* tiles asked */
+    int confident;             /* correlate better than nearly all of the null */
+    int agreeing;              /* where the map puts them */
+    int silent;                /* do not agree, but one of the images shows nothing there */
+    double median_px, p95_px;  /* residual of the confident tiles, px of the pre image */
+    double agreeing_median_px; /* of the agreeing ones */
     int sectors, sectors_agreeing;
     struct verify_null null;
     struct verify_repeats repeats;

@@ -8,14 +8,15 @@
 #include <stdio.h>
 
 /* What makes tiles agree is in both images: where the content was replaced behind shared outlines
- * this median reached 0.19, and right pairs had 0.54 and more but where noise hides all grain. Then
- * tiles against the map are missing tissue, objects or noise, and fewer must agree. */
-static const double SAME_CONTENT = 0.4;
+ * this median reached 0.19, of 114 parts, and right pairs had 0.54 and more but where noise hides
+ * all grain. By the square root of how many parts there are more is asked of few. Then tiles
+ * against the map are missing tissue, objects or noise, and fewer must agree. */
+static const double SAME_CONTENT = 0.27, SAME_CONTENT_BY_ROOT = 0.5;
 /* There, and where there is little but outlines, all that is clear is explained, to the noise:
  * right pairs had 1.3 at most, content that was replaced behind outlines 2.3 and more. */
 static const double ALL_EXPLAINED = 1.6;
 enum {
-    LEAST_CONTENT_PARTS = 16,
+    LEAST_CONTENT_PARTS = 8,
     LEAST_CLEAR_PARTS = 24,
     MANY_CLEAR_PARTS = 60 /* if these are neither the same nor explained, they were replaced */
 };
@@ -33,7 +34,7 @@ static const double LARGE_MEDIAN = 0.5, LARGE_MEDIAN_SHARE = 0.8;
 static const double LEAST_SHARE = 0.3;
 /* Of min_tiles. */
 static const double MIN_TILES_SHARE_WHOLE = 0.5;
-static const double SECTOR_SHARE = 0.75, SECTOR_SHARE_SAME = 0.4, SECTOR_SHARE_WHOLE = 0.25;
+static const double SECTOR_SHARE = 0.75, SECTOR_SHARE_SAME = 0.4, SECTOR_SHARE_WHOLE = 0.2;
 /* Times what the images have in common at the next best place. */
 static const double MORE_COMMON = 3;
 static const double AMBIGUOUS_SHARE = 0.5;
@@ -54,7 +55,7 @@ enum { LEAST_COARSE_TILES = 12 };
 /* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
 static const double OFFSET_SHARE = 0.5, OFFSET_SHARE_WHOLE = 0.8;
 /* Times max_residual: how far the map may be off, to be called known. */
-static const double KNOWN_SHARE = 0.65;
+static const double KNOWN_SHARE = 0.5;
 /* Times max_residual: where the images show the same and the map is known, the rest of a tile's
  * residual is its own, and the map's only when it is large. */
 static const double OWN_RESIDUAL = 1.5;
@@ -94,7 +95,8 @@ static double rival_by_accident(const struct verify_facts *facts) {
 
 static bool shows_same(const struct verify_facts *facts) {
     const struct verify_content *content = &facts->content;
-    return (content->parts >= LEAST_CONTENT_PARTS && content->correlation >= SAME_CONTENT) ||
+    return (content->parts >= LEAST_CONTENT_PARTS &&
+            content->correlation >= SAME_CONTENT + SAME_CONTENT_BY_ROOT / sqrt(content->parts)) ||
            (content->clear >= LEAST_CLEAR_PARTS && content->unexplained <= ALL_EXPLAINED);
 }
 
@@ -102,6 +104,11 @@ static bool shows_same(const struct verify_facts *facts) {
  * asked for less. */
 static bool whole_decides(const struct verify_facts *facts) {
     return facts->joined && shows_same(facts);
+}
+
+/* Where single tiles show little, the clearest are objects and accidents. */
+static double residual_px(const struct verify_facts *facts) {
+    return whole_decides(facts) ? facts->agreeing_median_px : facts->median_px;
 }
 
 static bool repeats(const struct verify_facts *facts) {
@@ -402,12 +409,12 @@ static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct 
     bool is_known = facts->error_bar.tiles > 0 &&
                     facts->error_bar.tissue_px <= KNOWN_SHARE * params->max_residual_px;
     double most_px = params->max_residual_px * (is_known && shows_same(facts) ? OWN_RESIDUAL : 1);
-    if (facts->median_px > most_px) {
+    if (residual_px(facts) > most_px) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the map leaves a median of %.1f px on %d test tiles, above max_residual "
                        "(%g px): the tissue was deformed between the scans, or the stains show "
                        "different structures",
-                       facts->median_px, facts->confident, params->max_residual_px);
+                       residual_px(facts), facts->confident, params->max_residual_px);
         return true;
     }
     return false;
@@ -423,7 +430,7 @@ enum verify_status verify_decide(const struct verify_facts *facts, const struct 
         explain_planted(facts, ret_reason) || explain_error(facts, params, ret_reason))
         return VERIFY_DOUBTFUL;
     (void)snprintf(ret_reason, VERIFY_REASON_BYTES, "median %.2f px on %d of %d test tiles%s",
-                   facts->median_px, facts->agreeing, facts->held_out,
+                   residual_px(facts), facts->agreeing, facts->held_out,
                    facts->refine.inverted
                        ? "; what is bright in one image is dark in the other, so "
                          "their difference tells little"

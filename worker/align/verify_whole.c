@@ -38,12 +38,13 @@ int verify_whole_fit(const struct verify_scene *scene, int tile_px, enum fit_mod
     return polish_again(&request, &start, &ret->map, ret->matches, &ret->count, failure);
 }
 
-/* How far two maps are apart where they are farthest, among tiles. */
+/* How far two maps are apart where they are farthest, among the tiles that agree: where others are,
+ * both reach beyond what the images have in common. */
 static double farthest_apart(const struct verify_sample *sample, const struct map *a,
                              const struct map *b) {
     double farthest = 0;
     for (size_t i = 0; i < sample->grid.count; i++) {
-        if (sample->answers[i] == VERIFY_UNMEASURED)
+        if (sample->answers[i] != VERIFY_AGREES)
             continue;
         struct map_point p = map_apply(a, sample->matches[i].x, sample->matches[i].y);
         struct map_point q = map_apply(b, sample->matches[i].x, sample->matches[i].y);
