@@ -114,10 +114,11 @@ def _(t):
 
 @test("islands of tissue with the same outlines and other content")
 def _(t):
-    draw(t, "--kind", "replaced", "--scene", "islands", "--seed", "7002", "--rotation", "6",
-         "--objects", "0.02")
-    transform = align(t)
-    expect(transform["status"], "doubtful", transform["reason"])
+    for seed in ("7002", "7007"):  # the first has many agreeing tiles, the other corners like grains
+        draw(t, "--kind", "replaced", "--scene", "islands", "--seed", seed, "--rotation", "6",
+             "--objects", "0.02")
+        transform = align(t)
+        expect(transform["status"], "doubtful", transform["reason"])
 
 
 @test("a pair that is in place already, without a pattern, is aligned")

@@ -188,11 +188,30 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "repeats itself every 13 px");
 }
 
+/* Without noise the corners of shared outlines are what is rich, and they coincide. */
+static void corners_are_few_and_leave_much_unexplained(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.agreeing = 40;
+    facts.content =
+        (struct verify_content){.parts = 39, .correlation = 0.85, .clear = 30, .unexplained = 3};
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+    facts.content.correlation = 0.91;
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.content.unexplained = 8.1;
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+    facts.content.parts = 40; /* grains, in all tiles */
+    facts.content.correlation = 0.61;
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    facts.content.correlation = 0.59;
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+}
+
 /* Blobs that each hold still along one direction alone, or not at all. */
 static void all_pixels_make_up_for_tiles(void **state) {
     (void)state;
     struct verify_facts facts = good();
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 100};
     facts.agreeing = 23;
     expect(&facts, VERIFY_DOUBTFUL, "23 test tiles agree, min_tiles asks for 24");
     facts.joined = true;
@@ -227,7 +246,7 @@ static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(voi
     struct verify_facts facts = good();
     facts.median_px = 2.4;
     expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px on 95 test tiles, above max_residual (2 px)");
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 100};
     expect(&facts, VERIFY_ALIGNED, "median 2.40 px");
     facts.error_bar.tissue_px = 1.1;
     expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px");
@@ -241,7 +260,7 @@ static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(voi
 static void pixels_decide_where_votes_do_not(void **state) {
     (void)state;
     struct verify_facts facts = good();
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 100};
     facts.refine.votes = 6;
     facts.refine.tiles = 49;
     facts.refine.runner_up_votes = 9;
@@ -310,7 +329,7 @@ static void doubts_of_a_measurement(void **state) {
     expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* the referee's tiles agreed */
     facts.refine.votes = 30;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 40};
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 100};
     expect(&facts, VERIFY_ALIGNED, "93 of 100");
     facts.pattern.still = true;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
@@ -378,6 +397,7 @@ int main(void) {
         cmocka_unit_test(doubts),
         cmocka_unit_test(the_same_content_needs_fewer_tiles),
         cmocka_unit_test(pixels_decide_where_votes_do_not),
+        cmocka_unit_test(corners_are_few_and_leave_much_unexplained),
         cmocka_unit_test(all_pixels_make_up_for_tiles),
         cmocka_unit_test(a_known_map_of_the_same_content_leaves_tiles_their_own_residuals),
         cmocka_unit_test(what_outlines_leave_must_be_noise),
