@@ -158,17 +158,17 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     facts.agreeing = 40;
     facts.sectors_agreeing = 6;
     facts.planted.following = 15;
-    facts.content = (struct verify_content){40, 0.34, 0, 0};
+    facts.content = (struct verify_content){100, 0.31, 0, 0};
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.correlation = 0.36;
-    facts.content.parts = 16; /* of few more is asked */
+    facts.content.correlation = 0.33;
+    facts.content.parts = 60; /* of few more is asked */
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.parts = 40;
+    facts.content.parts = 100;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.content.parts = 7;
     facts.content.correlation = 0.9;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.parts = 40;
+    facts.content.parts = 100;
     facts.agreeing = 24;
     facts.held_out = 155;
     expect(&facts, VERIFY_ALIGNED, "24 of 155 test tiles");
@@ -194,13 +194,13 @@ static void corners_are_few_and_leave_much_unexplained(void **state) {
     struct verify_facts facts = good();
     facts.agreeing = 40;
     facts.content =
-        (struct verify_content){.parts = 39, .correlation = 0.85, .clear = 30, .unexplained = 3};
+        (struct verify_content){.parts = 59, .correlation = 0.85, .clear = 30, .unexplained = 3};
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
     facts.content.correlation = 0.91;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.content.unexplained = 8.1;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.parts = 40; /* grains, in all tiles */
+    facts.content.parts = 60; /* grains, in all tiles */
     facts.content.correlation = 0.61;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.content.correlation = 0.59;
@@ -211,7 +211,7 @@ static void corners_are_few_and_leave_much_unexplained(void **state) {
 static void all_pixels_make_up_for_tiles(void **state) {
     (void)state;
     struct verify_facts facts = good();
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 100};
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 200};
     facts.agreeing = 23;
     expect(&facts, VERIFY_DOUBTFUL, "23 test tiles agree, min_tiles asks for 24");
     facts.joined = true;
@@ -246,7 +246,7 @@ static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(voi
     struct verify_facts facts = good();
     facts.median_px = 2.4;
     expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px on 95 test tiles, above max_residual (2 px)");
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 100};
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 200};
     expect(&facts, VERIFY_ALIGNED, "median 2.40 px");
     facts.error_bar.tissue_px = 1.1;
     expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px");
@@ -260,7 +260,7 @@ static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(voi
 static void pixels_decide_where_votes_do_not(void **state) {
     (void)state;
     struct verify_facts facts = good();
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 100};
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 200};
     facts.refine.votes = 6;
     facts.refine.tiles = 49;
     facts.refine.runner_up_votes = 9;
@@ -329,7 +329,7 @@ static void doubts_of_a_measurement(void **state) {
     expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* the referee's tiles agreed */
     facts.refine.votes = 30;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 100};
+    facts.content = (struct verify_content){.correlation = 0.7, .parts = 200};
     expect(&facts, VERIFY_ALIGNED, "93 of 100");
     facts.pattern.still = true;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
