@@ -214,8 +214,8 @@ static int unknown(const char *name, int length, const char *where, struct failu
                        length, name, known);
 }
 
-/* A value as people type it: JSON's numbers and lists; also .95, 1. and +2; else a word, which stands
- * without quotes (auto, none, the choices). */
+/* A value as people type it: JSON's numbers and lists; also .95, 1. and +2; else a word, which
+ * stands without quotes (auto, none, the choices). */
 static json_t *read_value(const char *text) {
     json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
     if (value || !*text || text[strspn(text, "+-.0123456789")])
