@@ -29,7 +29,7 @@ struct joint_map {
     struct map map;
     enum fit_model model;
     /* On cells with texture; offset_px is 0. tiles 0: there was nothing to fit, and the rest is not
-     * set: images above 64 megapixels, whose reduced ones show too little, or nothing in common, or
+     * set: images above 51 megapixels, whose reduced ones show too little, or nothing in common, or
      * no memory to spare. */
     struct error_bar bar;
     double more_common; /* what correlates nearby, times what does by the start */
