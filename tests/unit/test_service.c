@@ -142,7 +142,7 @@ static json_int_t count_of(const json_t *object, const char *verdict) {
 /* The service has nothing that would wake it. */
 static void expect_idle(struct bench *bench) {
     (void)uv_run(&bench->loop, UV_RUN_NOWAIT);
-    while (uv_backend_timeout(&bench->loop) >= 0)
+    while (uv_loop_alive(&bench->loop) && uv_backend_timeout(&bench->loop) >= 0)
         (void)uv_run(&bench->loop, UV_RUN_ONCE); /* its last handles are on their way */
 }
 
