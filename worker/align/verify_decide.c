@@ -13,10 +13,9 @@
  * against the map are missing tissue, objects or noise, and fewer must agree. */
 static const double SAME_CONTENT = 0.27, SAME_CONTENT_BY_ROOT = 0.5;
 /* But where there is next to no noise the outlines' corners are what is rich: few, and alike, up to
- * 0.85 of 27 parts in 80 tiles. So few for each tile must coincide fully; and what is left
- * unexplained, mostly by 11 and more where content was replaced, 4.7 by right pairs, outweighs
- * them.
- */
+ * 0.85 of 27 parts in 80 tiles, while much is clear. So few for each tile must coincide fully; and
+ * what is left unexplained, mostly by 11 and more where content was replaced, 4.7 by right pairs,
+ * outweighs them. */
 static const double FEW_FOR_A_TILE = 1.5, SAME_CORNERS = 0.9;
 static const double MUCH_UNEXPLAINED = 8, SAME_EVERYWHERE = 0.6;
 /* There, and where there is little but outlines, all that is clear is explained, to the noise:
@@ -106,7 +105,7 @@ static bool coincides(const struct verify_facts *facts) {
         content->clear < LEAST_CLEAR_PARTS || content->unexplained <= MUCH_UNEXPLAINED;
     if (content->parts < LEAST_CONTENT_PARTS)
         return false;
-    if (content->parts < FEW_FOR_A_TILE * facts->agreeing)
+    if (content->clear >= MANY_CLEAR_PARTS && content->parts < FEW_FOR_A_TILE * facts->agreeing)
         return is_explained && content->correlation >= SAME_CORNERS;
     return content->correlation >= (is_explained
                                         ? SAME_CONTENT + SAME_CONTENT_BY_ROOT / sqrt(content->parts)
