@@ -221,7 +221,7 @@ static void all_pixels_make_up_for_tiles(void **state) {
     expect(&facts, VERIFY_ALIGNED, "23 of 100 test tiles");
     facts.agreeing = 11;
     facts.held_out = 40;
-    expect(&facts, VERIFY_DOUBTFUL, "11 test tiles agree, min_tiles asks for 24");
+    expect(&facts, VERIFY_DOUBTFUL, "11 test tiles agree, half of min_tiles asks for 12");
     facts.held_out = 100;
     facts.agreeing = 40;
     facts.sectors_agreeing = 2;
@@ -237,7 +237,7 @@ static void all_pixels_make_up_for_tiles(void **state) {
     facts.median_px = 11; /* objects and accidents, clearer than what agrees */
     expect(&facts, VERIFY_ALIGNED, "median 0.10 px on 40 of 100 test tiles");
     facts.agreeing_median_px = 3.1;
-    expect(&facts, VERIFY_DOUBTFUL, "median of 3.1 px");
+    expect(&facts, VERIFY_DOUBTFUL, "median of 3.1 px on 40 test tiles");
     facts.agreeing_median_px = facts.median_px = 0.1;
     facts.content.correlation = 0.3;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");

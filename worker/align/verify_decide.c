@@ -416,12 +416,13 @@ static bool explain_error(const struct verify_facts *facts, const struct params 
 
 static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct params *params,
                                  char *reason) {
-    double asked = params->min_tiles * (whole_decides(facts) ? MIN_TILES_SHARE_WHOLE : 1);
+    bool is_whole = whole_decides(facts);
+    double asked = params->min_tiles * (is_whole ? MIN_TILES_SHARE_WHOLE : 1);
     if (facts->agreeing < asked) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
-                       "too little common structure to be sure: %d test tiles agree, min_tiles "
-                       "asks for %d",
-                       facts->agreeing, params->min_tiles);
+                       "too little common structure to be sure: %d test tiles agree, %smin_tiles "
+                       "asks for %.0f",
+                       facts->agreeing, is_whole ? "half of " : "", ceil(asked));
         return true;
     }
     bool is_known = facts->error_bar.tiles > 0 &&
@@ -432,7 +433,8 @@ static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct 
                        "the map leaves a median of %.1f px on %d test tiles, above max_residual "
                        "(%g px): the tissue was deformed between the scans, or the stains show "
                        "different structures",
-                       residual_px(facts), facts->confident, params->max_residual_px);
+                       residual_px(facts), is_whole ? facts->agreeing : facts->confident,
+                       params->max_residual_px);
         return true;
     }
     return false;
