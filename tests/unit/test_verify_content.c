@@ -1,4 +1,4 @@
-/* What tiles show inside the outlines: worker/align/tile_parts, worker/align/verify_content. */
+/* Texture far from outlines: worker/align/tile_grain, worker/align/verify_content. */
 #include "worker/align/verify_content.h"
 
 #include <math.h>
@@ -10,184 +10,128 @@
 
 #include <cmocka.h>
 
-enum { SIDE = 64, N_TILES = 12 };
+enum { SIDE = 64, PIXELS = SIDE * SIDE, N_TILES = 36 };
 
-static float random_tone(uint32_t *state) {
+static const double EDGE = 20; /* height of an outline that both images have in some tiles */
+
+/* What the two images of every tile are made of. */
+struct drawing {
+    bool replaced;    /* the moving image has a texture of its own */
+    double texture;   /* height of specks some px wide */
+    double noise;     /* of each image's own */
+    int with_texture; /* tiles, of N_TILES; the others show noise alone */
+};
+
+static double random_tone(uint32_t *state) {
     *state = *state * 1664525U + 1013904223U;
-    return (float)(*state >> 8) / (float)(1 << 24);
+    return (double)(*state >> 8) / (double)(1 << 24) - 0.5;
 }
 
-/* Specks of about 6 px, placed by the seed. */
-static void draw_specks(uint32_t seed, float ret[SIDE * SIDE]) {
-    for (size_t i = 0; i < (size_t)SIDE * SIDE; i++)
-        ret[i] = 0;
-    for (int speck = 0; speck < 60; speck++) {
-        double x = SIDE * (double)random_tone(&seed), y = SIDE * (double)random_tone(&seed);
-        for (int row = 0; row < SIDE; row++)
-            for (int column = 0; column < SIDE; column++) {
-                double far = hypot(column - x, row - y) / 3;
-                ret[row * SIDE + column] += (float)exp(-far * far);
-            }
-    }
-}
-
-static void draw_edge(double at, float ret[SIDE * SIDE]) {
-    for (int row = 0; row < SIDE; row++)
-        for (int column = 0; column < SIDE; column++)
-            ret[row * SIDE + column] = (float)(1 / (1 + exp(-(column + 0.5 * row - at))));
-}
-
-static int count_parts(const struct tile_detail *detail, double *ret_mean) {
-    int n = 0;
-    *ret_mean = 0;
-    for (int part = 0; part < TILE_PARTS; part++)
-        if (detail[part].fixed.both_ways > 0 && detail[part].moving.both_ways > 0) {
-            *ret_mean += (double)detail[part].correlation;
-            n++;
+/* Specks whose radius is `radius` px. */
+static void add_texture(uint32_t seed, double radius, double height, float *image) {
+    for (int speck = 0; speck < 120; speck++) {
+        double x = (random_tone(&seed) + 0.5) * SIDE, y = (random_tone(&seed) + 0.5) * SIDE;
+        double sign = random_tone(&seed) > 0 ? 1 : -1;
+        for (int i = 0; i < PIXELS; i++) {
+            double far = hypot(i % SIDE - x, i / SIDE - y) / radius;
+            image[i] += (float)(far < 4 ? sign * height * exp(-far * far) : 0);
         }
-    *ret_mean /= n > 0 ? n : 1;
-    return n;
-}
-
-static void the_same_specks_correlate_and_others_do_not(void **state) {
-    (void)state;
-    static float a[SIDE * SIDE], b[SIDE * SIDE];
-    struct tile_detail detail[TILE_PARTS];
-    double mean;
-    draw_specks(1, a);
-    draw_specks(2, b);
-    tile_parts_detail(a, a, SIDE, detail);
-    assert_true(count_parts(detail, &mean) >= 4);
-    assert_float_equal(mean, 1, 1e-4);
-    tile_parts_detail(a, b, SIDE, detail);
-    (void)count_parts(detail, &mean);
-    assert_true(fabs(mean) < 0.4);
-}
-
-static void an_outline_does_not_count(void **state) {
-    (void)state;
-    static float edge[SIDE * SIDE];
-    struct tile_detail detail[TILE_PARTS];
-    double mean;
-    draw_edge(40, edge);
-    tile_parts_detail(edge, edge, SIDE, detail);
-    for (int part = 0; part < TILE_PARTS; part++)
-        assert_true(detail[part].fixed.both_ways < 0.01F);
-    float structure[TILE_PARTS];
-    tile_parts_structure(edge, SIDE, structure);
-    assert_true(structure[2] > 0.2F);
-    tile_parts_detail(edge, edge, SIDE / 4, detail); /* too small for directions */
-    assert_int_equal(count_parts(detail, &mean), 0);
-}
-
-static struct tile_detail seen(float fixed, float moving, float correlation) {
-    return (struct tile_detail){{fixed, fixed, fixed}, {moving, moving, moving}, correlation};
-}
-
-/* Every tile: half of its parts of the one strength and correlation, half of the other. */
-static void make_tiles(struct tile_detail one, struct tile_detail other,
-                       struct tile_shift ret[N_TILES]) {
-    for (int i = 0; i < N_TILES; i++) {
-        ret[i] = (struct tile_shift){.measured = true};
-        for (int part = 0; part < TILE_PARTS; part++)
-            ret[i].detail[part] = part % 2 ? one : other;
     }
 }
 
-static struct verify_content judge(const struct tile_shift *sharp, const struct tile_shift *blurred,
-                                   const enum verify_answer *answers) {
-    static const enum verify_answer all_agree[N_TILES] = {[0 ... N_TILES - 1] = VERIFY_AGREES};
+static void draw(const struct drawing *drawing, int tile, float *fixed, float *moving) {
+    uint32_t noise = 77U + (uint32_t)tile;
+    for (int i = 0; i < PIXELS; i++) {
+        double edge = tile % 6 == 0 ? EDGE / (1 + exp(-(i % SIDE - 20.0))) : 0;
+        fixed[i] = (float)(edge + drawing->noise * random_tone(&noise));
+        moving[i] = (float)(edge + drawing->noise * random_tone(&noise));
+    }
+    if (tile >= drawing->with_texture)
+        return;
+    uint32_t seed = 1000U * (uint32_t)tile;
+    add_texture(seed, 3, drawing->texture, fixed);
+    add_texture(drawing->replaced ? seed + 7 : seed, 3, drawing->texture, moving);
+}
+
+static struct verify_content judge(const struct drawing *drawing) {
+    static float images[5][PIXELS];
+    static struct tile_grains grains[N_TILES];
+    static struct tiles_cell cells[N_TILES];
+    struct tiles_grid grid = {.size = SIDE, .cells = cells, .count = N_TILES};
     struct verify_content content;
     struct failure failure;
-    assert_int_equal(verify_content_judge(sharp, blurred, answers ? answers : all_agree, N_TILES,
-                                          &content, &failure),
-                     0);
+    for (int tile = 0; tile < N_TILES; tile++) {
+        const struct tile_grain_images drawn = {
+            images[0], images[1], {images[2], images[3], images[4]}, SIDE};
+        cells[tile].sector = tile % (TILES_SECTORS * TILES_SECTORS);
+        draw(drawing, tile, images[0], images[1]);
+        assert_int_equal(tile_grain_take(&drawn, &grains[tile], &failure), 0);
+        assert_int_equal(grains[tile].count, PIXELS / TILE_GRAIN_PX / TILE_GRAIN_PX);
+    }
+    assert_int_equal(verify_content_judge(&grid, grains, &content, &failure), 0);
     return content;
 }
 
-static void the_richest_parts_of_both_are_asked(void **state) {
-    (void)state;
-    struct tile_shift shifts[N_TILES];
-    make_tiles(seen(1, 1, 0.9F), seen(0.2F, 0.2F, 0), shifts);
-    struct verify_content content = judge(shifts, shifts, NULL);
-    assert_int_equal(content.parts, N_TILES * TILE_PARTS / 2);
-    assert_float_equal(content.correlation, 0.9, 1e-4);
-    /* an object of one image is rich in that image alone */
-    for (int i = 0; i < N_TILES; i++)
-        shifts[i].detail[0] = seen(9, 0.2F, 0);
-    content = judge(shifts, shifts, NULL);
-    assert_int_equal(content.parts, N_TILES * TILE_PARTS / 2);
-    assert_float_equal(content.correlation, 0.9, 1e-4);
-    make_tiles(seen(1, 0, 0), seen(0, 1, 0), shifts);
-    assert_int_equal(judge(shifts, shifts, NULL).parts, 0);
+static int sectors_of(const struct verify_content *content) {
+    int n = 0;
+    for (int i = 0; i < TILES_SECTORS * TILES_SECTORS; i++)
+        n += content->coincides[i];
+    return n;
 }
 
-/* Missing tissue and objects are in the tiles that do not; strangers behind an outline in those
- * that do. */
-static void the_parts_of_agreeing_tiles_are_asked(void **state) {
+static void the_same_texture_coincides_and_another_does_not(void **state) {
     (void)state;
-    struct tile_shift shifts[N_TILES];
-    enum verify_answer answers[N_TILES];
-    make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), shifts);
-    for (int i = 0; i < N_TILES; i++) {
-        static const enum verify_answer others[] = {VERIFY_CONTRADICTS, VERIFY_SILENT};
-        answers[i] = i < 4 ? VERIFY_AGREES : others[i % 2];
-        for (int part = 1; part < TILE_PARTS && i >= 4; part += 2)
-            shifts[i].detail[part] = seen(10, 10, 0);
-    }
-    struct verify_content content = judge(shifts, shifts, answers);
-    assert_int_equal(content.parts, 4 * TILE_PARTS / 2);
-    assert_float_equal(content.correlation, 0.99, 1e-4);
-    assert_int_equal(content.clear, 4 * TILE_PARTS / 2);
-    assert_float_equal(content.unexplained, 1, 0.05);
-    for (int i = 0; i < N_TILES; i++)
-        answers[i] = i < 4 ? VERIFY_CONTRADICTS : VERIFY_AGREES;
-    content = judge(shifts, shifts, answers);
-    assert_float_equal(content.correlation, 0, 1e-4);
-    assert_true(content.unexplained > 4);
+    struct drawing drawing = {.texture = 1, .noise = 0.2, .with_texture = N_TILES / 2};
+    struct verify_content content = judge(&drawing);
+    assert_true(content.fine_parts > 100);
+    assert_true(content.fine_correlation > 0.8);
+    assert_true(content.coarse_deviations > 10);
+    assert_int_equal(sectors_of(&content), TILES_SECTORS * TILES_SECTORS);
+    drawing.replaced = true;
+    content = judge(&drawing);
+    assert_true(content.fine_parts > 100);
+    assert_true(fabs(content.fine_correlation) < 0.1);
+    assert_true(fabs(content.coarse_deviations) < 3);
+    assert_int_equal(sectors_of(&content), 0);
 }
 
-static void what_is_clear_must_be_explained(void **state) {
+/* Each part says next to nothing; hundreds of them do. */
+static void many_parts_are_heard_through_noise(void **state) {
     (void)state;
-    struct tile_shift shifts[N_TILES];
-    make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), shifts);
-    struct verify_content content = judge(shifts, shifts, NULL);
-    assert_int_equal(content.clear, N_TILES * TILE_PARTS / 2);
-    assert_float_equal(content.unexplained, 1, 0.05); /* 10 sqrt(1 - 0.99^2) of sqrt(1 + 0.99^2) */
-    make_tiles(seen(10, 10, 0.8F), seen(1, 1, 0), shifts);
-    assert_true(judge(shifts, shifts, NULL).unexplained > 4);
+    struct drawing drawing = {.texture = 0.5, .noise = 8, .with_texture = N_TILES};
+    assert_true(judge(&drawing).coarse_deviations > 6);
+    drawing.replaced = true;
+    assert_true(fabs(judge(&drawing).coarse_deviations) < 3);
 }
 
-static void grains_are_asked_sharp_and_outlines_blurred(void **state) {
+static void shared_outlines_are_not_texture(void **state) {
     (void)state;
-    struct tile_shift sharp[N_TILES], blurred[N_TILES];
-    make_tiles(seen(10, 10, 0.5F), seen(1, 1, 0), sharp);
-    make_tiles(seen(10, 10, 0.99F), seen(1, 1, 0), blurred);
-    struct verify_content content = judge(sharp, blurred, NULL);
-    assert_float_equal(content.correlation, 0.5, 1e-4);
-    assert_float_equal(content.unexplained, 1, 0.05);
+    const struct drawing drawing = {
+        .replaced = true, .texture = 0.5, .noise = 0.1, .with_texture = N_TILES};
+    struct verify_content content = judge(&drawing);
+    assert_true(content.coarse_parts > 100);
+    assert_true(fabs(content.fine_correlation) < 0.15);
+    assert_true(fabs(content.coarse_deviations) < 3);
 }
 
-static void tiles_that_were_not_measured_say_nothing(void **state) {
+static void nothing_is_known_of_uncovered_tiles(void **state) {
     (void)state;
-    struct tile_shift shifts[N_TILES];
-    make_tiles(seen(1, 1, 0.9F), seen(1, 1, 0.9F), shifts);
-    for (int i = 1; i < N_TILES; i++)
-        shifts[i].measured = false;
-    assert_int_equal(judge(shifts, shifts, NULL).parts, TILE_PARTS);
-    shifts[0].measured = false;
-    assert_int_equal(judge(shifts, shifts, NULL).parts, 0);
+    static struct tile_grains grains[N_TILES];
+    static struct tiles_cell cells[N_TILES];
+    struct tiles_grid grid = {.size = SIDE, .cells = cells, .count = N_TILES};
+    struct verify_content content;
+    struct failure failure;
+    assert_int_equal(verify_content_judge(&grid, grains, &content, &failure), 0);
+    assert_int_equal(content.fine_parts + content.coarse_parts, 0);
+    assert_true(content.fine_correlation == 0 && content.coarse_deviations == 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_specks_correlate_and_others_do_not),
-        cmocka_unit_test(an_outline_does_not_count),
-        cmocka_unit_test(the_richest_parts_of_both_are_asked),
-        cmocka_unit_test(the_parts_of_agreeing_tiles_are_asked),
-        cmocka_unit_test(what_is_clear_must_be_explained),
-        cmocka_unit_test(grains_are_asked_sharp_and_outlines_blurred),
-        cmocka_unit_test(tiles_that_were_not_measured_say_nothing),
+        cmocka_unit_test(the_same_texture_coincides_and_another_does_not),
+        cmocka_unit_test(many_parts_are_heard_through_noise),
+        cmocka_unit_test(shared_outlines_are_not_texture),
+        cmocka_unit_test(nothing_is_known_of_uncovered_tiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

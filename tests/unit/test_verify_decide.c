@@ -11,6 +11,8 @@
 
 static const struct params params = {.max_residual_px = 2, .min_tiles = 24};
 
+static const struct verify_content same = {.fine_parts = 200, .fine_correlation = 0.7};
+
 static struct verify_facts good(void) {
     return (struct verify_facts){
         .held_out = 100,
@@ -158,17 +160,16 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     facts.agreeing = 40;
     facts.sectors_agreeing = 6;
     facts.planted.following = 15;
-    facts.content = (struct verify_content){100, 0.31, 0, 0};
+    facts.content = (struct verify_content){.fine_parts = 12, .fine_correlation = 0.39};
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.correlation = 0.33;
-    facts.content.parts = 60; /* of few more is asked */
-    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.parts = 100;
+    facts.content.fine_correlation = 0.41;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
-    facts.content.parts = 7;
-    facts.content.correlation = 0.9;
+    facts.content.fine_parts = 11;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.parts = 100;
+    facts.content.coarse_deviations = 5.9;
+    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
+    facts.content.coarse_deviations = 6.1;
+    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.agreeing = 24;
     facts.held_out = 155;
     expect(&facts, VERIFY_ALIGNED, "24 of 155 test tiles");
@@ -188,33 +189,11 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "repeats itself every 13 px");
 }
 
-/* Without noise the corners of shared outlines are what is rich, and they coincide. */
-static void corners_are_few_and_leave_much_unexplained(void **state) {
-    (void)state;
-    struct verify_facts facts = good();
-    facts.agreeing = 40;
-    facts.content =
-        (struct verify_content){.parts = 59, .correlation = 0.85, .clear = 60, .unexplained = 3};
-    expect(&facts, VERIFY_DOUBTFUL, "not their content");
-    facts.content.clear = 59; /* noise: corners are not all that is rich */
-    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
-    facts.content.clear = 60;
-    facts.content.correlation = 0.91;
-    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
-    facts.content.unexplained = 8.1;
-    expect(&facts, VERIFY_DOUBTFUL, "not their content");
-    facts.content.parts = 60; /* grains, in all tiles */
-    facts.content.correlation = 0.61;
-    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
-    facts.content.correlation = 0.59;
-    expect(&facts, VERIFY_DOUBTFUL, "not their content");
-}
-
 /* Blobs that each hold still along one direction alone, or not at all. */
 static void all_pixels_make_up_for_tiles(void **state) {
     (void)state;
     struct verify_facts facts = good();
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 200};
+    facts.content = same;
     facts.agreeing = 23;
     expect(&facts, VERIFY_DOUBTFUL, "23 test tiles agree, min_tiles asks for 24");
     facts.joined = true;
@@ -239,7 +218,7 @@ static void all_pixels_make_up_for_tiles(void **state) {
     facts.agreeing_median_px = 3.1;
     expect(&facts, VERIFY_DOUBTFUL, "median of 3.1 px on 40 test tiles");
     facts.agreeing_median_px = facts.median_px = 0.1;
-    facts.content.correlation = 0.3;
+    facts.content = (struct verify_content){0};
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
 }
 
@@ -249,7 +228,7 @@ static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(voi
     struct verify_facts facts = good();
     facts.median_px = 2.4;
     expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px on 95 test tiles, above max_residual (2 px)");
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 200};
+    facts.content = same;
     expect(&facts, VERIFY_ALIGNED, "median 2.40 px");
     facts.error_bar.tissue_px = 1.1;
     expect(&facts, VERIFY_DOUBTFUL, "median of 2.4 px");
@@ -263,7 +242,7 @@ static void a_known_map_of_the_same_content_leaves_tiles_their_own_residuals(voi
 static void pixels_decide_where_votes_do_not(void **state) {
     (void)state;
     struct verify_facts facts = good();
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 200};
+    facts.content = same;
     facts.refine.votes = 6;
     facts.refine.tiles = 49;
     facts.refine.runner_up_votes = 9;
@@ -277,24 +256,28 @@ static void pixels_decide_where_votes_do_not(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "another position fits nearly as well");
 }
 
-/* Little but outlines, or outlines around something else. */
-static void what_outlines_leave_must_be_noise(void **state) {
+/* Outlines around something else, and none of it known. */
+static void texture_that_does_not_coincide_was_replaced(void **state) {
     (void)state;
     struct verify_facts facts = good();
-    facts.content = (struct verify_content){40, 0.2, 60, 2.1};
+    facts.content = (struct verify_content){.coarse_parts = 60, .coarse_deviations = 2.1};
     expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* nearly all agree */
     facts.agreeing = 89;
     expect(&facts, VERIFY_DOUBTFUL, "share outlines, but not their content");
     expect(&facts, VERIFY_DOUBTFUL, "look at qc/tiles.png");
-    facts.content.unexplained = 1.5;
-    facts.agreeing = 40;
+    facts.content.coarse_parts = 59; /* too few to say either */
+    expect(&facts, VERIFY_ALIGNED, "89 of 100");
+}
+
+static void slopes_of_the_same_content_may_be_off(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
     facts.planted = (struct verify_planted){24, 10, 0.91, 1.09};
-    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
+    expect(&facts, VERIFY_DOUBTFUL, "91 % of the shift across");
+    facts.content = same;
+    expect(&facts, VERIFY_ALIGNED, "93 of 100 test tiles");
     facts.planted.slope_x = 0.89;
     expect(&facts, VERIFY_DOUBTFUL, "89 % of the shift across");
-    facts.planted.slope_x = 0.91;
-    facts.content.clear = 23; /* too few to say either */
-    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
 }
 
 /* What each of the further checks says when it alone is against the map. */
@@ -332,7 +315,7 @@ static void doubts_of_a_measurement(void **state) {
     expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* the referee's tiles agreed */
     facts.refine.votes = 30;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
-    facts.content = (struct verify_content){.correlation = 0.7, .parts = 200};
+    facts.content = same;
     expect(&facts, VERIFY_ALIGNED, "93 of 100");
     facts.pattern.still = true;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
@@ -400,10 +383,10 @@ int main(void) {
         cmocka_unit_test(doubts),
         cmocka_unit_test(the_same_content_needs_fewer_tiles),
         cmocka_unit_test(pixels_decide_where_votes_do_not),
-        cmocka_unit_test(corners_are_few_and_leave_much_unexplained),
         cmocka_unit_test(all_pixels_make_up_for_tiles),
         cmocka_unit_test(a_known_map_of_the_same_content_leaves_tiles_their_own_residuals),
-        cmocka_unit_test(what_outlines_leave_must_be_noise),
+        cmocka_unit_test(texture_that_does_not_coincide_was_replaced),
+        cmocka_unit_test(slopes_of_the_same_content_may_be_off),
         cmocka_unit_test(doubts_of_a_measurement),
         cmocka_unit_test(doubts_of_another_map),
         cmocka_unit_test(a_pattern_of_the_camera_is_told),

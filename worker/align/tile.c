@@ -391,7 +391,6 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
         return;
     ret->measured = true;
     ret->settled = sound;
-    tile_parts_detail(bench->fixed, bench->moving, request->size, ret->detail);
     ret->correlation = m.product / sqrt(m.fixed_power * m.moving_power);
     ret->covariance = m.product;
     ret->dx = dx;
@@ -401,19 +400,29 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
         trust_peak(start, ret);
 }
 
+/* Both images on the tile's pixels, the moving one where the map puts it. */
+static int load_both(struct tile_bench *bench, const struct tile_request *request,
+                     const struct map *map, struct sample_block *ret_block, bool *ret_covered,
+                     struct failure *failure) {
+    *ret_covered = false;
+    int r = load_moving(bench, request, map, ret_block, failure);
+    if (r < 0 || !ret_block->pixels)
+        return r;
+    r = load_fixed(bench, request, failure);
+    if (r == 0)
+        *ret_covered = sample_shifted(bench, request, map, ret_block, 0, 0) >= LEAST_COVERED;
+    return r;
+}
+
 int tile_measure(struct tile_bench *bench, const struct tile_request *request,
                  struct tile_shift *ret, struct failure *failure) {
     struct map map = map_at_levels(request->map, request->level, request->level);
     struct sample_block block;
+    bool covered;
     *ret = (struct tile_shift){0};
-    int r = load_moving(bench, request, &map, &block, failure);
-    if (r < 0 || !block.pixels)
+    int r = load_both(bench, request, &map, &block, &covered, failure);
+    if (r < 0 || !covered)
         return r;
-    r = load_fixed(bench, request, failure);
-    if (r < 0)
-        return r;
-    if (sample_shifted(bench, request, &map, &block, 0, 0) < LEAST_COVERED)
-        return 0;
     tile_parts_structure(bench->fixed, request->size, ret->fixed_structure);
     tile_parts_structure(bench->moving, request->size, ret->moving_structure);
     struct correlation_peak peak = {0};
@@ -433,4 +442,21 @@ int tile_measure(struct tile_bench *bench, const struct tile_request *request,
     else
         polish(bench, request, &map, &block, &peak, ret);
     return 0;
+}
+
+int tile_measure_grain(struct tile_bench *bench, const struct tile_request *request,
+                       struct tile_grains *ret, struct failure *failure) {
+    struct map map = map_at_levels(request->map, request->level, request->level);
+    struct sample_block block;
+    bool covered;
+    ret->count = 0;
+    int r = load_both(bench, request, &map, &block, &covered, failure);
+    if (r < 0 || !covered)
+        return r;
+    const struct tile_grain_images images = {
+        bench->fixed,
+        bench->moving,
+        {bench->spectrum, bench->spectrum + PIXELS, bench->robust},
+        request->size};
+    return tile_grain_take(&images, ret, failure);
 }

@@ -13,6 +13,7 @@
 #define WORKER_ALIGN_TILE_H
 
 #include "worker/align/survey.h"
+#include "worker/align/tile_grain.h"
 #include "worker/align/tile_parts.h"
 
 enum { TILE_MAX_SIZE = 128 };
@@ -62,10 +63,12 @@ struct tile_shift {
     /* Deviation of the coarse tone in each part, where the map puts them: whether an image shows
      * anything there. Known when measured. */
     float fixed_structure[TILE_PARTS], moving_structure[TILE_PARTS];
-    struct tile_detail detail[TILE_PARTS]; /* after the shift; unless peak_only */
 };
 
 MUST_USE int tile_measure(struct tile_bench *bench, const struct tile_request *request,
                           struct tile_shift *ret, struct failure *failure);
+/* What the images show where the map puts the tile: request's place and map are taken. */
+MUST_USE int tile_measure_grain(struct tile_bench *bench, const struct tile_request *request,
+                                struct tile_grains *ret, struct failure *failure);
 
 #endif

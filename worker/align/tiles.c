@@ -299,14 +299,18 @@ struct measuring {
     const struct tile_request *requests;
     size_t count;
     struct tiles_span span;
-    struct tile_shift *shifts;
+    struct tile_shift *shifts; /* or NULL: */
+    struct tile_grains *grains;
     atomic_size_t done;
 };
 
 static int measure_one(void *opaque, int thread, size_t item, struct failure *failure) {
     struct measuring *measuring = opaque;
-    int r = tile_measure(measuring->crew->benches[thread], &measuring->requests[item],
-                         &measuring->shifts[item], failure);
+    struct tile_bench *bench = measuring->crew->benches[thread];
+    const struct tile_request *request = &measuring->requests[item];
+    int r = measuring->shifts
+                ? tile_measure(bench, request, &measuring->shifts[item], failure)
+                : tile_measure_grain(bench, request, &measuring->grains[item], failure);
     if (r < 0)
         return r;
     double done = (double)atomic_fetch_add(&measuring->done, 1) / (double)measuring->count;
@@ -317,19 +321,20 @@ static int measure_one(void *opaque, int thread, size_t item, struct failure *fa
 
 int tiles_measure(struct tiles_crew *crew, const struct tile_request *requests, size_t count,
                   struct tiles_span progress, struct tile_shift *ret, struct failure *failure) {
-    struct measuring measuring = {crew, requests, count, progress, ret, 0};
+    struct measuring measuring = {crew, requests, count, progress, ret, NULL, 0};
     return parallel_run(count, crew->threads, measure_one, &measuring, failure);
 }
 
-int tiles_measure_grid(struct tiles_crew *crew, const struct tiles_grid *grid,
-                       const struct transform *transform, const struct tile_request *how,
-                       struct tiles_span progress, struct tile_shift *ret,
-                       struct failure *failure) {
+static int measure_grid(struct measuring *measuring, const struct tiles_grid *grid,
+                        const struct transform *transform, const struct tile_request *how,
+                        struct failure *failure) {
     CLEANUP_TRACKED struct tile_request *requests =
         tracked_alloc(grid->count + 1, sizeof(*requests), "tiles");
     CLEANUP_TRACKED struct map *maps = tracked_alloc(grid->count + 1, sizeof(*maps), "maps");
     if (!requests || !maps)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", grid->count);
+    measuring->requests = requests;
+    measuring->count = grid->count;
     for (size_t i = 0; i < grid->count; i++) {
         requests[i] = *how;
         requests[i].level = grid->level;
@@ -339,7 +344,23 @@ int tiles_measure_grid(struct tiles_crew *crew, const struct tiles_grid *grid,
         maps[i] = tiles_local_map(grid, &grid->cells[i], transform, 0, 0);
         requests[i].map = &maps[i];
     }
-    return tiles_measure(crew, requests, grid->count, progress, ret, failure);
+    return parallel_run(grid->count, measuring->crew->threads, measure_one, measuring, failure);
+}
+
+int tiles_measure_grid(struct tiles_crew *crew, const struct tiles_grid *grid,
+                       const struct transform *transform, const struct tile_request *how,
+                       struct tiles_span progress, struct tile_shift *ret,
+                       struct failure *failure) {
+    struct measuring measuring = {.crew = crew, .span = progress, .shifts = ret};
+    return measure_grid(&measuring, grid, transform, how, failure);
+}
+
+int tiles_take_grain(struct tiles_crew *crew, const struct tiles_grid *grid,
+                     const struct transform *transform, struct tiles_span progress,
+                     struct tile_grains *ret, struct failure *failure) {
+    const struct tile_request how = {0};
+    struct measuring measuring = {.crew = crew, .span = progress, .grains = ret};
+    return measure_grid(&measuring, grid, transform, &how, failure);
 }
 
 /* The cell's centre in full-resolution pixels. */

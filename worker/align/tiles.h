@@ -71,6 +71,11 @@ MUST_USE int tiles_measure_grid(struct tiles_crew *crew, const struct tiles_grid
                                 struct tiles_span progress, struct tile_shift *ret,
                                 struct failure *failure);
 
+/* What the images show where the transform puts the grid's cells; one for each of them. */
+MUST_USE int tiles_take_grain(struct tiles_crew *crew, const struct tiles_grid *grid,
+                              const struct transform *transform, struct tiles_span progress,
+                              struct tile_grains *ret, struct failure *failure);
+
 /* The map that a cell is sampled through, when its contents are looked for (dx, dy) full-resolution
  * pixels away. */
 struct map tiles_local_map(const struct tiles_grid *grid, const struct tiles_cell *cell,

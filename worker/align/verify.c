@@ -22,6 +22,7 @@ static const uint64_t CACHE_BYTES = 12 << 20;
 static const double AGREE_FACTOR = 2; /* times max_residual: where the map puts it */
 static const double LEAST_AGREE_PX = 2;
 static const double COARSE_AGREE_PX = 2.5; /* of the level, as the referee's votes */
+enum { STAY_PX = 2 };                      /* how far a tile is followed that is not searched for */
 /* As polish has it: below it the images show different things. */
 static const double LEAST_CORRELATION = 0.08;
 static const double SECTOR_AGREES = 1.0 / 3;
@@ -104,9 +105,7 @@ static int measure_coarse(struct verifier *verifier, struct failure *failure) {
  * speaks for the map, or against it, in any case: the null's places are as weak. */
 static int judge_held_out(const struct verifier *verifier, struct verify_facts *facts,
                           struct failure *failure) {
-    enum { N = TILES_SECTORS * TILES_SECTORS };
     const struct verify_sample *sample = &verifier->held_out;
-    int asked[N] = {0}, agreed[N] = {0};
     size_t n = 0, n_agreeing = 0;
     CLEANUP_TRACKED double *residuals_px =
         tracked_alloc(2 * sample->grid.count + 1, sizeof(*residuals_px), "residuals");
@@ -117,8 +116,6 @@ static int judge_held_out(const struct verifier *verifier, struct verify_facts *
         enum verify_answer answer = sample->answers[i];
         if (answer != VERIFY_AGREES && answer != VERIFY_CONTRADICTS)
             continue;
-        asked[sample->grid.cells[i].sector]++;
-        agreed[sample->grid.cells[i].sector] += answer == VERIFY_AGREES;
         double residual_px =
             transform_known_residual(verifier->scene.transform, &sample->matches[i]);
         if (sample->shifts[i].correlation > facts->null.confident_from)
@@ -133,13 +130,25 @@ static int judge_held_out(const struct verifier *verifier, struct verify_facts *
     facts->median_px = n > 0 ? fit_quantile(residuals_px, n, 0.5) : 0;
     facts->p95_px = n > 0 ? fit_quantile(residuals_px, n, 0.95) : 0;
     facts->agreeing_median_px = n_agreeing > 0 ? fit_quantile(agreeing_px, n_agreeing, 0.5) : 0;
+    return 0;
+}
+
+static void count_sectors(const struct verify_sample *sample, struct verify_facts *facts) {
+    enum { N = TILES_SECTORS * TILES_SECTORS };
+    int asked[N] = {0}, agreed[N] = {0};
+    for (size_t i = 0; i < sample->grid.count; i++) {
+        enum verify_answer answer = sample->answers[i];
+        asked[sample->grid.cells[i].sector] +=
+            answer == VERIFY_AGREES || answer == VERIFY_CONTRADICTS;
+        agreed[sample->grid.cells[i].sector] += answer == VERIFY_AGREES;
+    }
     for (int sector = 0; sector < N; sector++) {
         if (asked[sector] < LEAST_SECTOR_TILES)
             continue;
         facts->sectors++;
-        facts->sectors_agreeing += agreed[sector] >= SECTOR_AGREES * asked[sector];
+        facts->sectors_agreeing +=
+            agreed[sector] >= SECTOR_AGREES * asked[sector] || facts->content.coincides[sector];
     }
-    return 0;
 }
 
 static int judge_coarse(const struct verifier *verifier, struct verify_facts *facts,
@@ -259,8 +268,9 @@ static int look_inside(struct verifier *verifier, struct verify_facts *facts,
         tracked_alloc(sample->grid.count + 1, sizeof(*in_place), "tiles");
     if (!in_place)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", sample->grid.count);
-    int r = verify_content_measure(&verifier->scene, sample, (struct tiles_span){0.65, 0.7},
-                                   in_place, &facts->content, failure);
+    const struct tile_request stay = {.reach_px = STAY_PX, .stay = true};
+    int r = tiles_measure_grid(verifier->crew, &sample->grid, verifier->scene.transform, &stay,
+                               (struct tiles_span){0.65, 0.68}, in_place, failure);
     if (r == 0 && verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
         r = verify_whole_fit(&verifier->scene, verifier->refine.tile_px, verifier->refine.model,
                              (struct tiles_span){0.65, 0.7}, &verifier->whole, failure);
@@ -269,6 +279,13 @@ static int look_inside(struct verifier *verifier, struct verify_facts *facts,
     if (r == 0 && verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
         r = verify_whole_join(&verifier->scene, sample, &verifier->whole, &facts->error_bar,
                               failure);
+    const struct transform whole = {.map = verifier->whole.map.map};
+    bool is_whole = verifier->whole.count > 0 || verifier->whole.joined;
+    if (r == 0)
+        r = verify_content_measure(&verifier->scene, sample,
+                                   is_whole ? &whole : verifier->scene.transform, &facts->content,
+                                   failure);
+    count_sectors(sample, facts);
     return r;
 }
 
@@ -348,8 +365,9 @@ static json_t *describe_planted(const struct verify_planted *planted) {
 }
 
 static json_t *describe_content(const struct verify_content *content) {
-    return json_pack("{s:f,s:i,s:f,s:i}", "correlation", content->correlation, "parts",
-                     content->parts, "unexplained", content->unexplained, "clear", content->clear);
+    return json_pack("{s:f,s:i,s:f,s:i}", "fine_correlation", content->fine_correlation,
+                     "fine_parts", content->fine_parts, "coarse_deviations",
+                     content->coarse_deviations, "coarse_parts", content->coarse_parts);
 }
 
 static json_t *describe_evidence(const struct verify_facts *facts) {

@@ -1,21 +1,9 @@
-/* Do the images show the same things, or only the same outline?
+/* Is the texture inside the outlines the same, however faint it is?
  *
- * A map that the outline alone holds leaves what is inside apart: another section of the same
- * block, other tissue in the same frame. And a right map may have most of its tiles against it,
- * when tissue is missing in one image, or objects or noise hide it. So the tiles that agree are
- * asked what made them agree: their parts that are rich in structure of two directions in both
- * images (tile_parts.h), which an outline does not have: nuclei, grains, corners. With the right
- * map these coincide. A tile that agrees along an outline holds as many of them, but where content
- * was replaced half of these are strangers to one another, however many tiles agree.
- *
- * Some specimens have little but outlines: smooth bodies on smooth ground. There every part of
- * these tiles is asked that is clearly above the noise in both images, and how much of what one
- * shows the other does not explain: with the right map that is noise, where objects of one image
- * are few; behind shared outlines, what was replaced stays unexplained. They are blurred for that,
- * so that the noise is low and a body's edge wider than what the map leaves open.
- *
- * The tiles are taken where the map puts them, give or take REACH_PX, not where they are found: no
- * search among many places, so chance has no say in it.
+ * Where noise hides the tissue, single tiles find little but outlines, and what was replaced behind
+ * shared outlines looks the same to them. But where the map puts the tiles, their texture far from
+ * every outline coincides or does not. It is not searched for, so chance has one try only, and many
+ * parts make up for the noise in each.
  */
 #ifndef WORKER_ALIGN_VERIFY_CONTENT_H
 #define WORKER_ALIGN_VERIFY_CONTENT_H
@@ -23,23 +11,24 @@
 #include "worker/align/verify_sample.h"
 
 struct verify_content {
-    int parts;          /* of agreeing tiles, rich in two directions; 0: nothing to see */
-    double correlation; /* median over them */
-    int clear;          /* of agreeing tiles, clearly above the noise; 200 at most */
-    double
-        unexplained; /* deviation of what is left there, of the noise; three quarters have less */
+    /* The fine texture where both images show more than the noise that is everywhere. */
+    int fine_parts;
+    double fine_correlation; /* mean over them */
+    /* The coarse one, which is clear where the fine one drowns, but of which outlines show more:
+     * a few parts that have a share in one are nearly the same, so the parts are counted that
+     * correlate at all. By chance half of them do. */
+    int coarse_parts;
+    double coarse_deviations;                      /* how far from half that is */
+    bool coincides[TILES_SECTORS * TILES_SECTORS]; /* the coarse one, in each sector */
 };
 
-/* What the tiles of the sample show where the map puts them; measured into ret_shifts too, one for
- * each of the sample's cells. */
+/* Where transform puts the tiles of the sample, whatever they answered. */
 MUST_USE int verify_content_measure(const struct verify_scene *scene,
-                                    const struct verify_sample *sample, struct tiles_span progress,
-                                    struct tile_shift *ret_shifts, struct verify_content *ret,
+                                    const struct verify_sample *sample,
+                                    const struct transform *transform, struct verify_content *ret,
                                     struct failure *failure);
-/* The same from shifts that were measured: of sharp tiles, where grains coincide, and of blurred
- * ones, where noise hides little of what does not. answers: count of them, as the tiles. */
-MUST_USE int verify_content_judge(const struct tile_shift *sharp, const struct tile_shift *blurred,
-                                  const enum verify_answer *answers, size_t count,
+/* The same from grains that were taken, one for each of the grid's cells. */
+MUST_USE int verify_content_judge(const struct tiles_grid *grid, const struct tile_grains *grains,
                                   struct verify_content *ret, struct failure *failure);
 
 #endif
