@@ -166,9 +166,9 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.content.fine_parts = 11;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.coarse_deviations = 5.9;
+    facts.content.coarse_deviations = 4.9;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.coarse_deviations = 6.1;
+    facts.content.coarse_deviations = 5.1;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.agreeing = 24;
     facts.held_out = 155;

@@ -10,7 +10,8 @@
 static const double STEEPEST_QUANTILE = 0.98, OUTLINE = 0.5;
 /* Where there is empty ground it shows noise alone; texture has some times as much. */
 static const double NOISE_QUANTILE = 0.1, ABOVE_NOISE = 1.5;
-/* Of what is usual: less is empty, where shading and the steps of an 8-bit image may coincide. */
+/* Of what is usual there: less is empty, where shading and the steps of an 8-bit image may
+ * coincide. */
 static const double USUAL_QUANTILE = 0.75, LEAST_COARSE = 0.25;
 static const double SECTOR_DEVIATIONS = 3;
 
@@ -34,19 +35,20 @@ static double coarse_of(const struct tile_grain *grain, int which) {
                                    : grain->bands[TILE_BAND_COARSE].moving);
 }
 
-static double quantile_of(const struct tile_grains *grains, size_t count,
+static bool is_inside(const struct tile_grain *grain, const double slope[2]) {
+    return slope_of(grain, FIXED) < slope[FIXED] && slope_of(grain, MOVING) < slope[MOVING];
+}
+
+/* inside: NULL, or the slopes below which parts are asked. */
+static double quantile_of(const struct tile_grains *grains, size_t count, const double *inside,
                           double (*value)(const struct tile_grain *, int), int which,
                           double quantile, double *scratch) {
     size_t n = 0;
     for (size_t i = 0; i < count; i++)
         for (int part = 0; part < grains[i].count; part++)
-            scratch[n++] = value(&grains[i].parts[part], which);
+            if (!inside || is_inside(&grains[i].parts[part], inside))
+                scratch[n++] = value(&grains[i].parts[part], which);
     return n > 0 ? fit_quantile(scratch, n, quantile) : 0;
-}
-
-static bool is_inside(const struct tile_grain *grain, const struct limits *limits) {
-    return slope_of(grain, FIXED) < limits->slope[FIXED] &&
-           slope_of(grain, MOVING) < limits->slope[MOVING];
 }
 
 /* Of n signs. */
@@ -61,7 +63,7 @@ static void judge(const struct tiles_grid *grid, const struct tile_grains *grain
     for (size_t i = 0; i < grid->count; i++)
         for (int part = 0; part < grains[i].count; part++) {
             const struct tile_grain *grain = &grains[i].parts[part];
-            if (!is_inside(grain, limits))
+            if (!is_inside(grain, limits->slope))
                 continue;
             if (fine_of(grain, FIXED) > limits->fine[FIXED] &&
                 fine_of(grain, MOVING) > limits->fine[MOVING]) {
@@ -92,12 +94,14 @@ int verify_content_judge(const struct tiles_grid *grid, const struct tile_grains
     if (!scratch)
         return failure_set(failure, -ENOMEM, "no memory for the grain of %zu tiles", grid->count);
     struct limits limits;
-    for (int which = FIXED; which <= MOVING; which++) {
+    size_t n = grid->count;
+    for (int which = FIXED; which <= MOVING; which++)
         limits.slope[which] =
-            OUTLINE * quantile_of(grains, grid->count, slope_of, which, STEEPEST_QUANTILE, scratch);
+            OUTLINE * quantile_of(grains, n, NULL, slope_of, which, STEEPEST_QUANTILE, scratch);
+    for (int which = FIXED; which <= MOVING; which++) {
         limits.fine[which] =
-            ABOVE_NOISE * quantile_of(grains, grid->count, fine_of, which, NOISE_QUANTILE, scratch);
-        limits.coarse[which] = LEAST_COARSE * quantile_of(grains, grid->count, coarse_of, which,
+            ABOVE_NOISE * quantile_of(grains, n, NULL, fine_of, which, NOISE_QUANTILE, scratch);
+        limits.coarse[which] = LEAST_COARSE * quantile_of(grains, n, limits.slope, coarse_of, which,
                                                           USUAL_QUANTILE, scratch);
     }
     judge(grid, grains, &limits, ret);

@@ -10,7 +10,7 @@
 /* Content that was replaced behind shared outlines reached 0.17 and 3.5; right maps had 0.65 or 5.7
  * in noise that hides all but outlines from single tiles. Then tiles against the map are missing
  * tissue, objects or noise, and fewer must agree. */
-static const double SAME_FINE = 0.4, SAME_COARSE_DEVIATIONS = 6;
+static const double SAME_FINE = 0.4, SAME_COARSE_DEVIATIONS = 5;
 enum {
     LEAST_FINE_PARTS = 12,
     MANY_COARSE_PARTS = 60 /* if the texture of these does not coincide, it was replaced */
