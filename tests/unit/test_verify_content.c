@@ -62,7 +62,7 @@ static struct verify_content judge(const struct drawing *drawing) {
     struct failure failure;
     for (int tile = 0; tile < N_TILES; tile++) {
         const struct tile_grain_images drawn = {
-            images[0], images[1], {images[2], images[3], images[4]}, SIDE};
+            {images[0], images[1]}, {images[2], images[3], images[4]}, SIDE};
         cells[tile].sector = tile % (TILES_SECTORS * TILES_SECTORS);
         draw(drawing, tile, images[0], images[1]);
         assert_int_equal(tile_grain_take(&drawn, &grains[tile], &failure), 0);

@@ -454,8 +454,7 @@ int tile_measure_grain(struct tile_bench *bench, const struct tile_request *requ
     if (r < 0 || !covered)
         return r;
     const struct tile_grain_images images = {
-        bench->fixed,
-        bench->moving,
+        {bench->fixed, bench->moving},
         {bench->spectrum, bench->spectrum + PIXELS, bench->robust},
         request->size};
     return tile_grain_take(&images, ret, failure);

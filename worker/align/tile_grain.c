@@ -37,47 +37,46 @@ static int keep_band(const float *pixels, int size, int band, float *scratch, fl
     return r;
 }
 
-static void compare(const float *fixed, const float *moving, int size, int band,
+static void compare(float *const corners[TILE_IMAGE_COUNT], int size, int band,
                     struct tile_grain *ret) {
     double ff = 0, gg = 0, fg = 0;
     for (ptrdiff_t y = 0; y < TILE_GRAIN_PX; y++)
         for (ptrdiff_t x = 0; x < TILE_GRAIN_PX; x++) {
-            double f = (double)fixed[y * size + x], g = (double)moving[y * size + x];
+            double f = (double)corners[TILE_FIXED][y * size + x];
+            double g = (double)corners[TILE_MOVING][y * size + x];
             ff += f * f;
             gg += g * g;
             fg += f * g;
         }
-    ret->bands[band].fixed = (float)(sqrt(ff) / TILE_GRAIN_PX);
-    ret->bands[band].moving = (float)(sqrt(gg) / TILE_GRAIN_PX);
-    ret->bands[band].correlation = ff > 0 && gg > 0 ? (float)(fg / sqrt(ff * gg)) : 0;
+    ret->deviation[band][TILE_FIXED] = (float)(sqrt(ff) / TILE_GRAIN_PX);
+    ret->deviation[band][TILE_MOVING] = (float)(sqrt(gg) / TILE_GRAIN_PX);
+    ret->correlation[band] = ff > 0 && gg > 0 ? (float)(fg / sqrt(ff * gg)) : 0;
 }
 
 int tile_grain_take(const struct tile_grain_images *images, struct tile_grains *ret,
                     struct failure *failure) {
-    int size = images->size, side = size / TILE_GRAIN_PX;
-    float *fixed = images->scratch[0], *moving = images->scratch[1], *scratch = images->scratch[2];
-    int r = bridge_blur(images->fixed, size, size, AFAR_PX, fixed, failure);
-    if (r == 0)
-        r = bridge_blur(images->moving, size, size, AFAR_PX, moving, failure);
-    if (r < 0)
-        return r;
-    ret->count = side * side;
-    for (int part = 0; part < ret->count; part++) {
-        int left = part % side * TILE_GRAIN_PX, top = part / side * TILE_GRAIN_PX;
-        ret->parts[part].fixed_slope = steepest_near(fixed, size, left, top);
-        ret->parts[part].moving_slope = steepest_near(moving, size, left, top);
-    }
-    for (int band = 0; band < TILE_BAND_COUNT; band++) {
-        r = keep_band(images->fixed, size, band, scratch, fixed, failure);
-        if (r == 0)
-            r = keep_band(images->moving, size, band, scratch, moving, failure);
+    int size = images->size, side = size / TILE_GRAIN_PX, r = 0;
+    float *const *seen = images->scratch, *scratch = images->scratch[TILE_IMAGE_COUNT];
+    for (int image = 0; image < TILE_IMAGE_COUNT; image++) {
+        r = bridge_blur(images->pixels[image], size, size, AFAR_PX, scratch, failure);
         if (r < 0)
             return r;
-        for (int part = 0; part < ret->count; part++) {
+        for (int part = 0; part < side * side; part++)
+            ret->parts[part].slope[image] = steepest_near(
+                scratch, size, part % side * TILE_GRAIN_PX, part / side * TILE_GRAIN_PX);
+    }
+    for (int band = 0; band < TILE_BAND_COUNT; band++) {
+        for (int image = 0; image < TILE_IMAGE_COUNT && r == 0; image++)
+            r = keep_band(images->pixels[image], size, band, scratch, seen[image], failure);
+        if (r < 0)
+            return r;
+        for (int part = 0; part < side * side; part++) {
             ptrdiff_t corner =
                 (ptrdiff_t)(part / side * TILE_GRAIN_PX) * size + part % side * TILE_GRAIN_PX;
-            compare(fixed + corner, moving + corner, size, band, &ret->parts[part]);
+            float *const corners[] = {seen[TILE_FIXED] + corner, seen[TILE_MOVING] + corner};
+            compare(corners, size, band, &ret->parts[part]);
         }
     }
+    ret->count = side * side;
     return 0;
 }

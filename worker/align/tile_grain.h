@@ -8,15 +8,15 @@
 
 enum { TILE_GRAIN_PX = 16, TILE_GRAIN_PARTS = 8 * 8 /* of 128 px */ };
 
+enum tile_image { TILE_FIXED, TILE_MOVING, TILE_IMAGE_COUNT };
 /* Between two blurs. */
 enum tile_band { TILE_BAND_FINE, TILE_BAND_COARSE, TILE_BAND_COUNT };
 
+/* Of the tone. */
 struct tile_grain {
-    struct {
-        float fixed, moving; /* deviation of the tone */
-        float correlation;   /* of the two, -1 to 1 */
-    } bands[TILE_BAND_COUNT];
-    float fixed_slope, moving_slope; /* the steepest nearby, of the tone a pixel */
+    float slope[TILE_IMAGE_COUNT]; /* the steepest nearby, a pixel, seen from afar */
+    float deviation[TILE_BAND_COUNT][TILE_IMAGE_COUNT];
+    float correlation[TILE_BAND_COUNT]; /* of the two images, -1 to 1 */
 };
 
 struct tile_grains {
@@ -27,8 +27,8 @@ struct tile_grains {
 /* The two images on the tile's pixels, and three more buffers of its size. The latter are
  * overwritten. */
 struct tile_grain_images {
-    const float *fixed, *moving;
-    float *scratch[3];
+    const float *pixels[TILE_IMAGE_COUNT];
+    float *scratch[TILE_IMAGE_COUNT + 1];
     int size; /* 128 at most, a multiple of TILE_GRAIN_PX */
 };
 

@@ -15,39 +15,43 @@ static const double NOISE_QUANTILE = 0.1, ABOVE_NOISE = 1.5;
 static const double USUAL_QUANTILE = 0.75, LEAST_COARSE = 0.25;
 static const double SECTOR_DEVIATIONS = 3;
 
-enum which { FIXED, MOVING };
-
 struct limits {
-    double slope[2], fine[2], coarse[2]; /* of each image */
+    double slope[TILE_IMAGE_COUNT], deviation[TILE_BAND_COUNT][TILE_IMAGE_COUNT];
 };
 
-static double slope_of(const struct tile_grain *grain, int which) {
-    return (double)(which == FIXED ? grain->fixed_slope : grain->moving_slope);
+static double slope_of(const struct tile_grain *grain, int image) {
+    return (double)grain->slope[image];
 }
 
-static double fine_of(const struct tile_grain *grain, int which) {
-    return (double)(which == FIXED ? grain->bands[TILE_BAND_FINE].fixed
-                                   : grain->bands[TILE_BAND_FINE].moving);
+static double fine_of(const struct tile_grain *grain, int image) {
+    return (double)grain->deviation[TILE_BAND_FINE][image];
 }
 
-static double coarse_of(const struct tile_grain *grain, int which) {
-    return (double)(which == FIXED ? grain->bands[TILE_BAND_COARSE].fixed
-                                   : grain->bands[TILE_BAND_COARSE].moving);
+static double coarse_of(const struct tile_grain *grain, int image) {
+    return (double)grain->deviation[TILE_BAND_COARSE][image];
 }
 
-static bool is_inside(const struct tile_grain *grain, const double slope[2]) {
-    return slope_of(grain, FIXED) < slope[FIXED] && slope_of(grain, MOVING) < slope[MOVING];
+static bool is_inside(const struct tile_grain *grain, const double slope[TILE_IMAGE_COUNT]) {
+    return slope_of(grain, TILE_FIXED) < slope[TILE_FIXED] &&
+           slope_of(grain, TILE_MOVING) < slope[TILE_MOVING];
+}
+
+static bool is_clear(const struct tile_grain *grain, const struct limits *limits, int band) {
+    const float *seen = grain->deviation[band];
+    const double *least = limits->deviation[band];
+    return (double)seen[TILE_FIXED] > least[TILE_FIXED] &&
+           (double)seen[TILE_MOVING] > least[TILE_MOVING];
 }
 
 /* inside: NULL, or the slopes below which parts are asked. */
 static double quantile_of(const struct tile_grains *grains, size_t count, const double *inside,
-                          double (*value)(const struct tile_grain *, int), int which,
+                          double (*value)(const struct tile_grain *, int), int image,
                           double quantile, double *scratch) {
     size_t n = 0;
     for (size_t i = 0; i < count; i++)
         for (int part = 0; part < grains[i].count; part++)
             if (!inside || is_inside(&grains[i].parts[part], inside))
-                scratch[n++] = value(&grains[i].parts[part], which);
+                scratch[n++] = value(&grains[i].parts[part], image);
     return n > 0 ? fit_quantile(scratch, n, quantile) : 0;
 }
 
@@ -65,14 +69,12 @@ static void judge(const struct tiles_grid *grid, const struct tile_grains *grain
             const struct tile_grain *grain = &grains[i].parts[part];
             if (!is_inside(grain, limits->slope))
                 continue;
-            if (fine_of(grain, FIXED) > limits->fine[FIXED] &&
-                fine_of(grain, MOVING) > limits->fine[MOVING]) {
-                ret->fine_correlation += (double)grain->bands[TILE_BAND_FINE].correlation;
+            if (is_clear(grain, limits, TILE_BAND_FINE)) {
+                ret->fine_correlation += (double)grain->correlation[TILE_BAND_FINE];
                 ret->fine_parts++;
             }
-            if (coarse_of(grain, FIXED) > limits->coarse[FIXED] &&
-                coarse_of(grain, MOVING) > limits->coarse[MOVING]) {
-                bool is_positive = grain->bands[TILE_BAND_COARSE].correlation > 0;
+            if (is_clear(grain, limits, TILE_BAND_COARSE)) {
+                bool is_positive = grain->correlation[TILE_BAND_COARSE] > 0;
                 asked[grid->cells[i].sector]++;
                 positive[grid->cells[i].sector] += is_positive;
                 all_positive += is_positive;
@@ -95,14 +97,15 @@ int verify_content_judge(const struct tiles_grid *grid, const struct tile_grains
         return failure_set(failure, -ENOMEM, "no memory for the grain of %zu tiles", grid->count);
     struct limits limits;
     size_t n = grid->count;
-    for (int which = FIXED; which <= MOVING; which++)
-        limits.slope[which] =
-            OUTLINE * quantile_of(grains, n, NULL, slope_of, which, STEEPEST_QUANTILE, scratch);
-    for (int which = FIXED; which <= MOVING; which++) {
-        limits.fine[which] =
-            ABOVE_NOISE * quantile_of(grains, n, NULL, fine_of, which, NOISE_QUANTILE, scratch);
-        limits.coarse[which] = LEAST_COARSE * quantile_of(grains, n, limits.slope, coarse_of, which,
-                                                          USUAL_QUANTILE, scratch);
+    for (int image = 0; image < TILE_IMAGE_COUNT; image++)
+        limits.slope[image] =
+            OUTLINE * quantile_of(grains, n, NULL, slope_of, image, STEEPEST_QUANTILE, scratch);
+    for (int image = 0; image < TILE_IMAGE_COUNT; image++) {
+        limits.deviation[TILE_BAND_FINE][image] =
+            ABOVE_NOISE * quantile_of(grains, n, NULL, fine_of, image, NOISE_QUANTILE, scratch);
+        limits.deviation[TILE_BAND_COARSE][image] =
+            LEAST_COARSE *
+            quantile_of(grains, n, limits.slope, coarse_of, image, USUAL_QUANTILE, scratch);
     }
     judge(grid, grains, &limits, ret);
     return 0;
@@ -116,7 +119,7 @@ int verify_content_measure(const struct verify_scene *scene, const struct verify
     if (!grains)
         return failure_set(failure, -ENOMEM, "no memory for the grain of %zu tiles",
                            sample->grid.count);
-    int r = tiles_take_grain(scene->crew, &sample->grid, transform, (struct tiles_span){0.7, 0.7},
+    int r = tiles_take_grain(scene->crew, &sample->grid, transform, (struct tiles_span){0.68, 0.7},
                              grains, failure);
     return r == 0 ? verify_content_judge(&sample->grid, grains, ret, failure) : r;
 }
