@@ -43,10 +43,19 @@ uint64_t sizing_needed(const struct sizing *sizing, int jobs, int threads) {
     return needed;
 }
 
+/* How many of the jobs are busy from the start: a variant whose map another one makes waits for it.
+ */
+static int busy_jobs(const struct sizing *sizing, int jobs) {
+    int busy = 0;
+    for (size_t i = 0; i < sizing->n_tasks && busy < jobs; i++)
+        busy += !(sizing->tasks[i].is_pair && sizing->tasks[i].pair.has_map);
+    return busy > 0 ? busy : 1;
+}
+
 int sizing_threads(const struct sizing *sizing, int jobs) {
     if (sizing->threads > 0)
         return sizing->threads;
-    const int share = sizing->cores / (jobs > 0 ? jobs : 1);
+    const int share = sizing->cores / busy_jobs(sizing, jobs);
     return share > 0 ? share : 1;
 }
 

@@ -30,7 +30,8 @@ uint64_t sizing_counted(const struct sizing *sizing, const struct forecast *fore
 /* What jobs workers with so many threads need, results included. UINT64_MAX: more than fits into a
  * number, or no memory left to count it. */
 uint64_t sizing_needed(const struct sizing *sizing, int jobs, int threads);
-/* Threads of each of so many workers: as asked, or the cores shared out, at least 1. */
+/* Threads of each of so many workers: as asked, or the cores shared out among those that do not
+ * wait for another one's map; at least 1. */
 int sizing_threads(const struct sizing *sizing, int jobs);
 /* Jobs: as asked, at most one per task; auto: the most that the cores allow and that need no more
  * than the comfortable part of the limit. At least 1. */

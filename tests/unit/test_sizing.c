@@ -52,6 +52,23 @@ static void jobs_and_threads(void **state) {
     }
 }
 
+/* Variants of one pair, and of two. */
+static void who_waits_for_a_map_needs_no_cores(void **state) {
+    (void)state;
+    struct forecast_task tasks[N_TASKS];
+    struct sizing sizing = equal_tasks(tasks, 6, MIB(10));
+    for (size_t i = 0; i < 6; i++) {
+        tasks[i].is_pair = true;
+        tasks[i].pair.has_map = i > 0;
+    }
+    assert_int_equal(sizing_threads(&sizing, 4), 4);
+    tasks[3].pair.has_map = false;
+    assert_int_equal(sizing_threads(&sizing, 4), 2);
+    assert_int_equal(sizing_threads(&sizing, 1), 4);
+    tasks[1].is_pair = tasks[2].is_pair = false; /* commands */
+    assert_int_equal(sizing_threads(&sizing, 4), 1);
+}
+
 static void the_largest_count(void **state) {
     (void)state;
     struct forecast_task tasks[N_TASKS];
@@ -151,9 +168,10 @@ static void formats(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(jobs_and_threads),  cmocka_unit_test(the_largest_count),
-        cmocka_unit_test(jobs_within),       cmocka_unit_test(cap_within),
-        cmocka_unit_test(difference_images), cmocka_unit_test(formats),
+        cmocka_unit_test(jobs_and_threads),  cmocka_unit_test(who_waits_for_a_map_needs_no_cores),
+        cmocka_unit_test(the_largest_count), cmocka_unit_test(jobs_within),
+        cmocka_unit_test(cap_within),        cmocka_unit_test(difference_images),
+        cmocka_unit_test(formats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
