@@ -29,6 +29,8 @@ static const double LEAST_CORRELATION = 0.08;
 
 /* A map that is known so well needs no other look. */
 static const double WELL_KNOWN_PX = 0.4;
+/* A map that is known so well needs no better look. */
+static const double KNOWN_ENOUGH_PX = 0.02;
 
 /* A round that moves no corner by more is the last one. */
 static const double STANDS_STILL_PX = 0.1;
@@ -173,6 +175,8 @@ static int polish_once(struct polisher *polisher, const struct tile_look *look, 
 static int try_look(struct polisher *polisher, const struct tile_look *look, int reach_px,
                     struct tile_look *best, double *best_px, struct failure *failure) {
     double spread_px = HUGE_VAL;
+    if (*best_px <= KNOWN_ENOUGH_PX)
+        return 0;
     int r = polish_once(polisher, look, reach_px, &spread_px, failure);
     if (r == 0 && spread_px < *best_px) {
         *best = *look;
