@@ -54,6 +54,8 @@ static const struct sweep SECOND = {
     .progress_to = {0.8, 1}};
 /* The best place stands out when it scores so much more than the next one and than the mirrored. */
 static const double STANDS_OUT = 1.3;
+/* Then key points, the dearest evidence, are not asked: times the next score, and the score. */
+static const double STANDS_OUT_ALONE = 4, CLEAR_SCORE = 0.5;
 
 struct candidate {
     double angle_rad, scale;
@@ -81,7 +83,7 @@ struct search {
     size_t n_candidates;
     size_t n_items; /* of work: a candidate, with the one turned by 180 degrees if any */
     struct place places[MOST_PLACES];
-    size_t n_places;
+    size_t n_places, n_climbed;
     struct evidence_places features, boundary;
     struct correlator_steps steps;
     atomic_size_t done;
@@ -263,16 +265,10 @@ static void add_places(struct search *search, const struct evidence_places *foun
             (struct place){.map = found->maps[i], .found_by = 1U << evidence, .exact = exact};
 }
 
-static int ask_the_others(struct search *search, struct failure *failure) {
-    const struct evidence_pair pair = {search->context, search->pre, search->post};
-    int r = evidence_features(&pair, &search->features, failure);
-    return r == 0 ? evidence_boundary(&pair, &search->boundary, failure) : r;
-}
-
 static int climb_item(void *opaque, int thread, size_t item, struct failure *failure) {
     (void)failure; /* nothing in it can fail but being told to stop */
     struct search *search = opaque;
-    struct place *place = &search->places[item];
+    struct place *place = &search->places[search->n_climbed + item];
     struct correlator_steps steps = search->steps;
     place->pose = correlator_pose(search->fine, &place->map);
     place->pose.inverted = place->inverted;
@@ -367,7 +363,7 @@ static int sweep_all(struct search *search, struct failure *failure) {
     begin(search, search->sweep->progress_to[0]);
     int threads = parallel_threads(search->context->threads);
     int r = parallel_run(search->n_items, threads, sweep_item, search, failure);
-    search->n_places = 0;
+    search->n_places = search->n_climbed = 0;
     if (r == 0)
         r = choose_places(search, PLAIN, search->sweep->climbs, failure);
     if (r == 0)
@@ -377,12 +373,25 @@ static int sweep_all(struct search *search, struct failure *failure) {
     return r == 0 ? choose_places(search, OF_PIXEL_SIZE, PIXEL_SIZE_CLIMBS, failure) : r;
 }
 
+static void close_sweeper(struct search *search) {
+    correlator_close(search->sweeper);
+    search->sweeper = NULL;
+}
+
+/* From the places that are new. */
+static int climb_all(struct search *search, struct failure *failure) {
+    begin(search, search->sweep->progress_to[1]);
+    int r = parallel_run(search->n_places - search->n_climbed,
+                         parallel_threads(search->context->threads), climb_item, search, failure);
+    search->n_climbed = search->n_places;
+    return r;
+}
+
 /* Sweeps, and climbs from the best places and from where other evidence points. *ret_blank: NULL,
  * or as of correlator_open; then the places are left alone. */
 static int look(struct search *search, const struct sweep *sweep, const char **ret_blank,
                 struct failure *failure) {
-    correlator_close(search->sweeper);
-    search->sweeper = NULL;
+    close_sweeper(search);
     search->sweep = sweep;
     int r = open_correlator(search, sweep->side_px, &sweep->scales, &search->sweeper, ret_blank,
                             failure);
@@ -395,13 +404,11 @@ static int look(struct search *search, const struct sweep *sweep, const char **r
         return r;
     add_places(search, &search->features, EVIDENCE_FEATURES, true);
     add_places(search, &search->boundary, EVIDENCE_BOUNDARY, false);
-    begin(search, sweep->progress_to[1]);
-    return parallel_run(search->n_places, parallel_threads(search->context->threads), climb_item,
-                        search, failure);
+    return climb_all(search, failure);
 }
 
-/* Whether one place is clearly better than chance, as the mirrored and all others show it. */
-static bool one_stands_out(const struct search *search) {
+/* Whether one place is so many times better than chance, as the mirrored and all others show it. */
+static bool one_stands_out(const struct search *search, double times, double least) {
     const struct place *best = &search->places[0];
     for (size_t i = 1; i < search->n_places; i++)
         if (!search->places[i].pose.mirrored && search->places[i].score > best->score)
@@ -414,7 +421,7 @@ static bool one_stands_out(const struct search *search) {
         if (other)
             next = fmax(next, place->score);
     }
-    return best->score > STANDS_OUT * next;
+    return best->score > times * next && best->score >= least;
 }
 
 static int run(struct search *search, struct search_result *result, const char **ret_blank,
@@ -423,13 +430,21 @@ static int run(struct search *search, struct search_result *result, const char *
         open_correlator(search, SEARCH_SIDE_PX, &FINE_SCALES, &search->fine, ret_blank, failure);
     if (r < 0 || *ret_blank)
         return r;
-    r = ask_the_others(search, failure);
+    const struct evidence_pair pair = {search->context, search->pre, search->post};
+    r = evidence_boundary(&pair, &search->boundary, failure);
     if (r == 0)
         r = look(search, &FIRST, ret_blank, failure);
     if (r < 0 || *ret_blank)
         return r;
+    if (!one_stands_out(search, STANDS_OUT_ALONE, CLEAR_SCORE)) {
+        close_sweeper(search); /* room for key points */
+        r = evidence_features(&pair, &search->features, failure);
+        add_places(search, &search->features, EVIDENCE_FEATURES, true);
+        if (r == 0)
+            r = climb_all(search, failure);
+    }
     const char *blank = NULL; /* at another size: what was found before stays */
-    if (!one_stands_out(search) && !search->features.sure)
+    if (r == 0 && !one_stands_out(search, STANDS_OUT, 0) && !search->features.sure)
         r = look(search, &SECOND, &blank, failure);
     if (r < 0)
         return r;
