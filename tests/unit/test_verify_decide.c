@@ -201,6 +201,11 @@ static void all_pixels_make_up_for_tiles(void **state) {
     facts.agreeing = 11;
     facts.held_out = 40;
     expect(&facts, VERIFY_DOUBTFUL, "11 test tiles agree, half of min_tiles asks for 12");
+    facts.agreeing = 24;
+    facts.held_out = 241;
+    expect(&facts, VERIFY_DOUBTFUL, "only 24 of 241 test tiles agree");
+    facts.held_out = 239;
+    expect(&facts, VERIFY_ALIGNED, "24 of 239 test tiles");
     facts.held_out = 100;
     facts.agreeing = 40;
     facts.sectors_agreeing = 2;

@@ -18,7 +18,7 @@ enum {
 static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is real */
 /* Of the tiles that both images show something of. Two samples of the same outline agree along it:
  * about a quarter. */
-static const double AGREEING_SHARE = 0.55, AGREEING_SHARE_SAME = 0.15;
+static const double AGREEING_SHARE = 0.55, AGREEING_SHARE_SAME = 0.15, AGREEING_SHARE_WHOLE = 0.1;
 /* Content that was replaced left at most 0.76 of them to agree. Where nearly all do, stains that
  * show other grains are no objection. */
 static const double NEARLY_ALL_SHARE = 0.9;
@@ -331,7 +331,8 @@ static bool explain_shares(const struct verify_facts *facts, const struct params
                        facts->agreeing, facts->held_out);
         return true;
     }
-    double asked = same                                                        ? AGREEING_SHARE_SAME
+    double asked = whole_decides(facts) ? AGREEING_SHARE_WHOLE
+                   : same               ? AGREEING_SHARE_SAME
                    : facts->median_px > LARGE_MEDIAN * params->max_residual_px ? LARGE_MEDIAN_SHARE
                                                                                : AGREEING_SHARE;
     if (facts->agreeing < asked * (facts->held_out - facts->silent) ||
