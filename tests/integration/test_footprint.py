@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # timeout: 300
-"""The forecast of an align task's memory against the kernel's accounting of it: within a tenth, and
-a little more above, as easy pairs do without key points and without all pixels at once."""
+"""The forecast of an align task's memory against the kernel's accounting of it: within a tenth."""
 import os
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -21,14 +20,15 @@ KINDS = {
 OTHER_MACHINE_BYTES = 2 * MIB
 
 
-@test("predicted memory is close to the peak RSS")
+@test("predicted memory is within a tenth of the peak RSS")
 def _(t):
     if "asan" in str(BUILD):
         skip("the sanitizers' own memory is not forecast")
     t.use_real_worker()
     for kind, options in KINDS.items():
+        # so much is missing that key points are asked, and all pixels at once
         t.generate("S", kind, "--rotation", "4", "--scale", "1.02", "--gain", "1.2", "--objects",
-                   "0.02", "--noise", "0.004", *options)
+                   "0.1", "--missing", "0.45", "--noise", "0.03", *options)
     ran = t.run("run", t.raw, "-o", t.out, "--jobs", "1", "--threads", "2", *SHORT_SEARCH,
                 timeout_s=8 * WAIT_S)
     attempts = t.ledger("attempt_end")
@@ -38,8 +38,7 @@ def _(t):
         peak, predicted = attempt["peak_rss_bytes"], attempt["predicted_bytes"]
         told = f"{attempt['task']}: {predicted / MIB:.1f} predicted, {peak / MIB:.1f} MiB used"
         print(f"# {told}")
-        assert peak - predicted <= 0.1 * peak + OTHER_MACHINE_BYTES, told
-        assert predicted - peak <= 0.15 * peak + OTHER_MACHINE_BYTES, told
+        assert abs(predicted - peak) <= 0.1 * peak + OTHER_MACHINE_BYTES, told
 
 
 run_tests()

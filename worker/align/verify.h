@@ -13,10 +13,10 @@
  * the map that both halves of the checkerboard make together (verify_whole), how well it is known
  * at the corners and on the tissue, and how far it lies from the one that was judged (error_bar);
  * whether those that contradict agree with one another (verify_second); whether the images show
- * the same things or the same outline only (verify_content); repeats
- * (verify_repeats); the camera's own pattern (verify_pattern); decoys (verify_decoys). From these
- * facts verify_decide, a pure function, makes the status and the reason. What is handed out is the
- * map of both halves, where there is one.
+ * the same things or the same outline only (verify_content); repeats (verify_repeats); the camera's
+ * own pattern (verify_pattern); decoys (verify_decoys). From these facts verify_decide, a pure
+ * function, makes the status and the reason. What is handed out is the map of both halves, where
+ * there is one.
  */
 #ifndef WORKER_ALIGN_VERIFY_H
 #define WORKER_ALIGN_VERIFY_H
@@ -37,13 +37,13 @@ enum { VERIFY_REASON_BYTES = 512 };
 enum verify_status { VERIFY_ALIGNED, VERIFY_DOUBTFUL, VERIFY_FAILED, VERIFY_STATUS_COUNT };
 
 struct verify_facts {
-    int held_out;                  /* tiles asked */
-    int confident;                 /* correlate better than nearly all of the null */
-    int agreeing;                  /* where the map puts them */
-    int silent;                    /* do not agree, but one of the images shows nothing there */
-    double median_px, p95_px;      /* residual of the confident tiles, px of the pre image */
-    double agreeing_median_px;     /* of the agreeing ones */
-    int sectors, sectors_agreeing; /* tiles, or texture */
+    int held_out;              /* tiles asked */
+    int confident;             /* correlate better than nearly all of the null */
+    int agreeing;              /* where the map puts them */
+    int silent;                /* do not agree, but one of the images shows nothing there */
+    double median_px, p95_px;  /* residual of the confident tiles, px of the pre image */
+    double agreeing_median_px; /* of the agreeing ones */
+    int sectors, sectors_agreeing;
     struct verify_null null;
     struct verify_repeats repeats;
     struct verify_content content;
