@@ -109,4 +109,13 @@ def _(t):
         assert kind in found_by, f"{kind} is not in {found_by}"
 
 
+@test("where the correlation stands out key points are not asked")
+def _(t):
+    images = pair("--rotation", 20, "--scale", 1.02, "--shift", "3%,-2%", size=SIZE)
+    transform = align(t.folder / "out", images, **ALL_ROUND).json("transform.json")
+    assert "features" not in transform["found_by"], transform["found_by"]
+    error = miss_px(transform, images.truth)
+    assert error < 0.1, f"off by {error:.2f} px"
+
+
 run_tests()
