@@ -3,6 +3,7 @@
  * column by column, as sums of vectors, which the compiler can vectorise without reordering. */
 #include "worker/align/bspline_fit.h"
 
+#include "common/vector.h"
 #include "worker/memory/tracked.h"
 
 #include <errno.h>
@@ -35,8 +36,8 @@ static void system_cleanup(struct system *system) {
 }
 
 /* row -= factor x pivot. */
-__attribute__((target_clones("avx2", "default"))) static void
-subtract(double *restrict row, const double *restrict pivot, double factor, int count) {
+VECTOR_CLONES static void subtract(double *restrict row, const double *restrict pivot,
+                                   double factor, int count) {
     for (int i = 0; i < count; i++)
         row[i] -= factor * pivot[i];
 }

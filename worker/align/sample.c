@@ -1,8 +1,9 @@
 /* See sample.h. */
 #include "worker/align/sample.h"
 
+#include "common/vector.h"
+
 #include <math.h>
-#include <stddef.h>
 #include <string.h>
 
 enum { TAPS_BEFORE = 1, TAPS_AFTER = 2 };
@@ -61,36 +62,32 @@ void sample_linear(const struct sample_block *block, const struct map *map,
     }
 }
 
-/* Four taps at a time, which compilers do not make of a loop by themselves. */
-typedef float taps __attribute__((vector_size(4 * sizeof(float))));
-
-/* Of Keys' kernel, a = -1/2. */
-static inline taps cubic_weights(float t) {
-    const taps constant = {0, 1, 0, 0}, linear = {-0.5F, 0, 0.5F, 0};
-    const taps square = {1, -2.5F, 2, -0.5F}, cube = {-0.5F, 1.5F, -1.5F, 0.5F};
-    return constant + t * (linear + t * (square + t * cube));
-}
-
-static inline taps taps_at(const float *from) {
-    taps row;
-    memcpy(&row, from, sizeof(row));
-    return row;
-}
-
-static inline float cubic_at(const struct sample_block *block, int left, int top, float a,
+/* Keys' kernel, a = -1/2: four taps at a time, the weights of both axes at once. */
+VECTOR_INLINE float cubic_at(const struct sample_block *block, int left, int top, float a,
                              float b) {
-    taps wx = cubic_weights(a), wy = cubic_weights(b);
+    const vec8f constant = {0, 1, 0, 0, 0, 1, 0, 0};
+    const vec8f linear = {-0.5F, 0, 0.5F, 0, -0.5F, 0, 0.5F, 0};
+    const vec8f square = {1, -2.5F, 2, -0.5F, 1, -2.5F, 2, -0.5F};
+    const vec8f cube = {-0.5F, 1.5F, -1.5F, 0.5F, -0.5F, 1.5F, -1.5F, 0.5F};
+    vec8f t = {a, a, a, a, b, b, b, b};
+    vec8f weights = constant + t * (linear + t * (square + t * cube));
+    vec4f halves[2];
+    memcpy(halves, &weights, sizeof(halves));
+    vec4f wx = halves[0], wy = halves[1];
     const float *from =
         block->pixels + (ptrdiff_t)(top - TAPS_BEFORE) * block->width + (left - TAPS_BEFORE);
-    taps sum = wy[0] * taps_at(from) + wy[1] * taps_at(from + block->width) +
-               wy[2] * taps_at(from + 2 * (ptrdiff_t)block->width) +
-               wy[3] * taps_at(from + 3 * (ptrdiff_t)block->width);
+    vec4f sum = wy[0] * vec4f_load(from) + wy[1] * vec4f_load(from + block->width) +
+                wy[2] * vec4f_load(from + 2 * (ptrdiff_t)block->width) +
+                wy[3] * vec4f_load(from + 3 * (ptrdiff_t)block->width);
     sum *= wx;
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-void sample_cubic(const struct sample_block *block, const struct map *map,
-                  const struct sample_window *window, float *ret, float *ret_weight) {
+VECTOR_CLONES size_t sample_cubic(const struct sample_block *block, const struct map *map,
+                                  const struct sample_window *window, float *ret,
+                                  float *ret_weight) {
+    const double right = block->width - TAPS_AFTER, bottom = block->height - TAPS_AFTER;
+    size_t covered = 0;
     for (int row = 0; row < window->height; row++) {
         struct walk walk = begin_row(map, window->x, window->y + row);
         size_t start = (size_t)row * (size_t)window->width;
@@ -98,14 +95,15 @@ void sample_cubic(const struct sample_block *block, const struct map *map,
             struct map_point p = walk_at(&walk, column);
             double x = p.x - block->x, y = p.y - block->y;
             size_t i = start + (size_t)column;
-            bool inside = x >= TAPS_BEFORE && y >= TAPS_BEFORE && x < block->width - TAPS_AFTER &&
-                          y < block->height - TAPS_AFTER;
+            bool inside = x >= TAPS_BEFORE && y >= TAPS_BEFORE && x < right && y < bottom;
             int left = inside ? (int)x : 0, top = inside ? (int)y : 0;
             ret[i] = inside ? cubic_at(block, left, top, (float)(x - left), (float)(y - top)) : 0;
             if (ret_weight)
                 ret_weight[i] = inside ? 1 : 0;
+            covered += inside;
         }
     }
+    return covered;
 }
 
 struct sample_window sample_reach(const struct map *map, const struct sample_window *window,

@@ -8,6 +8,8 @@
 
 #include "worker/align/map.h"
 
+#include <stddef.h>
+
 /* A block of the moving image: pixel (0, 0) of it is the image's (x, y). What lies outside the
  * block counts as outside the image. */
 struct sample_block {
@@ -23,8 +25,9 @@ struct sample_window {
  * ret_weight (may be NULL): 1 where all taps lie inside the block, else 0. */
 void sample_linear(const struct sample_block *block, const struct map *map,
                    const struct sample_window *window, float *ret);
-void sample_cubic(const struct sample_block *block, const struct map *map,
-                  const struct sample_window *window, float *ret, float *ret_weight);
+/* Returns how many pixels have weight 1. */
+size_t sample_cubic(const struct sample_block *block, const struct map *map,
+                    const struct sample_window *window, float *ret, float *ret_weight);
 
 /* The smallest block that holds every tap of sample_cubic for the window, grown by margin px. */
 struct sample_window sample_reach(const struct map *map, const struct sample_window *window,

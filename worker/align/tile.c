@@ -4,7 +4,7 @@
 #include "worker/align/feature.h"
 #include "worker/align/levels.h"
 #include "worker/align/sample.h"
-#include "worker/align/tile_tone.h"
+#include "worker/align/tile_equations.h"
 #include "worker/memory/tracked.h"
 #include "worker/opencv/bridge.h"
 
@@ -29,8 +29,6 @@ static const double CONVERGED_PX = 1e-3;
 /* Gauss-Newton may leave the peak by this much, or so many times the blur. */
 static const double FARTHEST_STEP_PX = 1.5, FARTHEST_STEP_BLURS = 1.25;
 static const double BAND_SHARE = 0.35; /* of the sampling rate: the correlation's upper end */
-/* The blur makes neighbours alike: this many pixels carry one pixel's worth of evidence. */
-static const double PIXELS_PER_SAMPLE = 6;
 /* No tile is believed better than this (px), however sharp it looks. */
 static const double LEAST_SIGMA_PX = 0.03;
 /* How far a tile is expected from where the map puts it, when it is not searched for. */
@@ -169,12 +167,8 @@ static double sample_shifted(struct tile_bench *bench, const struct tile_request
     struct map shift = {{1, 0, dx, 0, 1, dy, 0, 0, 1}};
     struct map shifted = map_compose(&shift, map);
     struct sample_window window = {request->x, request->y, request->size, request->size};
-    sample_cubic(block, &shifted, &window, bench->moving, bench->weight);
-    double covered = 0;
-    size_t count = (size_t)request->size * (size_t)request->size;
-    for (size_t i = 0; i < count; i++)
-        covered += bench->weight[i];
-    return covered / (double)count;
+    size_t covered = sample_cubic(block, &shifted, &window, bench->moving, bench->weight);
+    return (double)covered / ((double)request->size * request->size);
 }
 
 static void make_window(struct tile_bench *bench, int size) {
@@ -284,64 +278,6 @@ static int correlate(struct tile_bench *bench, const struct tile_request *reques
     return r;
 }
 
-struct normal_equations {
-    double xx, xy, yy, x, y; /* matrix and right side */
-    double variance;         /* of the residual, robust */
-};
-
-/* The equations for the shift. */
-static struct normal_equations gather(struct tile_bench *bench, int size, bool bent,
-                                      struct tile_tone *tone) {
-    tile_tone_fit(bench->fixed, bench->moving, bench->weight, (size_t)size * (size_t)size, bent,
-                  tone, bench->robust);
-    size_t stride = (size_t)size;
-    struct normal_equations n = {0};
-    double weights = 0;
-    for (size_t y = 1; y + 1 < stride; y++)
-        for (size_t x = 1; x + 1 < stride; x++) {
-            size_t i = y * stride + x;
-            const float *g = bench->moving + i, *w = bench->weight + i;
-            if (w[0] == 0 || w[-1] == 0 || w[1] == 0 || w[-(ptrdiff_t)stride] == 0 ||
-                w[stride] == 0)
-                continue;
-            double residual = bench->fixed[i] - tile_tone_predict(tone, g[0]);
-            double weight = bench->robust[i] / w[0], gain = tile_tone_gain(tone, g[0]);
-            double jx = gain * (g[1] - g[-1]) / 2;
-            double jy = gain * (g[stride] - g[-(ptrdiff_t)stride]) / 2;
-            n.xx += weight * jx * jx;
-            n.xy += weight * jx * jy;
-            n.yy += weight * jy * jy;
-            n.x += weight * jx * residual;
-            n.y += weight * jy * residual;
-            n.variance += weight * residual * residual;
-            weights += weight;
-        }
-    n.variance = weights > 0 ? n.variance / weights : 0;
-    tone->spread = fmax(sqrt(n.variance), 1e-4);
-    return n;
-}
-
-static bool solve_shift(const struct normal_equations *n, double *ret_dx, double *ret_dy) {
-    double det = n->xx * n->yy - n->xy * n->xy;
-    if (!(det > 1e-9 * n->xx * n->yy))
-        return false;
-    *ret_dx = (n->yy * n->x - n->xy * n->y) / det;
-    *ret_dy = (n->xx * n->y - n->xy * n->x) / det;
-    return true;
-}
-
-/* Inverse covariance from the curvature, softened so that no tile is believed to LEAST_SIGMA_PX. */
-static void set_information(const struct normal_equations *n, struct tile_shift *shift) {
-    double factor = 1 / (fmax(n->variance, 1e-10) * PIXELS_PER_SAMPLE);
-    double a = factor * n->xx, b = factor * n->xy, c = factor * n->yy;
-    /* covariance + sigma^2 I, inverted again */
-    double det = fmax(a * c - b * b, 1e-12), s = LEAST_SIGMA_PX * LEAST_SIGMA_PX;
-    double xx = c / det + s, xy = -b / det, yy = a / det + s, d = xx * yy - xy * xy;
-    shift->info_xx = yy / d;
-    shift->info_xy = -xy / d;
-    shift->info_yy = xx / d;
-}
-
 /* The peak alone: good to about a pixel. */
 static void trust_peak(const struct correlation_peak *peak, struct tile_shift *ret) {
     ret->measured = true;
@@ -351,32 +287,26 @@ static void trust_peak(const struct correlation_peak *peak, struct tile_shift *r
     ret->info_xy = 0;
 }
 
-/* A tile that was not searched for is expected near where the map puts it. */
-static struct normal_equations expect_near(struct normal_equations n, double dx, double dy) {
-    double k = fmax(n.variance, 1e-10) * PIXELS_PER_SAMPLE / (STAY_SIGMA_PX * STAY_SIGMA_PX);
-    n.xx += k;
-    n.yy += k;
-    n.x -= k * dx;
-    n.y -= k * dy;
-    return n;
-}
-
 /* Gauss-Newton from the correlation's peak, or from where the map puts the tile. */
 static void polish(struct tile_bench *bench, const struct tile_request *request,
                    const struct map *map, const struct sample_block *block,
                    const struct correlation_peak *start, struct tile_shift *ret) {
     double dx = start->x, dy = start->y;
     double farthest = request->stay ? request->reach_px : farthest_step(request);
-    struct normal_equations n = {0};
+    const struct tile_images images = {bench->fixed, bench->moving, bench->weight, bench->robust,
+                                       request->size};
+    struct tile_equations n = {0};
     struct tile_tone tone = {0};
     bool sound = true;
     for (int i = 0; i < MAX_ITERATIONS && sound; i++) {
         double step_x = 0, step_y = 0;
-        if (sample_shifted(bench, request, map, block, dx, dy) < LEAST_COVERED)
+        bool is_sampled = i == 0 && request->stay; /* by load_both */
+        if (!is_sampled && sample_shifted(bench, request, map, block, dx, dy) < LEAST_COVERED)
             return;
-        n = gather(bench, request->size, request->look.bent, &tone);
-        struct normal_equations all = request->stay ? expect_near(n, dx, dy) : n;
-        sound = solve_shift(&all, &step_x, &step_y) &&
+        n = tile_equations_gather(&images, request->look.bent, &tone);
+        struct tile_equations all =
+            request->stay ? tile_equations_expect(n, STAY_SIGMA_PX, dx, dy) : n;
+        sound = tile_equations_solve(&all, &step_x, &step_y) &&
                 hypot(dx + step_x - start->x, dy + step_y - start->y) < farthest;
         if (!sound)
             break;
@@ -395,7 +325,10 @@ static void polish(struct tile_bench *bench, const struct tile_request *request,
     ret->covariance = m.product;
     ret->dx = dx;
     ret->dy = dy;
-    set_information(&n, ret);
+    struct tile_information info = tile_equations_information(&n, LEAST_SIGMA_PX);
+    ret->info_xx = info.xx;
+    ret->info_xy = info.xy;
+    ret->info_yy = info.yy;
     if (!sound)
         trust_peak(start, ret);
 }

@@ -11,7 +11,7 @@ struct tile_moments {
     double fixed_mean, moving_mean, fixed_power, moving_power, product, weight;
 };
 
-/* Of the two images under a weight per pixel. */
+/* Of the two images under a weight per pixel. Here and below count is a multiple of four. */
 struct tile_moments tile_tone_moments(const float *fixed, const float *moving, const float *weight,
                                       size_t count);
 
@@ -23,16 +23,13 @@ struct tile_tone {
     double spread; /* of the residual, robust; 0: not known yet */
 };
 
-static inline double tile_tone_predict(const struct tile_tone *tone, float moving) {
-    double z = tone->moving_scale * (moving - tone->moving_mean);
-    return tone->mean + tone->slope * z + tone->bend * (z * z - tone->skew * z - 1);
-}
-
-/* Change of the prediction with the moving tone. */
-static inline double tile_tone_gain(const struct tile_tone *tone, float moving) {
-    double z = tone->moving_scale * (moving - tone->moving_mean);
-    return tone->moving_scale * (tone->slope + tone->bend * (2 * z - tone->skew));
-}
+/* z, the prediction, and its change with the moving tone; macros since they are for vectors, too.
+ */
+#define TILE_TONE_Z(tone, moving) ((tone).moving_scale * ((moving) - (tone).moving_mean))
+#define TILE_TONE_PREDICT(tone, z)                                                                 \
+    ((tone).mean + (tone).slope * (z) + (tone).bend * ((z) * (z) - (tone).skew * (z)-1))
+#define TILE_TONE_GAIN(tone, z)                                                                    \
+    ((tone).moving_scale * ((tone).slope + (tone).bend * (2 * (z) - (tone).skew)))
 
 /* One step: weights from the residuals of the last tone (all alike when spread is 0) times weight
  * into ret_weight, then the tone anew. bent: a parabola, from the second step on. The caller sets

@@ -269,11 +269,13 @@ static int look_inside(struct verifier *verifier, struct verify_facts *facts,
     if (!in_place)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", sample->grid.count);
     const struct tile_request stay = {.reach_px = STAY_PX, .stay = true};
-    int r = tiles_measure_grid(verifier->crew, &sample->grid, verifier->scene.transform, &stay,
-                               (struct tiles_span){0.65, 0.68}, in_place, failure);
-    if (r == 0 && verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
+    int r = 0;
+    if (verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
         r = verify_whole_fit(&verifier->scene, verifier->refine.tile_px, verifier->refine.model,
-                             (struct tiles_span){0.65, 0.7}, &verifier->whole, failure);
+                             (struct tiles_span){0.65, 0.68}, &verifier->whole, failure);
+    if (r == 0 && verifier->whole.count == 0)
+        r = tiles_measure_grid(verifier->crew, &sample->grid, verifier->scene.transform, &stay,
+                               (struct tiles_span){0.65, 0.68}, in_place, failure);
     if (r == 0)
         r = find_error_bar(verifier, in_place, facts, failure);
     if (r == 0 && verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))

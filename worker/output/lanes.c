@@ -2,15 +2,10 @@
  * pixel before and cut to three after, in words. See lanes.h. */
 #include "worker/output/lanes.h"
 
+#include "common/vector.h"
+
 #include <stdbool.h>
 #include <string.h>
-
-/* A second body for machines with AVX2, chosen at load time; both give the same bytes. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CLONES /* the chooser would run before the sanitizer is ready */
-#else
-#define CLONES __attribute__((target_clones("avx2", "default")))
-#endif
 
 #define RGB_LANES 4
 
@@ -43,7 +38,7 @@ DEFINE_CUT_RGB(cut_rgb8, uint8_t, uint32_t)
 DEFINE_CUT_RGB(cut_rgb16, uint16_t, uint64_t)
 
 #define DEFINE_TO_FLOAT(name, type)                                                                \
-    CLONES static void name(const type *restrict from, size_t count, float *restrict to) {         \
+    VECTOR_CLONES static void name(const type *restrict from, size_t count, float *restrict to) {  \
         for (size_t i = 0; i < count; i++)                                                         \
             to[i] = (float)from[i];                                                                \
     }
@@ -52,7 +47,7 @@ DEFINE_TO_FLOAT(to_float_8, uint8_t)
 DEFINE_TO_FLOAT(to_float_16, uint16_t)
 
 #define DEFINE_FROM_FLOAT(name, type, limit)                                                       \
-    CLONES static void name(const float *restrict from, size_t count, type *restrict to) {         \
+    VECTOR_CLONES static void name(const float *restrict from, size_t count, type *restrict to) {  \
         for (size_t i = 0; i < count; i++) {                                                       \
             float value = from[i] + 0.5F;                                                          \
             value = value < 0 ? 0 : value;                                                         \

@@ -6,6 +6,8 @@
  */
 #include "tests/tools/scene/render.h"
 
+#include "common/vector.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -71,8 +73,8 @@ struct brush {
     float amplitude, turns, phase;
 };
 
-__attribute__((target_clones("avx2", "default"))) static void
-paint_smooth(const struct brush *brush, const float *u, const float *v, float *sum, int count) {
+VECTOR_CLONES static void paint_smooth(const struct brush *brush, const float *u, const float *v,
+                                       float *sum, int count) {
     struct brush b = *brush;
     for (int i = 0; i < count; i++) {
         float dx = u[i] - b.x;
@@ -85,8 +87,8 @@ paint_smooth(const struct brush *brush, const float *u, const float *v, float *s
     }
 }
 
-__attribute__((target_clones("avx2", "default"))) static void
-paint_cell(const struct brush *brush, const float *u, const float *v, float *sum, int count) {
+VECTOR_CLONES static void paint_cell(const struct brush *brush, const float *u, const float *v,
+                                     float *sum, int count) {
     struct brush b = *brush;
     for (int i = 0; i < count; i++) {
         float dx = u[i] - b.x;
@@ -100,8 +102,8 @@ paint_cell(const struct brush *brush, const float *u, const float *v, float *sum
     }
 }
 
-__attribute__((target_clones("avx2", "default"))) static void
-paint_gabor(const struct brush *brush, const float *u, const float *v, float *sum, int count) {
+VECTOR_CLONES static void paint_gabor(const struct brush *brush, const float *u, const float *v,
+                                      float *sum, int count) {
     struct brush b = *brush;
     for (int i = 0; i < count; i++) {
         float dx = u[i] - b.x;
