@@ -90,7 +90,7 @@ class Toll:
 
 def kills(table):
     """SIGKILL at 50 random instants of a pair's life, half of them in the warp, then resume."""
-    count, size = 8 if QUICK else 50, "4000x3000"
+    count, size = (8, "4000x3000") if QUICK else (50, "8000x6000")
     folder = fresh("kills")
     raw, out = folder / "raw", folder / "out"
     generate(raw, "S", "D", "--rgb", "--size", size, "--rotation", 7, "--scale", 1.03, "--shift",

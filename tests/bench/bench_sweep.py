@@ -1,6 +1,7 @@
-"""Three variants of a pair beside one run of it: what is shared is made once."""
+"""Three variants of a pair beside one run of each of them: what is shared is made once."""
 import json
 import os
+import shutil
 import subprocess
 import time
 
@@ -38,7 +39,7 @@ def _made(out):
 
 
 def sweep(table):
-    """Sweeps over three values: time and processor time, relative to one run."""
+    """Sweeps over three values: time and processor time, relative to one run (of each, the mean)."""
     for size in SIZES:
         folder = fresh("sweep")
         generate(folder / "raw", "S", "D", "--size", size, *SCENE)
@@ -46,9 +47,11 @@ def sweep(table):
             for name, values in {**LATE, **EARLY}.items():
                 if QUICK and (name != "manual_scale" or jobs > 1):
                     continue
-                one = _run(folder / "raw", folder / f"one-{name}-{jobs}", "--jobs", jobs, "--set",
-                           f"{name}={values[0]}")
-                out = folder / f"three-{name}-{jobs}"
+                out = folder / "out"
+                ones = [_run(folder / "raw", out / value, "--jobs", jobs, "--set",
+                             f"{name}={value}") for value in values]
+                one = [sum(times) / len(times) for times in zip(*ones)]
+                shutil.rmtree(out)
                 words = f"--jobs {jobs} --sweep {name}={','.join(values)}"
                 three = _run(folder / "raw", out, *words.split())
                 wall, cpu = three[0] / one[0], three[1] / one[1]
@@ -58,6 +61,7 @@ def sweep(table):
                           f"below x {LIMIT}" if name in LATE else "",
                           max(wall, cpu) < LIMIT if name in LATE else None,
                           f"registrar run RAW -o OUT {words}")
+                shutil.rmtree(out)
 
 
 PARTS = (sweep,)

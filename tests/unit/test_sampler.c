@@ -206,7 +206,7 @@ static void nearest_rounds_at_halves(void **state) {
                 3 * 13 + 7 * 9, 0);
 }
 
-/* Lanczos divides by t: next to a centre it must neither blow up nor jump. */
+/* Centres are a case of their own: next to one there must be no jump. */
 static void lanczos_is_smooth_at_centres(void **state) {
     (void)state;
     static const double steps[] = {-1e-3, -1e-6, -1e-7, -1e-9, 0, 1e-9, 1e-7, 1e-6, 1e-3};

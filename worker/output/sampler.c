@@ -4,7 +4,6 @@
 
 #include "common/vector.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { MAX_TAPS = 6 };
@@ -22,40 +21,33 @@ VECTOR_INLINE struct weights cubic_weights(float t) {
     return (struct weights){.low = ((c3 * at + c2) * at + c1) * at + c0};
 }
 
-/* Sine and cosine of an angle of up to 60 degrees: their series, right to 3e-10. */
-VECTOR_INLINE double short_sin(double a) {
-    double z = a * a;
-    return a * (1 + z * (-1.0 / 6 +
-                         z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 - z / 39916800)))));
-}
-
-VECTOR_INLINE double short_cos(double a) {
-    double z = a * a;
-    return 1 + z * (-0.5 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 - z / 3628800 +
-                                                                  z * z / 479001600))));
-}
-
-/* sinc(d) sinc(d / 3) at d = t + 2, t + 1, ..., t - 3. The sines of all six follow from those of
- * pi t and pi t / 3: shifting by whole pixels flips the sign or turns by multiples of 60 degrees.
- */
+/* sinc(d) sinc(d / 3) at d = t + 2, t + 1, ..., t - 3, divided by their sum. With s = t - 1/2 the
+ * weights of the taps k and 5 - k are e(s^2) + s o(s^2) and e(s^2) - s o(s^2): here e of the first
+ * three taps, then o, as polynomials through Chebyshev's points, right to 1e-8. */
 VECTOR_INLINE struct weights lanczos_weights(float t) {
-    if (t < 1e-6F) /* the quotient below is 0 / 0 at a pixel's centre */
+    const vec8f c0 = {0.0244565229F,  -0.135869564F, 0.611413041F, 0,
+                      -0.0639244385F, 0.181159414F,  -1.33667157F, 0};
+    const vec8f c1 = {-0.0881211619F, 0.570769908F,  -0.482648746F, 0,
+                      0.310001675F,   -0.841540628F, 1.54533546F,   0};
+    const vec8f c2 = {-0.0570038089F, -0.114286527F, 0.171290336F,  0,
+                      -0.24215635F,   0.526343134F,  -0.911352012F, 0};
+    const vec8f c3 = {0.0797076366F, 0.0313469664F, -0.111054603F, 0,
+                      0.115999485F,  -0.274748314F, 0.543971739F,  0};
+    const vec8f c4 = {-0.030880977F,  -0.0488298073F, 0.0797107843F, 0,
+                      -0.0735707548F, 0.179637845F,   -0.345741287F, 0};
+    const vec8f c5 = {0.0119845903F, 0.0214438502F,  -0.0334284404F, 0,
+                      0.0344962746F, -0.0813841346F, 0.151768703F,   0};
+    if (t < 1e-6F) /* interpolates exactly */
         return (struct weights){.low = {0, 0, 1, 0}};
     if (t > 1 - 1e-6F)
         return (struct weights){.low = {0, 0, 0, 1}};
-    const double half_sqrt3 = 0.86602540378443865;
-    double angle = M_PI / 3 * (double)t;
-    double s3 = short_sin(angle), c3 = short_cos(angle);
-    double s = s3 * (3 - 4 * s3 * s3); /* sin(3 a) */
-    double plus = s3 * 0.5 + c3 * half_sqrt3, minus = s3 * 0.5 - c3 * half_sqrt3;
-    /* sin(pi (t + k)) sin(pi (t + k) / 3) for k = 2, 1, 0, -1, -2, -3 */
-    vec4f low = {(float)(-s * minus), (float)(-s * plus), (float)(s * s3), (float)(-s * minus)};
-    vec4f high = {(float)(-s * plus), (float)(s * s3), 0, 0};
-    low /= (vec4f){(t + 2) * (t + 2), (t + 1) * (t + 1), t * t, (t - 1) * (t - 1)};
-    high /= (vec4f){(t - 2) * (t - 2), (t - 3) * (t - 3), 1, 1};
-    vec4f sum = low + high;
-    vec4f whole = vec4f_splat((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    return (struct weights){.low = low / whole, .high = high / whole};
+    float s = t - 0.5F, u = s * s;
+    vec8f sums = c0 + u * (c1 + u * (c2 + u * (c3 + u * (c4 + u * c5))));
+    vec4f halves[2];
+    memcpy(halves, &sums, sizeof(halves));
+    vec4f first = halves[0] + s * halves[1], last = halves[0] - s * halves[1];
+    return (struct weights){.low = {first[0], first[1], first[2], last[2]},
+                            .high = {last[1], last[0], 0, 0}};
 }
 
 VECTOR_INLINE struct weights weights_of(int taps, float t) {
