@@ -70,38 +70,49 @@ static void bands_are_the_whole(void **state) {
     expect_blurred(*state, JOINT_BANDS_MOST_BLUR_PX);
 }
 
-static double share_of(const struct joint_bands *bands, bool inverted) {
+static double share_of(const struct joint_bands *bands, enum joint_common_kind kind,
+                       bool inverted) {
     const struct joint_common_images images = {image, other, covered, inverted};
     double sum = 0;
-    assert_int_equal(joint_common_find(bands, &images, common, &sum, &failure), 0);
+    assert_int_equal(joint_common_find(bands, &images, kind, common, &sum, &failure), 0);
     return sum;
 }
 
 static void strangers_have_next_to_nothing_in_common(void **state) {
-    assert_true(share_of(*state, false) < 0.01 * COUNT);
+    assert_true(share_of(*state, JOINT_COMMON_CLEAR, false) < 0.01 * COUNT);
 }
 
 static void the_tone_does_not_matter(void **state) {
     for (int i = 0; i < COUNT; i++)
         other[i] = 0.2F + 0.3F * image[i];
-    assert_true(share_of(*state, false) > 0.999 * COUNT);
-    assert_true(share_of(*state, true) < 1e-3 * COUNT);
+    assert_true(share_of(*state, JOINT_COMMON_CLEAR, false) > 0.999 * COUNT);
+    assert_true(share_of(*state, JOINT_COMMON_CLEAR, true) < 1e-3 * COUNT);
     for (int i = 0; i < COUNT; i++)
         other[i] = 0.9F - 0.3F * image[i];
-    assert_true(share_of(*state, true) > 0.999 * COUNT);
+    assert_true(share_of(*state, JOINT_COMMON_CLEAR, true) > 0.999 * COUNT);
 }
 
 static void only_what_is_covered_counts(void **state) {
     memcpy(other, image, sizeof(other));
     memset(covered, 0, COUNT / 2);
-    double sum = share_of(*state, false);
+    double sum = share_of(*state, JOINT_COMMON_CLEAR, false);
     assert_true(fabs(sum - (COUNT - COUNT / 2)) < 1e-3 * COUNT);
+}
+
+/* Noise as strong as the image: the correlation is about 0.7. */
+static void what_noise_hides_keeps_some_weight(void **state) {
+    for (int i = 0; i < COUNT; i++)
+        other[i] = 0.5F * (image[i] + other[i]);
+    double clear = share_of(*state, JOINT_COMMON_CLEAR, false) / COUNT;
+    double any = share_of(*state, JOINT_COMMON_ANY, false) / COUNT;
+    assert_true(fabs(clear - 0.25) < 0.05);
+    assert_true(fabs(any - 0.5) < 0.05);
 }
 
 static void a_flat_image_has_nothing_in_common(void **state) {
     for (int i = 0; i < COUNT; i++)
         other[i] = 0.5F;
-    assert_true(share_of(*state, false) == 0);
+    assert_true(share_of(*state, JOINT_COMMON_CLEAR, false) == 0);
 }
 
 int main(void) {
@@ -111,6 +122,7 @@ int main(void) {
                                         close_all),
         cmocka_unit_test_setup_teardown(the_tone_does_not_matter, open_all, close_all),
         cmocka_unit_test_setup_teardown(only_what_is_covered_counts, open_all, close_all),
+        cmocka_unit_test_setup_teardown(what_noise_hides_keeps_some_weight, open_all, close_all),
         cmocka_unit_test_setup_teardown(a_flat_image_has_nothing_in_common, open_all, close_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

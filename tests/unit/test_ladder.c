@@ -106,6 +106,18 @@ static void an_affine_map_is_not_bent(void **state) {
         fail_msg("a grid bends it by %g px", worst_px(&fit.transform, &none, 150));
 }
 
+/* A grid follows the matches' own errors as well: it must explain clearly more than these. */
+static void a_bend_as_small_as_the_errors_is_none(void **state) {
+    (void)state;
+    struct waves waves = {0.08, 2000};
+    struct ladder_fit fit = climb("auto", &waves, 0);
+    assert_true(fit.grid_cost < 0.85 * fit.map_cost);
+    assert_string_equal(refine_model_name(&fit.transform, fit.model), "affine");
+    waves.height_px = 0.11;
+    fit = climb("auto", &waves, 0);
+    assert_string_equal(refine_model_name(&fit.transform, fit.model), "grid");
+}
+
 static void a_bend_is_followed_among_wrong_matches(void **state) {
     (void)state;
     struct waves waves = {6, 2000};
@@ -175,6 +187,7 @@ static void nothing_is_climbed_to_by_accident(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_affine_map_is_not_bent),
+        cmocka_unit_test(a_bend_as_small_as_the_errors_is_none),
         cmocka_unit_test(a_bend_is_followed_among_wrong_matches),
         cmocka_unit_test(the_grid_does_without_a_consensus),
         cmocka_unit_test(the_map_is_the_best_affine_part),

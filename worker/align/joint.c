@@ -40,8 +40,9 @@ static const double STANDS_STILL_PX = 0.004, LOST_PX = 16;
 static const double LENIENT = 6, STRICT = 2, MOST_ENERGY = 25;
 static const double LEAST_OVERLAP = 0.15; /* smaller ones count as so much */
 static const double RADIUS_SHARE = 0.95;
-/* Of more_common: so much less speaks against the joint map, so much more against the start. */
-static const double LESS = 0.97, CLEARLY_MORE = 1.15;
+/* Of more_common: so much less speaks against the joint map, so much more against the start; and
+ * against it if it is known about as badly. */
+static const double LESS = 0.97, CLEARLY_MORE = 1.15, MORE = 1.01, AS_BADLY = 1.5;
 static const double CREDIBLE_PX = 2; /* strangers know a map to 3 px at best */
 
 struct joint {
@@ -207,11 +208,18 @@ static void resample(struct joint *joint) {
     }
 }
 
-static int find_common(struct joint *joint, bool inverted, double *ret_sum,
-                       struct failure *failure) {
+static int find_common(struct joint *joint, bool inverted, enum joint_common_kind kind,
+                       double *ret_sum, struct failure *failure) {
     const struct joint_common_images images = {joint->fixed.pixels, joint->moved, joint->covered,
                                                inverted};
-    return joint_common_find(&joint->bands, &images, joint->common, ret_sum, failure);
+    return joint_common_find(&joint->bands, &images, kind, joint->common, ret_sum, failure);
+}
+
+/* What speaks for the map, and what the weights are made of. */
+static int look_for_common(struct joint *joint, struct failure *failure) {
+    double sum;
+    int r = find_common(joint, false, JOINT_COMMON_CLEAR, &joint->common_sum, failure);
+    return r == 0 ? find_common(joint, false, JOINT_COMMON_ANY, &sum, failure) : r;
 }
 
 static float common_at(const struct joint *joint, size_t i) {
@@ -306,7 +314,7 @@ static int step(struct joint *joint, int iteration, double *ret_px, struct failu
     resample(joint);
     int r = 0;
     if (iteration == 0 || iteration == ANNEALED / 2 || iteration == ANNEALED)
-        r = find_common(joint, false, &joint->common_sum, failure);
+        r = look_for_common(joint, failure);
     if (r < 0)
         return r;
     if (iteration == 0) {
@@ -472,6 +480,7 @@ int joint_fit(const struct joint_request *request, const struct map *start, stru
 bool joint_serves_better(const struct joint_map *joint, double spread_px) {
     return joint->bar.tiles > 0 &&
            ((joint->more_common > CLEARLY_MORE && joint->bar.tissue_px < CREDIBLE_PX) ||
+            (joint->more_common > MORE && joint->bar.tissue_px < AS_BADLY * spread_px) ||
             (joint->more_common > LESS && joint->bar.tissue_px < spread_px));
 }
 
@@ -491,7 +500,7 @@ int joint_compare(const struct joint_request *request, struct joint_rival *rival
         resample(&joint);
         for (size_t k = 0; k < joint.n_pixels; k++)
             covered += joint.covered[k];
-        r = find_common(&joint, rivals[i].inverted, &common, failure);
+        r = find_common(&joint, rivals[i].inverted, JOINT_COMMON_CLEAR, &common, failure);
         rivals[i].common = common / fmax(covered, LEAST_OVERLAP * (double)joint.n_pixels);
     }
     return r == -ENODATA || r == -ENOMEM ? 0 : r;

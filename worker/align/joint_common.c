@@ -5,7 +5,8 @@
 enum moment { FIXED, MOVED, FIXED_SQUARE, MOVED_SQUARE, PRODUCT, MOMENTS };
 _Static_assert((int)MOMENTS <= (int)JOINT_BANDS, "each moment has rows of its own");
 
-static const double NEIGHBOURHOOD_PX = JOINT_BANDS_MOST_BLUR_PX;
+static const double NEIGHBOURHOOD_PX[JOINT_COMMON_KIND_COUNT] = {
+    [JOINT_COMMON_CLEAR] = JOINT_BANDS_MOST_BLUR_PX, [JOINT_COMMON_ANY] = 3};
 static const float LEAST_POWER = 1e-12F; /* of two variances: less is flat */
 
 static int take_moments(const struct joint_bands *bands, const struct joint_band *band,
@@ -24,7 +25,7 @@ static int take_moments(const struct joint_bands *bands, const struct joint_band
 }
 
 static void correlate(const struct joint_bands *bands, const struct joint_band *band, bool inverted,
-                      uint16_t *ret) {
+                      enum joint_common_kind kind, uint16_t *ret) {
     const float *moments[MOMENTS];
     for (int i = 0; i < MOMENTS; i++)
         moments[i] = bands->rows[i] + band->n_above;
@@ -34,19 +35,21 @@ static void correlate(const struct joint_bands *bands, const struct joint_band *
         float product = (inverted ? -1.0F : 1.0F) * (moments[PRODUCT][i] - a * b);
         float squared = product > 0 && powers > LEAST_POWER ? product * product / powers : 0;
         squared = squared < 1 ? squared : 1;
-        ret[i] = (uint16_t)(squared * squared * JOINT_COMMON_ONE);
+        ret[i] = (uint16_t)((kind == JOINT_COMMON_CLEAR ? squared * squared : squared) *
+                            JOINT_COMMON_ONE);
     }
 }
 
 int joint_common_find(const struct joint_bands *bands, const struct joint_common_images *images,
-                      uint16_t *ret, double *ret_sum, struct failure *failure) {
+                      enum joint_common_kind kind, uint16_t *ret, double *ret_sum,
+                      struct failure *failure) {
     uint64_t sum = 0;
     for (int y = 0; y < bands->height; y += JOINT_BAND_ROWS) {
-        struct joint_band band = joint_bands_at(bands, y, NEIGHBOURHOOD_PX);
+        struct joint_band band = joint_bands_at(bands, y, NEIGHBOURHOOD_PX[kind]);
         int r = take_moments(bands, &band, images, failure);
         if (r < 0)
             return r;
-        correlate(bands, &band, images->inverted, ret + band.first);
+        correlate(bands, &band, images->inverted, kind, ret + band.first);
         for (size_t i = band.first; i < band.first + band.n; i++)
             sum += images->covered[i] ? ret[i] : 0;
     }

@@ -1,5 +1,5 @@
-/* Where two images of the same size show the same, whatever the tone: by the fourth power of their
- * correlation nearby. What they share by accident is left with next to nothing.
+/* Where two images of the same size show the same, whatever the tone: by a power of their
+ * correlation nearby.
  */
 #ifndef WORKER_ALIGN_JOINT_COMMON_H
 #define WORKER_ALIGN_JOINT_COMMON_H
@@ -17,9 +17,18 @@ struct joint_common_images {
     bool inverted;                /* what is bright in one is dark in the other */
 };
 
-/* ret: 0 to JOINT_COMMON_ONE for each pixel; *ret_sum: 0 to 1 each, of those that are looked at. */
+enum joint_common_kind {
+    JOINT_COMMON_CLEAR, /* the fourth power, 6 px around: what is shared by accident is left with
+                           next to nothing, and so is what noise hides; for comparing maps */
+    JOINT_COMMON_ANY,   /* the square, 3 px around: for weights */
+    JOINT_COMMON_KIND_COUNT,
+};
+
+/* ret: 0 to JOINT_COMMON_ONE for each pixel; returns the sum, 0 to 1 each, of those that are looked
+ * at in *ret_sum. */
 MUST_USE int joint_common_find(const struct joint_bands *bands,
-                               const struct joint_common_images *images, uint16_t *ret,
-                               double *ret_sum, struct failure *failure);
+                               const struct joint_common_images *images,
+                               enum joint_common_kind kind, uint16_t *ret, double *ret_sum,
+                               struct failure *failure);
 
 #endif

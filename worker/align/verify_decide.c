@@ -41,7 +41,8 @@ static const double LEAST_OVERLAP = 0.15;
 static const double GROUND_SHARE = 0.5, CLEARER_ON_TISSUE = 8;
 enum { LEAST_GROUND_TILES = 8 };
 /* A planted shift is measured back to so much; and by so many tiles. */
-static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1, FOLLOWING_SHARE = 0.95;
+static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1, SLOPE_TOLERANCE_WHOLE = 0.2,
+                    FOLLOWING_SHARE = 0.95;
 /* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. Not
  * asked where the same content was moved, which a camera's pattern is not, or where so many of the
  * referee's tiles, which are reduced still further, agreed. */
@@ -72,10 +73,6 @@ static bool looks_mirrored(const struct verify_facts *facts) {
            facts->search_mirrored > MIRROR_MARGIN * facts->refine.search_score;
 }
 
-static bool agrees_in_detail(const struct verify_facts *facts) {
-    return fit_binomial_tail(facts->held_out, facts->agreeing, facts->null.chance) < CHANCE_LIMIT;
-}
-
 static double votes_by_accident(const struct verify_facts *facts) {
     return referee_accident(facts->refine.votes, facts->refine.tiles);
 }
@@ -98,6 +95,12 @@ static bool shows_same(const struct verify_facts *facts) {
  * asked for less. */
 static bool whole_decides(const struct verify_facts *facts) {
     return facts->joined && shows_same(facts);
+}
+
+/* Tiles, or the texture between them where all pixels made the map. */
+static bool agrees_in_detail(const struct verify_facts *facts) {
+    return whole_decides(facts) ||
+           fit_binomial_tail(facts->held_out, facts->agreeing, facts->null.chance) < CHANCE_LIMIT;
 }
 
 /* Where single tiles show little, the clearest are objects and accidents. */
@@ -174,7 +177,9 @@ static bool explain_failure(const struct verify_facts *facts, char *reason) {
 /* Whether the tiles say where the tissue lies, or the same whatever the map. */
 static bool follows_slopes(const struct verify_facts *facts) {
     const struct verify_planted *planted = &facts->planted;
-    double most = shows_same(facts) ? SLOPE_TOLERANCE_SAME : SLOPE_TOLERANCE;
+    double most = whole_decides(facts) ? SLOPE_TOLERANCE_WHOLE
+                  : shows_same(facts)  ? SLOPE_TOLERANCE_SAME
+                                       : SLOPE_TOLERANCE;
     return planted->tiles == 0 ||
            (fabs(planted->slope_x - 1) <= most && fabs(planted->slope_y - 1) <= most);
 }
