@@ -5,10 +5,10 @@
 
 #include <string.h>
 
-/* A second body of a function for machines with AVX2, chosen at load time. No fused multiply-add is
- * used: both bodies give the same bytes. */
+/* A second body of a static function (clang gives an exported one another name) for machines with
+ * AVX2, chosen at load time. No fused multiply-add is used: both bodies give the same bytes. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define VECTOR_CLONES /* the chooser would run before the sanitizer is ready */
+#define VECTOR_CLONES /* the chooser would run before gcc's sanitizers are ready */
 #else
 #define VECTOR_CLONES __attribute__((target_clones("avx2", "default")))
 #endif

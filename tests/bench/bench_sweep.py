@@ -39,7 +39,7 @@ def _made(out):
 
 
 def sweep(table):
-    """Sweeps over three values: time and processor time, relative to one run (of each, the mean)."""
+    """Sweeps over three values: time and processor time, relative to the mean of one run of each."""
     for size in SIZES:
         folder = fresh("sweep")
         generate(folder / "raw", "S", "D", "--size", size, *SCENE)
@@ -56,7 +56,7 @@ def sweep(table):
                 three = _run(folder / "raw", out, *words.split())
                 wall, cpu = three[0] / one[0], three[1] / one[1]
                 table.row(f"{size}, {words}",
-                          f"x {wall:.2f} in time, x {cpu:.2f} in processor time (one run: "
+                          f"x {wall:.2f} in time, x {cpu:.2f} in processor time (one run, the mean of three: "
                           f"{one[0]:.1f} s, {one[1]:.1f} s; made: {_made(out)})",
                           f"below x {LIMIT}" if name in LATE else "",
                           max(wall, cpu) < LIMIT if name in LATE else None,

@@ -18,7 +18,7 @@ static bool serves(double bar_px, double more_common, double spread_px) {
 static void the_better_known_map_is_taken(void **state) {
     (void)state;
     assert_true(serves(0.3, 1, 0.4));
-    assert_false(serves(0.5, 1, 0.4));
+    assert_false(serves(0.35, 1, 0.4));    /* about as well: tiles have a tone of their own each */
     assert_true(serves(0.3, 1, HUGE_VAL)); /* tiles know nothing */
     const struct joint_map nothing = {.more_common = 2};
     assert_false(joint_serves_better(&nothing, HUGE_VAL));
@@ -29,6 +29,7 @@ static void what_the_images_have_in_common_speaks_too(void **state) {
     assert_false(serves(0.3, 0.96, 0.4));
     assert_true(serves(0.5, 1.02, 0.4));
     assert_false(serves(0.61, 1.02, 0.4));
+    assert_false(serves(2.1, 1.02, 1.9));
     assert_true(serves(1.9, 1.2, 0.4));
     assert_false(serves(2.1, 1.2, 0.4)); /* strangers know it as well */
 }

@@ -56,7 +56,8 @@ static void outside_is_zero_and_says_so(void **state) {
     fill(pixels);
     struct sample_block block = {pixels, ORIGIN_X, ORIGIN_Y, SIDE, SIDE};
     struct sample_window window = {ORIGIN_X - 5, ORIGIN_Y - 5, 50, 50};
-    sample_cubic(&block, &map_identity, &window, values, weights);
+    assert_int_equal(sample_cubic(&block, &map_identity, &window, values, weights), 37 * 37);
+    assert_int_equal(sample_cubic(&block, &map_identity, &window, values, NULL), 37 * 37);
     for (int y = 0; y < 50; y++)
         for (int x = 0; x < 50; x++) {
             bool inside = x >= 6 && y >= 6 && x < 43 && y < 43;

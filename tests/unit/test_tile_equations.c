@@ -50,6 +50,7 @@ static void a_small_shift_is_found(void **state) {
     fill(&f, 0.2, -0.1);
     struct tile_equations n = gather(&f);
     double dx, dy;
+    assert_true(n.variance > 1e-7 && n.variance < 1e-4);
     assert_true(tile_equations_solve(&n, &dx, &dy));
     is_near(dx, 0.2, 0.01);
     is_near(dy, -0.1, 0.01);
@@ -61,7 +62,8 @@ static void what_is_not_shared_does_not_count(void **state) {
     static struct fixture f;
     fill(&f, 0.2, -0.1);
     for (int i = 0; i < COUNT; i++) {
-        bool is_hidden = i % SIZE >= 40, is_object = i % SIZE < 8 && i / SIZE < 8;
+        int x = i % SIZE, y = i / SIZE;
+        bool is_hidden = x >= 40 || (x / 10 == 2 && y / 10 == 2), is_object = x < 8 && y < 8;
         f.weight[i] = is_hidden ? 0 : 1;
         f.moving[i] = is_hidden ? 1e6F : f.moving[i];
         f.fixed[i] += is_object ? 5 : 0;
@@ -71,6 +73,36 @@ static void what_is_not_shared_does_not_count(void **state) {
     assert_true(tile_equations_solve(&n, &dx, &dy));
     is_near(dx, 0.2, 0.02);
     is_near(dy, -0.1, 0.02);
+}
+
+/* A plane, exactly: gradients are known, and weights are 1. */
+static void each_inner_pixel_counts_once(void **state) {
+    (void)state;
+    static struct fixture f;
+    fill(&f, 0, 0);
+    for (int i = 0; i < COUNT; i++)
+        f.fixed[i] = f.moving[i] = 0.01F * (float)(i % SIZE) + 0.02F * (float)(i / SIZE);
+    struct tile_equations n = gather(&f);
+    double inner = (SIZE - 2) * (SIZE - 2);
+    is_near(n.xx, inner * 1e-4, 1e-4);
+    is_near(n.xy, inner * 2e-4, 1e-4);
+    is_near(n.yy, inner * 4e-4, 1e-4);
+}
+
+/* Six pixels are worth one. */
+static void a_shift_is_known_as_its_equations_say(void **state) {
+    (void)state;
+    const struct tile_equations n = {.xx = 6, .yy = 24, .variance = 1}, nothing = {.variance = 1};
+    struct tile_information info = tile_equations_information(&n, 1);
+    is_near(info.xx, 1 / (1.0 + 1), 1e-12);
+    is_near(info.xy, 0, 1e-12);
+    is_near(info.yy, 1 / (0.25 + 1), 1e-12);
+    struct tile_equations expected = tile_equations_expect(nothing, 2, 3, -1);
+    double dx, dy;
+    assert_true(tile_equations_solve(&expected, &dx, &dy));
+    is_near(expected.xx, 6 / 4.0, 1e-12);
+    is_near(dx, -3, 1e-12);
+    is_near(dy, 1, 1e-12);
 }
 
 /* Stripes say nothing of the direction along them. */
@@ -126,6 +158,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_shift_is_found),
         cmocka_unit_test(what_is_not_shared_does_not_count),
+        cmocka_unit_test(each_inner_pixel_counts_once),
+        cmocka_unit_test(a_shift_is_known_as_its_equations_say),
         cmocka_unit_test(stripes_have_no_shift),
         cmocka_unit_test(moments_are_those_of_the_definition),
         cmocka_unit_test(a_bent_tone_is_found),

@@ -40,10 +40,6 @@ static const double STANDS_STILL_PX = 0.004, LOST_PX = 16;
 static const double LENIENT = 6, STRICT = 2, MOST_ENERGY = 25;
 static const double LEAST_OVERLAP = 0.15; /* smaller ones count as so much */
 static const double RADIUS_SHARE = 0.95;
-/* Of more_common: so much less speaks against the joint map, so much more against the start; and
- * against it if it is known about as badly. */
-static const double LESS = 0.97, CLEARLY_MORE = 1.15, MORE = 1.01, AS_BADLY = 1.5;
-static const double CREDIBLE_PX = 2; /* strangers know a map to 3 px at best */
 
 struct joint {
     const struct joint_request *request;
@@ -215,13 +211,6 @@ static int find_common(struct joint *joint, bool inverted, enum joint_common_kin
     return joint_common_find(&joint->bands, &images, kind, joint->common, ret_sum, failure);
 }
 
-/* What speaks for the map, and what the weights are made of. */
-static int look_for_common(struct joint *joint, struct failure *failure) {
-    double sum;
-    int r = find_common(joint, false, JOINT_COMMON_CLEAR, &joint->common_sum, failure);
-    return r == 0 ? find_common(joint, false, JOINT_COMMON_ANY, &sum, failure) : r;
-}
-
 static float common_at(const struct joint *joint, size_t i) {
     return (float)joint->common[i] / JOINT_COMMON_ONE;
 }
@@ -312,9 +301,12 @@ static int step(struct joint *joint, int iteration, double *ret_px, struct failu
     const struct joint_tone_pixels pixels = {joint->fixed.pixels, joint->moved, joint->weight,
                                              joint->n_pixels};
     resample(joint);
+    double sum;
     int r = 0;
-    if (iteration == 0 || iteration == ANNEALED / 2 || iteration == ANNEALED)
-        r = look_for_common(joint, failure);
+    if (iteration == 0 || iteration == ANNEALED) /* to speak for the map */
+        r = find_common(joint, false, JOINT_COMMON_CLEAR, &joint->common_sum, failure);
+    if (r == 0 && iteration <= ANNEALED && iteration % (ANNEALED / 2) == 0) /* for weights */
+        r = find_common(joint, false, JOINT_COMMON_ANY, &sum, failure);
     if (r < 0)
         return r;
     if (iteration == 0) {
@@ -475,13 +467,6 @@ int joint_fit(const struct joint_request *request, const struct map *start, stru
         (ret->bar.tiles == 0 || smoother.bar.tissue_px < ret->bar.tissue_px))
         *ret = smoother;
     return r;
-}
-
-bool joint_serves_better(const struct joint_map *joint, double spread_px) {
-    return joint->bar.tiles > 0 &&
-           ((joint->more_common > CLEARLY_MORE && joint->bar.tissue_px < CREDIBLE_PX) ||
-            (joint->more_common > MORE && joint->bar.tissue_px < AS_BADLY * spread_px) ||
-            (joint->more_common > LESS && joint->bar.tissue_px < spread_px));
 }
 
 int joint_compare(const struct joint_request *request, struct joint_rival *rivals, size_t count,

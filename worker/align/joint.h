@@ -5,7 +5,7 @@
  * Here the whole overlap shares one tone curve and one map: Gauss-Newton on the squared difference
  * of the post image and the resampled, toned pre image (Lucas & Kanade 1981), of which the sharper
  * is blurred like the other. What does not correlate nearby, or does not follow the common tone, is
- * in one of the images alone and counts for next to nothing. The equations are kept by cell; cells
+ * in one of the images alone and counts for little. The equations are kept by cell; cells
  * drawn anew, again and again, say how well the map is known (the bootstrap, Efron 1979).
  */
 #ifndef WORKER_ALIGN_JOINT_H

@@ -69,6 +69,8 @@ int refine_read(const json_t *checkpoint, struct refine_result *ret, struct fail
         r = transform_read(checkpoint, "refine", &result.transform, failure);
     if (r == 0)
         r = read_count(checkpoint, "tile_px", &result.tile_px, failure);
+    if (r == 0 && (result.tile_px > TILE_MAX_SIZE || result.tile_px % 4 != 0))
+        r = failure_set(failure, -EINVAL, "refine: tile_px %d is no tile's size", result.tile_px);
     if (r == 0)
         r = read_look(json_object_get(checkpoint, "look"), &result.look, failure);
     if (r == 0)

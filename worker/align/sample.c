@@ -83,27 +83,34 @@ VECTOR_INLINE float cubic_at(const struct sample_block *block, int left, int top
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-VECTOR_CLONES size_t sample_cubic(const struct sample_block *block, const struct map *map,
-                                  const struct sample_window *window, float *ret,
-                                  float *ret_weight) {
+/* Returns how many pixels are inside. */
+VECTOR_CLONES static size_t sample_row(const struct sample_block *block, const struct walk *walk,
+                                       int width, float *ret, float *ret_weight) {
     const double right = block->width - TAPS_AFTER, bottom = block->height - TAPS_AFTER;
-    size_t covered = 0;
+    size_t n_inside = 0;
+    for (int i = 0; i < width; i++) {
+        struct map_point p = walk_at(walk, i);
+        double x = p.x - block->x, y = p.y - block->y;
+        bool inside = x >= TAPS_BEFORE && y >= TAPS_BEFORE && x < right && y < bottom;
+        int left = inside ? (int)x : 0, top = inside ? (int)y : 0;
+        ret[i] = inside ? cubic_at(block, left, top, (float)(x - left), (float)(y - top)) : 0;
+        if (ret_weight)
+            ret_weight[i] = inside ? 1 : 0;
+        n_inside += inside;
+    }
+    return n_inside;
+}
+
+size_t sample_cubic(const struct sample_block *block, const struct map *map,
+                    const struct sample_window *window, float *ret, float *ret_weight) {
+    size_t n_inside = 0;
     for (int row = 0; row < window->height; row++) {
         struct walk walk = begin_row(map, window->x, window->y + row);
         size_t start = (size_t)row * (size_t)window->width;
-        for (int column = 0; column < window->width; column++) {
-            struct map_point p = walk_at(&walk, column);
-            double x = p.x - block->x, y = p.y - block->y;
-            size_t i = start + (size_t)column;
-            bool inside = x >= TAPS_BEFORE && y >= TAPS_BEFORE && x < right && y < bottom;
-            int left = inside ? (int)x : 0, top = inside ? (int)y : 0;
-            ret[i] = inside ? cubic_at(block, left, top, (float)(x - left), (float)(y - top)) : 0;
-            if (ret_weight)
-                ret_weight[i] = inside ? 1 : 0;
-            covered += inside;
-        }
+        n_inside += sample_row(block, &walk, window->width, ret + start,
+                               ret_weight ? ret_weight + start : NULL);
     }
-    return covered;
+    return n_inside;
 }
 
 struct sample_window sample_reach(const struct map *map, const struct sample_window *window,

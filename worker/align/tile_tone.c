@@ -13,8 +13,8 @@ static const double LEAST_SPREAD = 0.2;      /* of the tone's own deviation */
 static const double MOST_BEND = 0.25;        /* of the slope */
 static const double LEAST_BEND_POWER = 0.05; /* of the parabola: below it there is none to see */
 
-VECTOR_CLONES struct tile_moments tile_tone_moments(const float *fixed, const float *moving,
-                                                    const float *weight, size_t count) {
+VECTOR_CLONES static struct tile_moments find_moments(const float *fixed, const float *moving,
+                                                      const float *weight, size_t count) {
     vec4d weights = {0}, fixed_sum = {0}, moving_sum = {0}, ff = {0}, gg = {0}, fg = {0};
     for (size_t i = 0; i < count; i += 4) {
         vec4d w = VEC4D_LOAD(weight + i);
@@ -39,6 +39,11 @@ VECTOR_CLONES struct tile_moments tile_tone_moments(const float *fixed, const fl
     return m;
 }
 
+struct tile_moments tile_tone_moments(const float *fixed, const float *moving, const float *weight,
+                                      size_t count) {
+    return find_moments(fixed, moving, weight, count);
+}
+
 /* Weights from the residuals of the last tone (Geman & McClure 1987). */
 VECTOR_CLONES static void weigh_robustly(const float *fixed, const float *moving,
                                          const float *weight, size_t count,
@@ -55,25 +60,24 @@ VECTOR_CLONES static void weigh_robustly(const float *fixed, const float *moving
     }
 }
 
-/* Of the moving tone's third and fourth powers, and of its square with the fixed one. */
+/* Of the moving tone's third and fourth powers, and of its square with the fixed one. norm: 1 over
+ * the sum of the weights. */
 struct bend_moments {
     double cubes, fourths, product;
 };
 
 VECTOR_CLONES static struct bend_moments find_bend(const float *fixed, const float *moving,
-                                                   const float *weight, size_t count,
+                                                   const float *weight, size_t count, double norm,
                                                    const struct tile_tone *tone) {
     const struct tile_tone t = *tone;
-    vec4d weights = {0}, cubes = {0}, fourths = {0}, product = {0};
+    vec4d cubes = {0}, fourths = {0}, product = {0};
     for (size_t i = 0; i < count; i += 4) {
         vec4d w = VEC4D_LOAD(weight + i), z = TILE_TONE_Z(t, VEC4D_LOAD(moving + i));
         vec4d weighted = w * z * z;
-        weights += w;
         cubes += weighted * z;
         fourths += weighted * z * z;
         product += weighted * (VEC4D_LOAD(fixed + i) - t.mean);
     }
-    double all = VEC4D_SUM(weights), norm = all > 0 ? 1 / all : 0;
     return (struct bend_moments){norm * VEC4D_SUM(cubes), norm * VEC4D_SUM(fourths),
                                  norm * VEC4D_SUM(product)};
 }
@@ -89,7 +93,8 @@ void tile_tone_fit(const float *fixed, const float *moving, const float *weight,
     tone->bend = tone->skew = 0;
     if (!bent || !(tone->spread > 0)) /* objects look bent first */
         return;
-    struct bend_moments b = find_bend(fixed, moving, ret_weight, count, tone);
+    double norm = m.weight > 0 ? 1 / m.weight : 0;
+    struct bend_moments b = find_bend(fixed, moving, ret_weight, count, norm, tone);
     /* of the parabola; 0 when z has two values only */
     double power = b.fourths - b.cubes * b.cubes - 1;
     tone->skew = b.cubes;

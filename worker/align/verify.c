@@ -260,7 +260,8 @@ static double overlap_of(const struct verifier *verifier) {
     return (double)inside / (OVERLAP_STEPS * OVERLAP_STEPS);
 }
 
-/* The tiles where the map puts them, without a search. */
+/* How well the map is known, by all tiles together; of a grid, or where these make no map, by the
+ * held-out ones where they lie. */
 static int look_inside(struct verifier *verifier, struct verify_facts *facts,
                        struct failure *failure) {
     const struct verify_sample *sample = &verifier->held_out;
@@ -269,8 +270,10 @@ static int look_inside(struct verifier *verifier, struct verify_facts *facts,
     if (!in_place)
         return failure_set(failure, -ENOMEM, "no memory for %zu tiles", sample->grid.count);
     const struct tile_request stay = {.reach_px = STAY_PX, .stay = true};
+    const bool is_one_map =
+        verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform);
     int r = 0;
-    if (verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
+    if (is_one_map)
         r = verify_whole_fit(&verifier->scene, verifier->refine.tile_px, verifier->refine.model,
                              (struct tiles_span){0.65, 0.68}, &verifier->whole, failure);
     if (r == 0 && verifier->whole.count == 0)
@@ -278,7 +281,7 @@ static int look_inside(struct verifier *verifier, struct verify_facts *facts,
                                (struct tiles_span){0.65, 0.68}, in_place, failure);
     if (r == 0)
         r = find_error_bar(verifier, in_place, facts, failure);
-    if (r == 0 && verifier->refine.tile_px > 0 && !transform_has_grid(verifier->scene.transform))
+    if (r == 0 && is_one_map)
         r = verify_whole_join(&verifier->scene, sample, &verifier->whole, &facts->error_bar,
                               failure);
     const struct transform whole = {.map = verifier->whole.map.map};

@@ -10,9 +10,10 @@
 /* Content that was replaced behind shared outlines reached 0.17 and 3.5; right maps had 0.65 or 5.7
  * in noise that hides all but outlines from single tiles. Then tiles against the map are missing
  * tissue, objects or noise, and fewer must agree. */
-static const double SAME_FINE = 0.4, SAME_COARSE_DEVIATIONS = 5;
+static const double SAME_FINE = 0.4, FINE_EVIDENCE = 1.9, SAME_COARSE_DEVIATIONS = 5;
 enum {
-    LEAST_FINE_PARTS = 12,
+    LEAST_FINE_PARTS =
+        6, /* and so many that their number times the square of the correlation is: */
     MANY_COARSE_PARTS = 60 /* if the texture of these does not coincide, it was replaced */
 };
 static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is real */
@@ -87,20 +88,22 @@ static double rival_by_accident(const struct verify_facts *facts) {
 
 static bool shows_same(const struct verify_facts *facts) {
     const struct verify_content *content = &facts->content;
-    return (content->fine_parts >= LEAST_FINE_PARTS && content->fine_correlation >= SAME_FINE) ||
+    double evidence = content->fine_parts * content->fine_correlation * content->fine_correlation;
+    return (content->fine_parts >= LEAST_FINE_PARTS && content->fine_correlation >= SAME_FINE &&
+            evidence >= FINE_EVIDENCE) ||
            content->coarse_deviations >= SAME_COARSE_DEVIATIONS;
+}
+
+/* Tiles, or the texture between them, which is all there is where noise hides it from tiles. */
+static bool agrees_in_detail(const struct verify_facts *facts) {
+    return shows_same(facts) ||
+           fit_binomial_tail(facts->held_out, facts->agreeing, facts->null.chance) < CHANCE_LIMIT;
 }
 
 /* All pixels together know the map of what both images show: tiles, each of which shows little, are
  * asked for less. */
 static bool whole_decides(const struct verify_facts *facts) {
     return facts->joined && shows_same(facts);
-}
-
-/* Tiles, or the texture between them where all pixels made the map. */
-static bool agrees_in_detail(const struct verify_facts *facts) {
-    return whole_decides(facts) ||
-           fit_binomial_tail(facts->held_out, facts->agreeing, facts->null.chance) < CHANCE_LIMIT;
 }
 
 /* Where single tiles show little, the clearest are objects and accidents. */
