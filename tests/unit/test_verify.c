@@ -4,6 +4,7 @@
 
 #include "worker/align/map_json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -216,12 +217,29 @@ static void what_the_tiles_say_in_place_is_told(void **state) {
                            "about 10 px away from where the map puts them"));
 }
 
+/* The checkpoint is a file that anybody may have edited. */
+static void a_tile_of_no_such_size_is_refused(void **state) {
+    static const int sizes[] = {132, 47, 1 << 30};
+    const struct pair *pair = *state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        CLEANUP_JSON json_t *refine = json_deep_copy(pair->refine);
+        assert_int_equal(json_object_set_new(refine, "tile_px", json_integer(sizes[i])), 0);
+        json_t *found = NULL;
+        struct failure failure;
+        assert_int_equal(align_verify(&pair->context, pair->surveys[0], pair->surveys[1],
+                                      pair->search, refine, &found, &failure),
+                         -EINVAL);
+        assert_non_null(strstr(failure.text, "is no tile's size"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_right_map_is_aligned),
         cmocka_unit_test(all_tiles_together_correct_the_map),
         cmocka_unit_test(no_wrong_map_is_aligned),
         cmocka_unit_test(what_the_tiles_say_in_place_is_told),
+        cmocka_unit_test(a_tile_of_no_such_size_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
