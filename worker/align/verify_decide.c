@@ -41,9 +41,11 @@ static const double LEAST_OVERLAP = 0.15;
 /* The camera's pattern: half of the empty ground shows it, and the tissue little more of it. */
 static const double GROUND_SHARE = 0.5, CLEARER_ON_TISSUE = 8;
 enum { LEAST_GROUND_TILES = 8 };
-/* A planted shift is measured back to so much; and by so many tiles. */
-static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1, SLOPE_TOLERANCE_WHOLE = 0.2,
-                    FOLLOWING_SHARE = 0.95;
+/* A planted shift is measured back to so much; and by so many tiles. Tiles that each hold along one
+ * direction alone, as outlines do, report half of it; what does not move with the image, nothing.
+ */
+static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1,
+                    SLOPE_TOLERANCE_WHOLE = 0.65, FOLLOWING_SHARE = 0.95;
 /* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. Not
  * asked where the same content was moved, which a camera's pattern is not, or where so many of the
  * referee's tiles, which are reduced still further, agreed. */
