@@ -99,6 +99,12 @@ def run_pairs(folder, pairs):
     return {name: outcome(folder, name, options) for name, options in pairs.items()}
 
 
+def command_of(part, count):
+    size = f"BENCH_SIZE={SIZE} " if SIZE else ""
+    return (f"BENCH_SEED={SEED} BENCH_FIRST={FIRST} BENCH_COUNT={count} {size}"
+            f"tests/bench/bench {part}")
+
+
 def build_time():
     return (BUILD / "registrar-worker").stat().st_mtime_ns
 
@@ -156,7 +162,7 @@ def hard(table):
     count = COUNT or (6 if QUICK else 300)
     outcomes = run_all("hard", count, hard_options, hard_fault)
     aligned = [found for found in outcomes if found["status"] == "aligned"]
-    command = f"BENCH_SEED={SEED} BENCH_FIRST={FIRST} BENCH_COUNT={count} tests/bench/bench hard"
+    command = command_of("hard", count)
     table.row(f"{count} pairs over the whole range: aligned", f"{len(aligned) / count:.1%}",
               ">= 99 %", len(aligned) >= 0.99 * count, command)
     for scene in SCENES:
@@ -185,7 +191,7 @@ def hopeless(table):
                        lambda found: "WRONG: aligned" if found["status"] == "aligned" else "")
     wrong = sum(found["status"] == "aligned" for found in outcomes)
     silent = sum(found["status"] == "none" for found in outcomes)
-    command = f"BENCH_SEED={SEED} BENCH_FIRST={FIRST} BENCH_COUNT={count} tests/bench/bench hopeless"
+    command = command_of("hopeless", count)
     table.row(f"{count} pairs without an answer: aligned", str(wrong), "0", wrong == 0, command)
     table.row("without a verdict", str(silent), "0", silent == 0, command)
 
