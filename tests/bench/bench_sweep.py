@@ -56,8 +56,8 @@ def sweep(table):
                 three = _run(folder / "raw", out, *words.split())
                 wall, cpu = three[0] / one[0], three[1] / one[1]
                 table.row(f"{size}, {words}",
-                          f"x {wall:.2f} in time, x {cpu:.2f} in processor time (one run, the mean of three: "
-                          f"{one[0]:.1f} s, {one[1]:.1f} s; made: {_made(out)})",
+                          f"x {wall:.2f} in time, x {cpu:.2f} in processor time (one run, the mean "
+                          f"of three: {one[0]:.1f} s, {one[1]:.1f} s; made: {_made(out)})",
                           f"below x {LIMIT}" if name in LATE else "",
                           max(wall, cpu) < LIMIT if name in LATE else None,
                           f"registrar run RAW -o OUT {words}")

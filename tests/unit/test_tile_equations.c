@@ -44,16 +44,21 @@ static struct tile_equations gather(struct fixture *f) {
     return n;
 }
 
+static void expect_shift(const struct tile_equations *n, double dx, double dy,
+                         double tolerance_px) {
+    double x, y;
+    assert_true(tile_equations_solve(n, &x, &y));
+    is_near(x, dx, tolerance_px);
+    is_near(y, dy, tolerance_px);
+}
+
 static void a_small_shift_is_found(void **state) {
     (void)state;
     static struct fixture f;
     fill(&f, 0.2, -0.1);
     struct tile_equations n = gather(&f);
-    double dx, dy;
     assert_true(n.variance > 1e-7 && n.variance < 1e-4);
-    assert_true(tile_equations_solve(&n, &dx, &dy));
-    is_near(dx, 0.2, 0.01);
-    is_near(dy, -0.1, 0.01);
+    expect_shift(&n, 0.2, -0.1, 0.01);
 }
 
 /* Uncovered pixels and their neighbours, whatever stands there, and objects of one image. */
@@ -69,10 +74,7 @@ static void what_is_not_shared_does_not_count(void **state) {
         f.fixed[i] += is_object ? 5 : 0;
     }
     struct tile_equations n = gather(&f);
-    double dx, dy;
-    assert_true(tile_equations_solve(&n, &dx, &dy));
-    is_near(dx, 0.2, 0.02);
-    is_near(dy, -0.1, 0.02);
+    expect_shift(&n, 0.2, -0.1, 0.02);
 }
 
 /* A plane, exactly: gradients are known, and weights are 1. */
@@ -98,11 +100,8 @@ static void a_shift_is_known_as_its_equations_say(void **state) {
     is_near(info.xy, 0, 1e-12);
     is_near(info.yy, 1 / (0.25 + 1), 1e-12);
     struct tile_equations expected = tile_equations_expect(nothing, 2, 3, -1);
-    double dx, dy;
-    assert_true(tile_equations_solve(&expected, &dx, &dy));
     is_near(expected.xx, 6 / 4.0, 1e-12);
-    is_near(dx, -3, 1e-12);
-    is_near(dy, 1, 1e-12);
+    expect_shift(&expected, -3, 1, 1e-12);
 }
 
 /* Stripes say nothing of the direction along them. */

@@ -24,8 +24,7 @@ enum joint_common_kind {
     JOINT_COMMON_KIND_COUNT,
 };
 
-/* ret: 0 to JOINT_COMMON_ONE for each pixel; returns the sum, 0 to 1 each, of those that are looked
- * at in *ret_sum. */
+/* ret: 0 to JOINT_COMMON_ONE for each pixel; *ret_sum: 0 to 1 each, of those that are looked at. */
 MUST_USE int joint_common_find(const struct joint_bands *bands,
                                const struct joint_common_images *images,
                                enum joint_common_kind kind, uint16_t *ret, double *ret_sum,

@@ -23,9 +23,7 @@ static const double CHANCE_LIMIT = 1e-6;  /* a fit less likely by accident is be
 static const double INLIER_PX = 5;        /* of the level: farther off counts as wrong */
 static const double CLEARLY_FALLS = 0.93; /* residuals of left-out tiles, for a higher model */
 static const double CLEARLY_PX = 0.004;
-/* The same for a grid, which can follow errors: of 600 pairs without a deformation one reached
- * 0.71.
- */
+/* The same for a grid, which can follow errors: 600 undeformed pairs reached 0.71. */
 static const double GRID_CLEARLY_FALLS = 0.7;
 static const double GRID_CLEARLY_PX = 0.01;
 static const double TRUNCATE = 3;          /* times the median: larger residuals count as this */
