@@ -123,6 +123,21 @@ def _(t):
     expect_in("nothing was left to do", again.stdout, "the same again")
 
 
+@test("with another compression pre is not resampled again; the bytes are those of single runs")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    sweep(t, images, *FIXED, "--jobs", 1, "--sweep", "compression=none,deflate,zstd")
+    reads = [json.loads((path / "result.json").read_text())["stages"][STAGES.index("warp")]
+             ["pre_reads"] for path in variants(t)]
+    expect([count > 0 for count in sorted(reads)], [False, False, True], "who read pre")
+    alone = t.folder / "alone"
+    for name in ("none", "deflate", "zstd"):
+        ran = t.run("run", raw_of(images), "-o", alone, *FIXED, "--set", f"compression={name}",
+                    timeout_s=600)
+        expect(ran.returncode, 0, "exit status alone")
+        expect_same(t.out / "S" / f"D@compression={name}", alone / "S" / "D", name)
+
+
 @test("workers side by side: each stage is made once, the others wait and take it")
 def _(t):
     images = pair(*PAIR, size=SIZE)
@@ -137,7 +152,7 @@ def _(t):
     for words, once in (
             ("model=affine,homography", [*SURVEYS, "search"]),
             ("max_residual=2,3", [*TO_MAP[:-1], "scale", "warp"]),
-            ("interpolation=cubic,linear", TO_MAP),
+            ("interpolation=cubic,linear", [*TO_MAP, "scale"]),
             ("compression=none,zstd", [*TO_MAP, "scale"])):
         t.out = t.folder / words.partition("=")[0]
         sweep(t, images, *FIXED, "--jobs", 1, "--sweep", words)

@@ -206,15 +206,16 @@ static uint32_t sampled(uint32_t pixels, uint32_t step) {
 int background_scale_count(const struct tile_render_task *task, int threads,
                            struct progress *progress, struct background_counts **ret,
                            struct failure *failure) {
-    struct tile_render_task unpadded = *task; /* the pad must not shift what is sampled */
-    unpadded.pad = 0;
-    uint32_t width = tile_render_canvas_width(&unpadded);
-    uint32_t height = tile_render_canvas_height(&unpadded);
+    struct tile_render_task plain = *task; /* the scale is the images', not the pictures' */
+    plain.interpolation = PARAMS_INTERPOLATION_CUBIC;
+    plain.pad = 0;
+    uint32_t width = tile_render_canvas_width(&plain);
+    uint32_t height = tile_render_canvas_height(&plain);
     double share = (double)width * height / SAMPLED_PIXELS;
     uint32_t step = share > 1 ? (uint32_t)ceil(sqrt(share)) : 1;
     while (step > 1 && (sampled(width, step) == 0 || sampled(height, step) == 0))
         step--; /* a ribbon narrower than half a step */
-    struct tile_plan plan = tile_plan_make(&unpadded, threads, sizeof(struct background_counts));
+    struct tile_plan plan = tile_plan_make(&plain, threads, sizeof(struct background_counts));
     size_t n = (size_t)plan.n_workers;
     CLEANUP_FREE struct counter *counters = calloc(n, sizeof(*counters));
     CLEANUP_FREE void **workers = calloc(n, sizeof(*workers));
@@ -222,12 +223,12 @@ int background_scale_count(const struct tile_render_task *task, int threads,
         return failure_set(failure, -ENOMEM, "no memory for %zu threads", n);
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++) {
-        r = counter_open(&unpadded, i > 0 ? counters : NULL, plan.cache_bytes, step, &counters[i],
+        r = counter_open(&plain, i > 0 ? counters : NULL, plan.cache_bytes, step, &counters[i],
                          failure);
         workers[i] = &counters[i];
     }
     struct tile_walk walk =
-        tile_plan_walk(&unpadded, sampled(width, step), sampled(height, step), step);
+        tile_plan_walk(&plain, sampled(width, step), sampled(height, step), step);
     if (r == 0)
         r = tile_queue_run(&walk, 0, workers, plan.n_workers, count_cb, progress, failure);
     for (size_t i = 1; i < n && r == 0; i++)

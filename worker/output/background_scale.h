@@ -18,7 +18,7 @@
 
 struct progress;
 
-/* Counts the sampled tiles. The caller owns *ret. */
+/* Counts the sampled tiles, whatever pad and interpolation the task has. The caller owns *ret. */
 MUST_USE int background_scale_count(const struct tile_render_task *task, int threads,
                                     struct progress *progress, struct background_counts **ret,
                                     struct failure *failure);

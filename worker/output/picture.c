@@ -36,12 +36,13 @@ static void add(struct picture_set *set, const struct picture *picture) {
 }
 
 struct picture_set picture_set_make(enum params_format format, const struct tile_render_task *task,
+                                    bool is_ready,
                                     const struct background_scale_difference *differences,
                                     size_t n_differences) {
     const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
-    struct picture_set set = {.format = format, .is_ready = task->ready != NULL};
+    struct picture_set set = {.format = format, .is_ready = is_ready};
     struct picture picture = describe(PICTURE_PRE, pre->samples, pre->bits);
-    if (!set.is_ready)
+    if (!is_ready)
         add(&set, &picture);
     if (format == PARAMS_FORMAT_OME_TIFF) {
         picture = describe(PICTURE_POST, post->samples, post->bits);

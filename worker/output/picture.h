@@ -38,9 +38,10 @@ struct picture_set {
     bool is_ready; /* the aligned picture, which is not in here */
 };
 
-/* Borrows the differences. With task->ready the aligned picture stands already: it is none of the
- * set's pictures, and the first of its names. Of TIFFs with differences only. */
+/* Borrows the differences. is_ready: the aligned picture stands already; it is none of the set's
+ * pictures, and the first of its names. Of TIFFs with differences only. */
 struct picture_set picture_set_make(enum params_format format, const struct tile_render_task *task,
+                                    bool is_ready,
                                     const struct background_scale_difference *differences,
                                     size_t n_differences);
 

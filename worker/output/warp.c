@@ -138,7 +138,7 @@ static bool is_beginning(const struct warp *warp) {
 static const char *journal_key(const struct warp_options *options,
                                char key[TILE_JOURNAL_KEY_BYTES]) {
     (void)snprintf(key, TILE_JOURNAL_KEY_BYTES, "%s%s", options->key,
-                   *options->key && options->task->ready ? "-ready" : "");
+                   *options->key && options->set->is_ready ? "-ready" : "");
     return key;
 }
 
@@ -270,9 +270,9 @@ static int prepare(const struct warp_options *options, struct warp *warp, struct
 
 int warp_run(const struct warp_options *options, struct warp **ret, struct failure *failure) {
     struct warp *warp = calloc(1, sizeof(*warp));
-    if (warp && options->task->ready)
+    if (warp && options->set->is_ready)
         warp->ready = strdup(image_path(options->task->ready));
-    if (!warp || (options->task->ready && !warp->ready)) {
+    if (!warp || (options->set->is_ready && !warp->ready)) {
         warp_abandon(warp);
         return failure_set(failure, -ENOMEM, "no memory to open the outputs");
     }

@@ -14,10 +14,10 @@
 #include "worker/output/fits_export.h"
 
 struct warp_options {
-    /* Borrowed. With `ready`: that is the aligned picture, under its temporary name, and only the
-     * differences are painted. */
-    const struct tile_render_task *task;
-    const struct picture_set *set;           /* borrowed */
+    const struct tile_render_task *task; /* borrowed */
+    /* Borrowed. is_ready: task->ready is the aligned picture, under its temporary name, and only
+     * the differences are painted. */
+    const struct picture_set *set;
     const struct fits_export_source *source; /* borrowed */
     enum params_compression compression;
     const char *folder;

@@ -167,13 +167,14 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     r = pipeline_shared_picture_open(pipeline, &inputs.task, &picture, failure);
     if (r < 0)
         return r;
-    inputs.task.ready = picture.ready;
     const struct params *params = &pipeline->task->params;
+    inputs.task.ready = picture.ready;
     struct background_scale_difference differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
     size_t n = params->has_difference
                    ? background_scale_differences(pipeline->done[STAGE_SCALE].object, differences)
                    : 0;
-    const struct picture_set set = picture_set_make(params->format, &inputs.task, differences, n);
+    const struct picture_set set =
+        picture_set_make(params->format, &inputs.task, picture.is_final, differences, n);
     const struct fits_export_source source = {.name = pipeline->task->name,
                                               .verify = pipeline->done[STAGE_VERIFY].object,
                                               .scale = pipeline->done[STAGE_SCALE].object,

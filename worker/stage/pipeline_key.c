@@ -7,21 +7,22 @@
  * say so here, or a resumed task would not notice its change. */
 static const struct {
     const char *name;
-    const char *params[4];
+    const char *params[5];
 } stages[STAGE_COUNT] = {
     [STAGE_SURVEY_PRE] = {"survey-pre", {"channel"}},
     [STAGE_SURVEY_POST] = {"survey-post", {"channel"}},
     [STAGE_SEARCH] = {"search", {"angle_range", "scale_min", "scale_max"}},
     [STAGE_REFINE] = {"refine", {"model", "seed"}},
     [STAGE_VERIFY] = {"verify", {"max_residual", "min_tiles"}},
-    [STAGE_SCALE] = {"scale", {"interpolation", "scale_percentile", "manual_scale"}},
-    [STAGE_WARP] = {"warp", {"pad", "compression", "format", "difference"}},
+    [STAGE_SCALE] = {"scale", {"scale_percentile", "manual_scale"}},
+    [STAGE_WARP] = {"warp", {"interpolation", "pad", "compression", "format", "difference"}},
     [STAGE_QC] = {"qc", {NULL}},
 };
 
-/* Of these, what chooses among scales and changes no count and no pixel of the aligned picture. */
-static bool chooses_scale(const char *name) {
-    return strcmp(name, "scale_percentile") == 0 || strcmp(name, "manual_scale") == 0;
+/* Of these, what changes no count and no pixel of the aligned picture. */
+static bool is_free(const char *name) {
+    return strcmp(name, "scale_percentile") == 0 || strcmp(name, "manual_scale") == 0 ||
+           strcmp(name, "compression") == 0;
 }
 
 const char *pipeline_key_stage_name(enum stage stage) { return stages[stage].name; }
@@ -40,7 +41,7 @@ static json_t *relevant_params(const struct pipeline *pipeline, enum stage stage
     for (int s = first; s <= (int)stage; s++)
         for (size_t i = 0; i < ARRAY_LEN(stages[s].params) && stages[s].params[i]; i++) {
             const char *name = stages[s].params[i];
-            if (shared && chooses_scale(name))
+            if (shared && is_free(name))
                 continue;
             if (json_object_set(params, name, json_object_get(pipeline->task->params_json, name)) <
                 0)

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#define COMPRESSION "compression"
+
 static int no_memory(const struct pipeline *pipeline, struct failure *failure) {
     return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->shared);
 }
@@ -68,9 +70,14 @@ static bool is_alike(const struct image *image, const struct tile_render_task *t
            info->bits == pre->bits && !info->needs_scratch;
 }
 
+static json_t *compression_of(const struct pipeline *pipeline) {
+    return json_object_get(pipeline->task->params_json, COMPRESSION);
+}
+
 /* Its own name first, so that it stays whatever becomes of the other. */
 static bool take_picture(struct pipeline *pipeline, const struct tile_render_task *task,
-                         const char *folder, struct image **ret) {
+                         struct pipeline_shared_picture *ret) {
+    const char *folder = ret->folder;
     char key[CHECKPOINT_KEY_BYTES];
     CLEANUP(checkpoint_clear) struct checkpoint done = {0};
     CLEANUP_FREE char *path = join(folder, SHARED_STAGE_CHECKPOINT);
@@ -83,9 +90,10 @@ static bool take_picture(struct pipeline *pipeline, const struct tile_render_tas
                         pipeline_key_shared(pipeline, STAGE_WARP, key), &done, NULL) < 0 ||
         !checkpoint_files_intact(done.files, folder, PICTURE_ALIGNED_NAME))
         return false;
-    int r = shared_stage_link(from, to, &failure);
+    bool is_final = json_equal(json_object_get(done.object, COMPRESSION), compression_of(pipeline));
+    int r = is_final ? shared_stage_link(from, to, &failure) : 0;
     if (r == 0)
-        r = image_open(to, &image, &failure);
+        r = image_open(is_final ? to : from, &image, &failure);
     if (r == 0 && !is_alike(image, task))
         r = failure_set(&failure, -ESTALE, "%s is not the picture that is wanted", from);
     if (r < 0) {
@@ -94,8 +102,9 @@ static bool take_picture(struct pipeline *pipeline, const struct tile_render_tas
         image_close(image);
         return false;
     }
-    pipeline->is_shared[STAGE_WARP] = true;
-    *ret = image;
+    pipeline->is_shared[STAGE_WARP] |= is_final;
+    ret->ready = image;
+    ret->is_final = is_final;
     return true;
 }
 
@@ -109,12 +118,12 @@ int pipeline_shared_picture_open(struct pipeline *pipeline, const struct tile_re
     ret->folder = folder_of(pipeline, STAGE_WARP);
     if (!ret->folder)
         return no_memory(pipeline, failure);
-    if (take_picture(pipeline, task, ret->folder, &ret->ready))
+    if (take_picture(pipeline, task, ret))
         return 0;
     int r = shared_stage_claim(ret->folder, pipeline->context.progress, &ret->claim, failure);
     if (r < 0)
         return r;
-    if (take_picture(pipeline, task, ret->folder, &ret->ready)) {
+    if (take_picture(pipeline, task, ret)) {
         (void)close(ret->claim); /* a lock */
         ret->claim = -1;
     }
@@ -130,7 +139,8 @@ void pipeline_shared_picture_give(const struct pipeline *pipeline,
     CLEANUP_FREE char *path = join(picture->folder, SHARED_STAGE_CHECKPOINT);
     CLEANUP_FREE char *to = join(picture->folder, PICTURE_ALIGNED_NAME);
     CLEANUP_FREE char *from = join(pipeline->task->out, PICTURE_ALIGNED_NAME);
-    const struct checkpoint done = {json_object(), json_array(), json_object()};
+    const struct checkpoint done = {json_pack("{s:O}", COMPRESSION, compression_of(pipeline)),
+                                    json_array(), json_object()};
     int r = path && from && to && done.object && done.files && done.measured
                 ? shared_stage_link(from, to, &failure)
                 : no_memory(pipeline, &failure);

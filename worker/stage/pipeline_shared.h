@@ -1,7 +1,8 @@
-/* What scale and warp have in common with variants of the pair that use another background scale:
- * the counts that it is concluded from, and the aligned picture. Both are made by whoever comes
- * first; the picture then has a second name in each variant's folder, and only the differences are
- * painted. Tasks without variants make both for themselves. */
+/* What scale and warp have in common with variants of the pair that differ in nothing before them:
+ * the counts that the background scale is concluded from, and the aligned picture. Both are made by
+ * whoever comes first; the picture then has a second name in the folder of each variant that only
+ * uses another scale, and is read, not rendered, by one with another compression. Tasks without
+ * variants make both for themselves. */
 #ifndef WORKER_STAGE_PIPELINE_SHARED_H
 #define WORKER_STAGE_PIPELINE_SHARED_H
 
@@ -13,9 +14,10 @@ MUST_USE int pipeline_shared_count(struct pipeline *pipeline, const struct tile_
                                    struct background_counts **ret, struct failure *failure);
 
 struct pipeline_shared_picture {
-    struct image *ready; /* as another variant wrote it, under its temporary name here; or NULL, */
-    char *folder;        /* and it is to be made for all: */
-    int claim;           /* others wait; -1: there are none */
+    struct image *ready; /* as another variant wrote it; NULL: it is to be made for all */
+    bool is_final;       /* `ready` has its temporary name here: nobody writes it again */
+    char *folder;
+    int claim; /* others wait; -1: there are none */
 };
 
 /* task: what the picture would be made from. The caller closes *ret. */

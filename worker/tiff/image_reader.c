@@ -177,19 +177,26 @@ static int read_blocks(struct image_reader *reader, struct orientation_rect rect
     return 0;
 }
 
+static void will_need(struct image_reader *reader, uint32_t from, uint32_t end) {
+    if (from < end)
+        tiff_raw_will_need(reader->handle, &reader->image->file, &reader->image->layout, from,
+                           end - from);
+}
+
 /* A region's rows lie far apart in the file, so reading them one by one from a cold disk takes an
  * access each: rows that come up for the first time are announced as a whole. */
 static void announce(struct image_reader *reader, uint32_t y, uint32_t height) {
-    uint32_t to = y + height;
-    if (y >= reader->announced_from && to <= reader->announced_to)
-        return;
-    tiff_raw_will_need(reader->handle, &reader->image->file, &reader->image->layout, y, height);
-    bool apart = y > reader->announced_to || to < reader->announced_from;
-    uint32_t low = !apart && reader->announced_from < y ? reader->announced_from : y;
-    uint32_t high = !apart && reader->announced_to > to ? reader->announced_to : to;
-    if (high - low > ANNOUNCED_ROWS) { /* what was announced long ago may be gone again */
+    const uint32_t end = y + height;
+    uint32_t low = reader->announced_from < y ? reader->announced_from : y;
+    uint32_t high = reader->announced_to > end ? reader->announced_to : end;
+    bool apart = y > reader->announced_to || end < reader->announced_from;
+    if (apart || high - low > ANNOUNCED_ROWS) { /* what was announced long ago may be gone again */
+        will_need(reader, y, end);
         low = y;
-        high = to;
+        high = end;
+    } else {
+        will_need(reader, low, reader->announced_from);
+        will_need(reader, reader->announced_to, high);
     }
     reader->announced_from = low;
     reader->announced_to = high;
