@@ -9,7 +9,7 @@
 #include <zlib.h>
 
 /* Raised whenever the same input and parameters give other results than before. */
-#define PARAMS_METHOD_VERSION "10"
+#define PARAMS_METHOD_VERSION "11"
 
 enum value_kind { VALUE_INT, VALUE_NUMBER, VALUE_NUMBER_OR_NONE, VALUE_CHOICE, VALUE_CHANNEL };
 
