@@ -110,6 +110,8 @@ static void texture_is_heard_beside_empty_ground(void **state) {
     assert_true(judge(&drawing).coarse_deviations > 6);
     drawing.replaced = true;
     assert_true(fabs(judge(&drawing).coarse_deviations) < 3);
+    drawing = (struct drawing){.texture = 0.5, .noise = 3, .with_texture = N_TILES};
+    assert_true(judge(&drawing).coarse_deviations > 20); /* no ground: all are asked alike */
 }
 
 static void shared_outlines_are_not_texture(void **state) {
