@@ -104,16 +104,6 @@ static void many_parts_are_heard_through_noise(void **state) {
     assert_true(fabs(judge(&drawing).coarse_deviations) < 3);
 }
 
-static void texture_is_heard_beside_empty_ground(void **state) {
-    (void)state;
-    struct drawing drawing = {.texture = 1.4, .noise = 8, .with_texture = 5};
-    assert_true(judge(&drawing).coarse_deviations > 6);
-    drawing.replaced = true;
-    assert_true(fabs(judge(&drawing).coarse_deviations) < 3);
-    drawing = (struct drawing){.texture = 0.5, .noise = 3, .with_texture = N_TILES};
-    assert_true(judge(&drawing).coarse_deviations > 20); /* no ground: all are asked alike */
-}
-
 static void shared_outlines_are_not_texture(void **state) {
     (void)state;
     const struct drawing drawing = {
@@ -140,7 +130,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_texture_coincides_and_another_does_not),
         cmocka_unit_test(many_parts_are_heard_through_noise),
-        cmocka_unit_test(texture_is_heard_beside_empty_ground),
         cmocka_unit_test(shared_outlines_are_not_texture),
         cmocka_unit_test(nothing_is_known_of_uncovered_tiles),
     };

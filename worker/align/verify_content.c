@@ -17,7 +17,6 @@ static const double SECTOR_DEVIATIONS = 3;
 
 struct limits {
     double slope[TILE_IMAGE_COUNT], deviation[TILE_BAND_COUNT][TILE_IMAGE_COUNT];
-    double coarse_noise[TILE_IMAGE_COUNT];
 };
 
 static double slope_of(const struct tile_grain *grain, int image) {
@@ -56,42 +55,15 @@ static double quantile_of(const struct tile_grains *grains, size_t count, const 
     return n > 0 ? fit_quantile(scratch, n, quantile) : 0;
 }
 
-/* Signs of correlations: each for one, and each for its share above the noise. */
-struct signs {
-    int sum, n;
-    double weighted_sum, squared_weights;
-};
-
-static void add_sign(struct signs *signs, bool is_positive, double weight) {
-    signs->sum += is_positive ? 1 : -1;
-    signs->n++;
-    signs->weighted_sum += is_positive ? weight : -weight;
-    signs->squared_weights += weight * weight;
-}
-
-/* From as many of each. Weights help where most parts are noise, and take from what is clear where
- * there is no empty ground to tell noise by. */
-static double deviations_of(const struct signs *signs) {
-    double plain = signs->n > 0 ? signs->sum / sqrt(signs->n) : 0;
-    double weighted =
-        signs->squared_weights > 0 ? signs->weighted_sum / sqrt(signs->squared_weights) : 0;
-    return fmax(plain, weighted);
-}
-
-/* How much of both images' variance is not noise. */
-static double share_above_noise(const struct tile_grain *grain, const struct limits *limits) {
-    double share = 1;
-    for (int image = 0; image < TILE_IMAGE_COUNT; image++) {
-        double noise = limits->coarse_noise[image] / coarse_of(grain, image);
-        share *= fmax(1 - noise * noise, 0);
-    }
-    return share;
+/* Of n signs. */
+static double deviations_from_half(int positive, int n) {
+    return n > 0 ? (2 * positive - n) / sqrt(n) : 0;
 }
 
 static void judge(const struct tiles_grid *grid, const struct tile_grains *grains,
                   const struct limits *limits, struct verify_content *ret) {
     enum { N = TILES_SECTORS * TILES_SECTORS };
-    struct signs sectors[N] = {0}, all = {0};
+    int asked[N] = {0}, positive[N] = {0}, all_positive = 0;
     for (size_t i = 0; i < grid->count; i++)
         for (int part = 0; part < grains[i].count; part++) {
             const struct tile_grain *grain = &grains[i].parts[part];
@@ -103,16 +75,17 @@ static void judge(const struct tiles_grid *grid, const struct tile_grains *grain
             }
             if (is_clear(grain, limits, TILE_BAND_COARSE)) {
                 bool is_positive = grain->correlation[TILE_BAND_COARSE] > 0;
-                double weight = share_above_noise(grain, limits);
-                add_sign(&sectors[grid->cells[i].sector], is_positive, weight);
-                add_sign(&all, is_positive, weight);
+                asked[grid->cells[i].sector]++;
+                positive[grid->cells[i].sector] += is_positive;
+                all_positive += is_positive;
+                ret->coarse_parts++;
             }
         }
     ret->fine_correlation /= ret->fine_parts > 0 ? ret->fine_parts : 1;
-    ret->coarse_parts = all.n;
-    ret->coarse_deviations = deviations_of(&all);
+    ret->coarse_deviations = deviations_from_half(all_positive, ret->coarse_parts);
     for (int sector = 0; sector < N; sector++)
-        ret->coincides[sector] = deviations_of(&sectors[sector]) > SECTOR_DEVIATIONS;
+        ret->coincides[sector] =
+            deviations_from_half(positive[sector], asked[sector]) > SECTOR_DEVIATIONS;
 }
 
 int verify_content_judge(const struct tiles_grid *grid, const struct tile_grains *grains,
@@ -130,8 +103,6 @@ int verify_content_judge(const struct tiles_grid *grid, const struct tile_grains
     for (int image = 0; image < TILE_IMAGE_COUNT; image++) {
         limits.deviation[TILE_BAND_FINE][image] =
             ABOVE_NOISE * quantile_of(grains, n, NULL, fine_of, image, NOISE_QUANTILE, scratch);
-        limits.coarse_noise[image] =
-            quantile_of(grains, n, NULL, coarse_of, image, NOISE_QUANTILE, scratch);
         limits.deviation[TILE_BAND_COARSE][image] =
             LEAST_COARSE *
             quantile_of(grains, n, limits.slope, coarse_of, image, USUAL_QUANTILE, scratch);

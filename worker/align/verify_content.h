@@ -18,8 +18,7 @@ struct verify_content {
      * a few parts that have a share in one are nearly the same, so the parts are counted that
      * correlate at all. By chance half of them do. */
     int coarse_parts;
-    double coarse_deviations; /* how far from half that is; each part for one, or for its share
-                               * above the noise: whichever says more */
+    double coarse_deviations;                      /* how far from half that is */
     bool coincides[TILES_SECTORS * TILES_SECTORS]; /* the coarse one, in each sector */
 };
 
