@@ -87,10 +87,11 @@ static int describe(const struct task *task, struct probe_result **pair, struct 
     return r;
 }
 
-/* A file with several parts in it is written anew for each variant. */
-static bool is_plain_tiff(const json_t *params) {
+/* A file with several parts in it is written anew for each variant, and one that stands alone. */
+static bool has_picture_to_share(const json_t *params) {
     const char *format = json_string_value(json_object_get(params, "format"));
-    return !format || strcmp(format, "tiff") == 0;
+    return (!format || strcmp(format, "tiff") == 0) &&
+           !json_is_false(json_object_get(params, "difference"));
 }
 
 /* What variants before it in the list, which are wanted too, make for all. */
@@ -107,7 +108,7 @@ static void find_shared(const struct task_list *tasks, const bool *wanted, size_
         pair->has_signal |= params_agree(task->params, other->params, PARAMS_EFFECT_SIGNAL);
         pair->has_map |= params_agree(task->params, other->params, PARAMS_EFFECT_MAP);
         pair->has_picture |= params_agree(task->params, other->params, PARAMS_EFFECT_PICTURE) &&
-                             is_plain_tiff(task->params);
+                             has_picture_to_share(task->params);
     }
 }
 

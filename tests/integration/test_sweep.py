@@ -138,6 +138,16 @@ def _(t):
         expect_same(t.out / "S" / f"D@compression={name}", alone / "S" / "D", name)
 
 
+@test("with two compressions and two scales there are two aligned pictures")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    sweep(t, images, *FIXED, "--jobs", 1, "--sweep", "compression=none,zstd", "--sweep",
+          "manual_scale=0.9,1")
+    inodes = {(path / "aligned_pre.tiff").stat().st_ino for path in variants(t)}
+    expect((len(variants(t)), len(inodes)), (4, 2), "variants, files behind the aligned pictures")
+    expect_no_store(t)
+
+
 @test("workers side by side: each stage is made once, the others wait and take it")
 def _(t):
     images = pair(*PAIR, size=SIZE)
@@ -153,7 +163,7 @@ def _(t):
             ("model=affine,homography", [*SURVEYS, "search"]),
             ("max_residual=2,3", [*TO_MAP[:-1], "scale", "warp"]),
             ("interpolation=cubic,linear", [*TO_MAP, "scale"]),
-            ("compression=none,zstd", [*TO_MAP, "scale"])):
+            ("compression=none,zstd", [*TO_MAP, "scale", "warp"])):
         t.out = t.folder / words.partition("=")[0]
         sweep(t, images, *FIXED, "--jobs", 1, "--sweep", words)
         expect_made(t, once=once, twice=[stage for stage in STAGES if stage not in once])
@@ -377,8 +387,9 @@ def _(t):
             ("search", "stage.json", None), ("scale", "counts", None),
             ("warp", "aligned_pre.tiff", None), ("warp", "stage.json", None)):
         shutil.copytree(whole, shared)
-        path = lock_of(shared, stage).parent / name
-        path.write_bytes(path.read_bytes()[:-100])
+        for where in (stage, "pixels") if stage == "warp" else (stage,):
+            path = lock_of(shared, where).parent / name
+            path.write_bytes(path.read_bytes()[:-100])
         if unneeded:  # levels are looked at by who starts from them
             (lock_of(shared, unneeded).parent / "stage.json").unlink()
         variant(out, images, 2, shared).end()
@@ -387,6 +398,18 @@ def _(t):
         expect_same(out, t.folder / "alone", f"{name} of {stage}")
         shutil.rmtree(shared)
         shutil.rmtree(out)
+
+
+@test("a picture that is damaged is written again from what has the same pixels")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    shared, out = t.folder / "shared", t.folder / "second"
+    variant(t.folder / "first", images, 1, shared).end()
+    Run(t.folder / "alone", images, manual_scale=2).end()
+    (lock_of(shared, "warp").parent / "aligned_pre.tiff").unlink()
+    variant(out, images, 2, shared).end()
+    expect(made_by(out), ["qc"], "made again")
+    expect_same(out, t.folder / "alone", "aligned_pre.tiff")
 
 
 run_tests()

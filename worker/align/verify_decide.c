@@ -9,8 +9,8 @@
 
 /* What says by itself that texture coincides: the mean correlation of fine parts and their number
  * times its square, or the deviations of the coarse ones; the squares of both add up. Content that
- * was replaced behind shared outlines reached 0.17 and 3.5, not in one pair. Then tiles against
- * the map are missing tissue, objects or noise, and fewer must agree. */
+ * was replaced behind shared outlines reached 0.17 or 3.5. Then tiles against the map are missing
+ * tissue, objects or noise, and fewer must agree. */
 static const double SAME_FINE = 0.4, FINE_EVIDENCE = 1.9, SAME_COARSE_DEVIATIONS = 5;
 enum {
     LEAST_FINE_PARTS = 6,  /* fewer are half of that at most */

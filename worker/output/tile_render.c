@@ -59,7 +59,8 @@ uint32_t tile_render_canvas_height(const struct tile_render_task *task) {
 
 uint64_t tile_render_bytes(const struct tile_render_task *task) {
     const struct image_info *pre = image_get_info(task->pre), post = tile_render_frame(task);
-    uint64_t per_tile_pixel = pixel_bytes(pre) + pixel_bytes(&post) + 1 + 2 * sizeof(float);
+    uint64_t per_tile_pixel = pixel_bytes(pre) + pixel_bytes(&post) + 1 + 2 * sizeof(float) +
+                              (task->ready ? pixel_bytes(pre) : 0);
     return TILE_PIXELS * per_tile_pixel + HELD_PX * pixel_bytes(pre) +
            BLOCK_PX * lanes_of(pre->samples) * sizeof(float);
 }

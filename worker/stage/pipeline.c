@@ -94,7 +94,8 @@ static bool load(struct pipeline *pipeline, enum stage stage) {
     char key[CHECKPOINT_KEY_BYTES];
     if (checkpoint_path(pipeline, stage, &path, NULL) < 0)
         return false;
-    int r = checkpoint_load(path, rows[stage].name, pipeline_key(pipeline, stage, key),
+    int r = checkpoint_load(path, rows[stage].name,
+                            pipeline_key(pipeline, stage, PIPELINE_KEY_OWN, key),
                             &pipeline->done[stage], &failure);
     if (r < 0 && r != -ENOENT)
         pipeline_say(pipeline, "%s is done anew: %s", rows[stage].name, failure.text);
@@ -110,7 +111,7 @@ static bool is_shared_whole(const struct pipeline *pipeline, enum stage stage) {
 static char *shared_folder(const struct pipeline *pipeline, enum stage stage) {
     char key[CHECKPOINT_KEY_BYTES];
     return shared_stage_folder(pipeline->task->shared, rows[stage].name,
-                               pipeline_key_shared(pipeline, stage, key));
+                               pipeline_key(pipeline, stage, PIPELINE_KEY_SHARED, key));
 }
 
 static char *shared_path(const struct pipeline *pipeline, enum stage stage) {
@@ -125,7 +126,8 @@ static bool load_shared(struct pipeline *pipeline, enum stage stage) {
     if (!is_shared_whole(pipeline, stage))
         return false;
     CLEANUP_FREE char *path = shared_path(pipeline, stage);
-    return path && checkpoint_load(path, rows[stage].name, pipeline_key(pipeline, stage, key),
+    return path && checkpoint_load(path, rows[stage].name,
+                                   pipeline_key(pipeline, stage, PIPELINE_KEY_OWN, key),
                                    &pipeline->done[stage], NULL) == 0;
 }
 
@@ -219,7 +221,8 @@ static bool take_shared(struct pipeline *pipeline, enum stage stage) {
     pipeline->is_shared[stage] = true;
     json_object_set_new(pipeline->done[stage].measured, "shared", json_true());
     if (checkpoint_path(pipeline, stage, &path, NULL) == 0) /* unnoted, it is taken again */
-        (void)!checkpoint_save(path, rows[stage].name, pipeline_key(pipeline, stage, key),
+        (void)!checkpoint_save(path, rows[stage].name,
+                               pipeline_key(pipeline, stage, PIPELINE_KEY_OWN, key),
                                &pipeline->done[stage], NULL);
     return true;
 }
@@ -278,7 +281,7 @@ static int run_stage(struct pipeline *pipeline, enum stage stage, struct failure
     (void)tracked_take_stage_peak(); /* what came before is not this stage's */
     int64_t start_ns = clock_monotonic_ns();
     CLEANUP_JSON json_t *object = NULL;
-    (void)pipeline_key(pipeline, stage, pipeline->key);
+    (void)pipeline_key(pipeline, stage, PIPELINE_KEY_OWN, pipeline->key);
     int r = rows[stage].run(pipeline, &object, failure);
     if (r < 0)
         return r;

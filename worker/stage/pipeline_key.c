@@ -19,10 +19,14 @@ static const struct {
     [STAGE_QC] = {"qc", {NULL}},
 };
 
-/* Of these, what changes no count and no pixel of the aligned picture. */
-static bool is_free(const char *name) {
-    return strcmp(name, "scale_percentile") == 0 || strcmp(name, "manual_scale") == 0 ||
-           strcmp(name, "compression") == 0;
+/* Of these, what chooses among scales and changes no count and no pixel of the aligned picture. */
+static bool chooses_scale(const char *name) {
+    return strcmp(name, "scale_percentile") == 0 || strcmp(name, "manual_scale") == 0;
+}
+
+static bool is_asked(const char *name, enum pipeline_key_use use) {
+    return use == PIPELINE_KEY_OWN || (!chooses_scale(name) && (use == PIPELINE_KEY_SHARED ||
+                                                                strcmp(name, "compression") != 0));
 }
 
 const char *pipeline_key_stage_name(enum stage stage) { return stages[stage].name; }
@@ -35,13 +39,14 @@ static bool starts_from_map(enum stage stage) {
 }
 
 /* NULL: out of memory, here and below. */
-static json_t *relevant_params(const struct pipeline *pipeline, enum stage stage, bool shared) {
+static json_t *relevant_params(const struct pipeline *pipeline, enum stage stage,
+                               enum pipeline_key_use use) {
     CLEANUP_JSON json_t *params = json_object();
     int first = is_survey(stage) ? (int)stage : starts_from_map(stage) ? STAGE_SCALE : 0;
     for (int s = first; s <= (int)stage; s++)
         for (size_t i = 0; i < ARRAY_LEN(stages[s].params) && stages[s].params[i]; i++) {
             const char *name = stages[s].params[i];
-            if (shared && is_free(name))
+            if (!is_asked(name, use))
                 continue;
             if (json_object_set(params, name, json_object_get(pipeline->task->params_json, name)) <
                 0)
@@ -64,13 +69,15 @@ static json_t *signal_of(const struct pipeline *pipeline, enum stage survey) {
     return json_object_get(pipeline->done[survey].object, "signal");
 }
 
-static json_t *results_before(const struct pipeline *pipeline, enum stage stage, bool shared) {
+static json_t *results_before(const struct pipeline *pipeline, enum stage stage,
+                              enum pipeline_key_use use) {
     const json_t *map = pipeline->done[STAGE_VERIFY].object;
     if (starts_from_map(stage))
         return json_pack(
             "[O?,O?,O?,O?,O?]", json_object_get(map, "post_to_pre"), json_object_get(map, "grid"),
             signal_of(pipeline, STAGE_SURVEY_PRE), signal_of(pipeline, STAGE_SURVEY_POST),
-            stage == STAGE_WARP && !shared ? pipeline->done[STAGE_SCALE].object : NULL);
+            stage == STAGE_WARP && use == PIPELINE_KEY_OWN ? pipeline->done[STAGE_SCALE].object
+                                                           : NULL);
     json_t *before = json_array();
     for (int s = 0; s < (int)stage && !is_survey(stage); s++) {
         char hash[CHECKPOINT_KEY_BYTES];
@@ -79,24 +86,14 @@ static json_t *results_before(const struct pipeline *pipeline, enum stage stage,
     return before;
 }
 
-static const char *make(const struct pipeline *pipeline, enum stage stage, bool shared,
-                        char key[CHECKPOINT_KEY_BYTES]) {
-    CLEANUP_JSON json_t *params = relevant_params(pipeline, stage, shared);
+const char *pipeline_key(const struct pipeline *pipeline, enum stage stage,
+                         enum pipeline_key_use use, char key[CHECKPOINT_KEY_BYTES]) {
+    CLEANUP_JSON json_t *params = relevant_params(pipeline, stage, use);
     char method[PARAMS_FINGERPRINT_BYTES];
-    CLEANUP_JSON json_t *all = json_pack("{s:s,s:s,s:O,s:o,s:o}", "stage", stages[stage].name,
-                                         "method", params_fingerprint(params, method), "params",
-                                         params, "inputs", relevant_inputs(pipeline, stage),
-                                         "before", results_before(pipeline, stage, shared));
+    CLEANUP_JSON json_t *all =
+        json_pack("{s:s,s:s,s:O,s:o,s:o}", "stage", stages[stage].name, "method",
+                  params_fingerprint(params, method), "params", params, "inputs",
+                  relevant_inputs(pipeline, stage), "before", results_before(pipeline, stage, use));
     key[0] = '\0';
     return all ? checkpoint_key(all, key) : key;
-}
-
-const char *pipeline_key(const struct pipeline *pipeline, enum stage stage,
-                         char key[CHECKPOINT_KEY_BYTES]) {
-    return make(pipeline, stage, false, key);
-}
-
-const char *pipeline_key_shared(const struct pipeline *pipeline, enum stage stage,
-                                char key[CHECKPOINT_KEY_BYTES]) {
-    return make(pipeline, stage, true, key);
 }

@@ -7,14 +7,16 @@
 
 #include "worker/stage/pipeline_state.h"
 
+enum pipeline_key_use {
+    PIPELINE_KEY_OWN,    /* of the whole result */
+    PIPELINE_KEY_SHARED, /* of what a variant with another background scale has in common with this
+                          * one: of scale the counts, of warp the aligned picture; else all */
+    PIPELINE_KEY_PIXELS, /* of warp: of that picture's pixels, however they are compressed */
+};
+
 /* Returns key; "" when out of memory, which no checkpoint has. */
 const char *pipeline_key(const struct pipeline *pipeline, enum stage stage,
-                         char key[CHECKPOINT_KEY_BYTES]);
-
-/* Of what a variant with another background scale has in common with this one: of scale the counts,
- * of warp the aligned picture; of other stages all. */
-const char *pipeline_key_shared(const struct pipeline *pipeline, enum stage stage,
-                                char key[CHECKPOINT_KEY_BYTES]);
+                         enum pipeline_key_use use, char key[CHECKPOINT_KEY_BYTES]);
 
 const char *pipeline_key_stage_name(enum stage stage);
 

@@ -14,10 +14,9 @@ MUST_USE int pipeline_shared_count(struct pipeline *pipeline, const struct tile_
                                    struct background_counts **ret, struct failure *failure);
 
 struct pipeline_shared_picture {
-    struct image *ready; /* as another variant wrote it; NULL: it is to be made for all */
+    struct image *ready; /* as another variant wrote it; NULL: it is to be rendered */
     bool is_final;       /* `ready` has its temporary name here: nobody writes it again */
-    char *folder;
-    int claim; /* others wait; -1: there are none */
+    int claim;           /* -1: none; else it is to be made for others, who wait */
 };
 
 /* task: what the picture would be made from. The caller closes *ret. */

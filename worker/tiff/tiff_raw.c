@@ -68,6 +68,12 @@ int tiff_raw_read(struct tiff_handle *handle, const struct tiff_file *file,
     return 0;
 }
 
+/* A hint. A length of 0 would mean the rest of the file. */
+static void read_ahead(const struct tiff_file *file, uint64_t from, uint64_t end) {
+    if (from < end)
+        (void)posix_fadvise(file->fd, (off_t)from, (off_t)(end - from), POSIX_FADV_WILLNEED);
+}
+
 void tiff_raw_will_need(struct tiff_handle *handle, const struct tiff_file *file,
                         const struct tiff_layout *layout, uint32_t y, uint32_t height) {
     uint64_t row_bytes = (uint64_t)layout->width * tiff_layout_stored_bytes(layout);
@@ -78,12 +84,11 @@ void tiff_raw_will_need(struct tiff_handle *handle, const struct tiff_file *file
             rows = height - done < left_in_strip ? height - done : left_in_strip;
             uint64_t place = place_of(handle, layout, plane, 0, y + done);
             if (place != end) {
-                (void)posix_fadvise(file->fd, (off_t)from, (off_t)(end - from),
-                                    POSIX_FADV_WILLNEED); /* a hint */
+                read_ahead(file, from, end);
                 from = place;
             }
             end = place + rows * row_bytes;
         }
-        (void)posix_fadvise(file->fd, (off_t)from, (off_t)(end - from), POSIX_FADV_WILLNEED);
+        read_ahead(file, from, end);
     }
 }
