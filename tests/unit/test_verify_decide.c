@@ -170,7 +170,7 @@ static void the_same_content_needs_fewer_tiles(void **state) {
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
     facts.content = (struct verify_content){.fine_parts = 5, .fine_correlation = 0.9};
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content = (struct verify_content){.coarse_deviations = 4.9};
+    facts.content.coarse_deviations = 4.9;
     expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
     facts.content.coarse_deviations = 5.1;
     expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
@@ -275,26 +275,6 @@ static void pixels_decide_where_votes_do_not(void **state) {
     expect(&facts, VERIFY_ALIGNED, "93 of 100 test tiles");
     facts.refine.runner_up_common = 0.06;
     expect(&facts, VERIFY_DOUBTFUL, "another position fits nearly as well");
-}
-
-static void fine_and_coarse_texture_add_up(void **state) {
-    (void)state;
-    struct verify_facts facts = good();
-    facts.agreeing = 40;
-    facts.content = (struct verify_content){.fine_parts = 36, .fine_correlation = 0.27};
-    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.coarse_deviations = 3.6;
-    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.coarse_deviations = 3.8;
-    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
-    facts.content.fine_correlation = -0.27; /* says nothing */
-    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    /* two parts are half of what is asked for, however much they correlate */
-    facts.content = (struct verify_content){.fine_parts = 2, .fine_correlation = 0.99};
-    facts.content.coarse_deviations = 3.5;
-    expect(&facts, VERIFY_DOUBTFUL, "only 40 of 100 test tiles agree");
-    facts.content.coarse_deviations = 3.6;
-    expect(&facts, VERIFY_ALIGNED, "40 of 100 test tiles");
 }
 
 /* Outlines around something else, and none of it known. */
@@ -428,7 +408,6 @@ int main(void) {
         cmocka_unit_test(failures),
         cmocka_unit_test(doubts),
         cmocka_unit_test(the_same_content_needs_fewer_tiles),
-        cmocka_unit_test(fine_and_coarse_texture_add_up),
         cmocka_unit_test(pixels_decide_where_votes_do_not),
         cmocka_unit_test(all_pixels_make_up_for_tiles),
         cmocka_unit_test(a_known_map_of_the_same_content_leaves_tiles_their_own_residuals),

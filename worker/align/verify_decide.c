@@ -7,13 +7,13 @@
 #include <math.h>
 #include <stdio.h>
 
-/* What says by itself that texture coincides: the mean correlation of fine parts and their number
- * times its square, or the deviations of the coarse ones; the squares of both add up. Content that
- * was replaced behind shared outlines reached 0.17 or 3.5. Then tiles against the map are missing
+/* Content that was replaced behind shared outlines reached 0.17 and 3.5; right maps had 0.65 or 5.7
+ * in noise that hides all but outlines from single tiles. Then tiles against the map are missing
  * tissue, objects or noise, and fewer must agree. */
 static const double SAME_FINE = 0.4, FINE_EVIDENCE = 1.9, SAME_COARSE_DEVIATIONS = 5;
 enum {
-    LEAST_FINE_PARTS = 6,  /* fewer are half of that at most */
+    LEAST_FINE_PARTS =
+        6, /* and so many that their number times the square of the correlation is: */
     MANY_COARSE_PARTS = 60 /* if the texture of these does not coincide, it was replaced */
 };
 static const double CHANCE_LIMIT = 1e-6; /* agreement less likely by accident is real */
@@ -88,14 +88,12 @@ static double rival_by_accident(const struct verify_facts *facts) {
     return referee_accident(facts->refine.runner_up_votes, facts->refine.runner_up_tiles);
 }
 
-static double square(double x) { return x * x; }
-
 static bool shows_same(const struct verify_facts *facts) {
     const struct verify_content *content = &facts->content;
-    double squared = square(fmax(content->fine_correlation, 0));
-    double fine = fmin(squared / square(SAME_FINE), content->fine_parts * squared / FINE_EVIDENCE);
-    double coarse = square(fmax(content->coarse_deviations, 0) / SAME_COARSE_DEVIATIONS);
-    return (content->fine_parts < LEAST_FINE_PARTS ? fmin(fine, 0.5) : fine) + coarse >= 1;
+    double evidence = content->fine_parts * content->fine_correlation * content->fine_correlation;
+    return (content->fine_parts >= LEAST_FINE_PARTS && content->fine_correlation >= SAME_FINE &&
+            evidence >= FINE_EVIDENCE) ||
+           content->coarse_deviations >= SAME_COARSE_DEVIATIONS;
 }
 
 /* Tiles, or the texture between them, which is all there is where noise hides it from tiles. */
