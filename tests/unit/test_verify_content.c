@@ -109,6 +109,8 @@ static void shared_outlines_are_not_texture(void **state) {
     const struct drawing drawing = {
         .replaced = true, .texture = 0.5, .noise = 0.1, .with_texture = N_TILES};
     struct verify_content content = judge(&drawing);
+    assert_int_equal(content.parts, N_TILES * PIXELS / TILE_GRAIN_PX / TILE_GRAIN_PX);
+    assert_true(content.inside < content.parts && content.inside > content.parts / 2);
     assert_true(content.coarse_parts > 100);
     assert_true(fabs(content.fine_correlation) < 0.15);
     assert_true(fabs(content.coarse_deviations) < 3);

@@ -290,6 +290,27 @@ static void texture_that_does_not_coincide_was_replaced(void **state) {
     expect(&facts, VERIFY_ALIGNED, "89 of 100");
 }
 
+/* As of nuclei: hardly anything is far from one. */
+static void where_outlines_are_everywhere_they_are_the_content(void **state) {
+    (void)state;
+    struct verify_facts facts = good();
+    facts.agreeing = 42;
+    facts.sectors_agreeing = 4;
+    facts.content = (struct verify_content){
+        .parts = 1000, .inside = 201, .coarse_parts = 200, .coarse_deviations = 2.1};
+    expect(&facts, VERIFY_DOUBTFUL, "share outlines, but not their content");
+    facts.content.inside = 199;
+    expect(&facts, VERIFY_ALIGNED, "42 of 100 test tiles");
+    facts.sectors_agreeing = 3;
+    expect(&facts, VERIFY_DOUBTFUL, "3 of 9 parts");
+    facts.sectors_agreeing = 4;
+    facts.agreeing = 39;
+    expect(&facts, VERIFY_DOUBTFUL, "only 39 of 100 test tiles agree");
+    facts.agreeing = 42;
+    facts.median_px = 1.1; /* so are two samples of one outline */
+    expect(&facts, VERIFY_DOUBTFUL, "only 42 of 100 test tiles agree");
+}
+
 static void slopes_of_the_same_content_may_be_off(void **state) {
     (void)state;
     struct verify_facts facts = good();
@@ -412,6 +433,7 @@ int main(void) {
         cmocka_unit_test(all_pixels_make_up_for_tiles),
         cmocka_unit_test(a_known_map_of_the_same_content_leaves_tiles_their_own_residuals),
         cmocka_unit_test(texture_that_does_not_coincide_was_replaced),
+        cmocka_unit_test(where_outlines_are_everywhere_they_are_the_content),
         cmocka_unit_test(texture_is_detail),
         cmocka_unit_test(slopes_of_the_same_content_may_be_off),
         cmocka_unit_test(doubts_of_a_measurement),

@@ -370,9 +370,10 @@ static json_t *describe_planted(const struct verify_planted *planted) {
 }
 
 static json_t *describe_content(const struct verify_content *content) {
-    return json_pack("{s:f,s:i,s:f,s:i}", "fine_correlation", content->fine_correlation,
-                     "fine_parts", content->fine_parts, "coarse_deviations",
-                     content->coarse_deviations, "coarse_parts", content->coarse_parts);
+    return json_pack("{s:i,s:i,s:f,s:i,s:f,s:i}", "parts", content->parts, "inside",
+                     content->inside, "fine_correlation", content->fine_correlation, "fine_parts",
+                     content->fine_parts, "coarse_deviations", content->coarse_deviations,
+                     "coarse_parts", content->coarse_parts);
 }
 
 static json_t *describe_evidence(const struct verify_facts *facts) {

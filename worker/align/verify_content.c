@@ -67,8 +67,10 @@ static void judge(const struct tiles_grid *grid, const struct tile_grains *grain
     for (size_t i = 0; i < grid->count; i++)
         for (int part = 0; part < grains[i].count; part++) {
             const struct tile_grain *grain = &grains[i].parts[part];
+            ret->parts++;
             if (!is_inside(grain, limits->slope))
                 continue;
+            ret->inside++;
             if (is_clear(grain, limits, TILE_BAND_FINE)) {
                 ret->fine_correlation += (double)grain->correlation[TILE_BAND_FINE];
                 ret->fine_parts++;

@@ -11,6 +11,7 @@
 #include "worker/align/verify_sample.h"
 
 struct verify_content {
+    int parts, inside; /* of the tiles; those far from every outline, which the rest is about */
     /* The fine texture where both images show more than the noise that is everywhere. */
     int fine_parts;
     double fine_correlation; /* mean over them */
