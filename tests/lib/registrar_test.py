@@ -270,13 +270,12 @@ def _run_one(number, description, function):
         print(f"ok {number} - {description} # SKIP {reason}", flush=True)
         return True
     except Exception:  # whatever it is, it is this test's failure and the next one's turn
-        print(f"not ok {number} - {description}")
+        print(f"not ok {number} - {description}", flush=True)
         for line in traceback.format_exc().splitlines():
-            print(f"# {line}")
+            print(f"# {line}", file=sys.stderr)  # prove shows it
         stderr = case.folder / "stderr"
         for line in stderr.read_text(errors="replace").splitlines()[-20:] if stderr.exists() else []:
-            print(f"# registrar: {line}")
-        sys.stdout.flush()
+            print(f"# registrar: {line}", file=sys.stderr)
         return False
     finally:
         case.close()
