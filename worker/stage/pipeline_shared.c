@@ -136,7 +136,7 @@ int pipeline_shared_picture_open(struct pipeline *pipeline, const struct tile_re
         (void)close(ret->claim); /* a lock */
         ret->claim = -1;
     } else {
-        (void)!take_picture(pipeline, task, PIPELINE_KEY_PIXELS, ret);
+        (void)take_picture(pipeline, task, PIPELINE_KEY_PIXELS, ret); /* else it is rendered */
     }
     return 0;
 }
