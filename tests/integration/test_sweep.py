@@ -138,6 +138,19 @@ def _(t):
         expect_same(t.out / "S" / f"D@compression={name}", alone / "S" / "D", name)
 
 
+@test("with another interpolation the scale stays; the bytes are those of single runs")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    sweep(t, images, *FIXED, "--jobs", 1, "--sweep", "interpolation=cubic,nearest")
+    scales = {json.loads((path / "result.json").read_text())["scale"] for path in variants(t)}
+    expect(len(scales), 1, "scales")
+    alone = t.folder / "alone"
+    ran = t.run("run", raw_of(images), "-o", alone, *FIXED, "--set", "interpolation=nearest",
+                timeout_s=600)
+    expect(ran.returncode, 0, "exit status alone")
+    expect_same(t.out / "S" / "D@interpolation=nearest", alone / "S" / "D", "nearest")
+
+
 @test("with two compressions and two scales there are two aligned pictures")
 def _(t):
     images = pair(*PAIR, size=SIZE)

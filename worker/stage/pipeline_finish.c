@@ -167,8 +167,8 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     r = pipeline_shared_picture_open(pipeline, &inputs.task, &picture, failure);
     if (r < 0)
         return r;
-    const struct params *params = &pipeline->task->params;
     inputs.task.ready = picture.ready;
+    const struct params *params = &pipeline->task->params;
     struct background_scale_difference differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
     size_t n = params->has_difference
                    ? background_scale_differences(pipeline->done[STAGE_SCALE].object, differences)
