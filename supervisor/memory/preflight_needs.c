@@ -87,13 +87,6 @@ static int describe(const struct task *task, struct probe_result **pair, struct 
     return r;
 }
 
-/* A file with several parts in it is written anew for each variant, and one that stands alone. */
-static bool has_picture_to_share(const json_t *params) {
-    const char *format = json_string_value(json_object_get(params, "format"));
-    return (!format || strcmp(format, "tiff") == 0) &&
-           !json_is_false(json_object_get(params, "difference"));
-}
-
 /* What variants before it in the list, which are wanted too, make for all. */
 static void find_shared(const struct task_list *tasks, const bool *wanted, size_t i,
                         struct preflight_needs *needs) {
@@ -107,8 +100,9 @@ static void find_shared(const struct task_list *tasks, const bool *wanted, size_
             continue;
         pair->has_signal |= params_agree(task->params, other->params, PARAMS_EFFECT_SIGNAL);
         pair->has_map |= params_agree(task->params, other->params, PARAMS_EFFECT_MAP);
+        /* a file with several parts in it, or alone, is written anew for each variant */
         pair->has_picture |= params_agree(task->params, other->params, PARAMS_EFFECT_PICTURE) &&
-                             has_picture_to_share(task->params);
+                             pair->format == PARAMS_FORMAT_TIFF && pair->n_differences > 0;
     }
 }
 

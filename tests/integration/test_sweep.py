@@ -151,6 +151,20 @@ def _(t):
     expect_same(t.out / "S" / "D@interpolation=nearest", alone / "S" / "D", "nearest")
 
 
+@test("plan counts a picture once where variants share it, and for each where they do not")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    t.use_real_worker()
+    for words, is_shared in ((("difference=yes",), True), (("difference=no",), False),
+                             (("difference=yes", "format=ome-tiff"), False)):
+        options = [word for each in words for word in ("--set", each)]
+        ran = t.run("plan", raw_of(images), "-o", t.folder / "plan", "--json", *options, "--sweep",
+                    "manual_scale=1,1.1")
+        first, second = [task["disk_bytes"] for task in json.loads(ran.stdout)["tasks"]]
+        picture = images.pre.stat().st_size  # of post's frame, about
+        expect(first - second > 0.9 * picture, is_shared, f"{words}: shared")
+
+
 @test("with two compressions and two scales there are two aligned pictures")
 def _(t):
     images = pair(*PAIR, size=SIZE)
