@@ -118,7 +118,6 @@ def _(t):
     t.generate("S", "D", "--size", "1200x900")
     t.use_real_worker()
     process = t.start("run", t.raw, "-o", t.out, "--threads", "2")
-    t.out.mkdir(exist_ok=True)
     pid = t.wait_ledger(lambda record: record["event"] == "attempt_start")["pid"]
     # it reports its first stage from within the sandbox; by its end there were threads
     seen = set()

@@ -36,6 +36,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -204,17 +205,23 @@ class Case:
 
     def wait_ledger(self, wanted, timeout_s=WAIT_S):
         """The first record for which wanted(record) is true, as soon as it stands there."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        tail = subprocess.Popen(["tail", "-n", "+1", "-F", self.out / "ledger.jsonl"],
-                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.processes.append(tail)
-        pending = b""
-        while select.select([tail.stdout], [], [], timeout_s)[0]:
-            *lines, pending = (pending + os.read(tail.stdout.fileno(), 65536)).split(b"\n")
-            for line in lines:
+        inode, at = None, 0
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                with open(self.out / "ledger.jsonl", "rb") as file:
+                    if (is_now := os.fstat(file.fileno()).st_ino) != inode:
+                        inode, at = is_now, 0  # the first one, or a compacted one
+                    file.seek(at)
+                    added = file.read()
+            except FileNotFoundError:
+                added = b""
+            whole = added[:added.rfind(b"\n") + 1]
+            at += len(whole)
+            for line in whole.splitlines():
                 if line.strip(b"\0") and wanted(record := json.loads(line.strip(b"\0"))):
-                    tail.kill()
                     return record
+            time.sleep(.005)
         raise AssertionError("the ledger never said so")
 
     def summary(self):
