@@ -28,6 +28,8 @@ Every test gets a Case t with a folder of its own (t.folder, and in it t.raw and
 afterwards with every process that t.start left. Nothing here sleeps: waiting is reading a pipe, or
 polling a pidfd. What the fake worker can do stands in tests/tools/fake_worker.c.
 """
+import contextlib
+import ctypes
 import json
 import os
 import select
@@ -40,9 +42,10 @@ import time
 import traceback
 from pathlib import Path
 
-__all__ = ["BUILD", "FAKE_WORKER", "GENERATE", "REGISTRAR", "ROOT", "Skip", "WORKER", "Case", "alive",
-           "expect", "expect_in", "json", "os", "run_tests", "shared_data", "signal", "skip",
-           "subprocess", "sys", "test", "wait_gone", "with_token", "Path", "WAIT_S"]
+__all__ = ["BUILD", "FAKE_WORKER", "GENERATE", "REGISTRAR", "ROOT", "Skip", "WORKER", "Case",
+           "alive", "changes_in", "expect", "expect_in", "json", "os", "run_tests", "shared_data",
+           "signal", "skip", "subprocess", "sys", "test", "wait_gone", "with_token", "Path",
+           "WAIT_S"]
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
@@ -117,6 +120,34 @@ def with_token(token=""):
             if any(variable.startswith(wanted) for variable in environment):
                 found.append(int(entry.name))
     return found
+
+
+@contextlib.contextmanager
+def changes_in(folder):
+    """A file that can be read when a file of the folder was written, made or renamed: inotify(7).
+    (tail -F was found to be two seconds late with a file that came up after its start.)"""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    modified_created_moved_to = 0x2 | 0x100 | 0x80
+    if fd < 0 or libc.inotify_add_watch(fd, os.fsencode(folder), modified_created_moved_to) < 0:
+        raise OSError(ctypes.get_errno(), f"inotify on {folder}")
+    with open(fd, "rb", buffering=0) as changed:
+        yield changed
+
+
+def _lines_after(path, inode, at):
+    """The file's inode, the byte behind its last whole line, and the whole lines after byte `at`,
+    or all of them when it is another file than `inode`."""
+    try:
+        with open(path, "rb") as file:
+            if (is_now := os.fstat(file.fileno()).st_ino) != inode:
+                inode, at = is_now, 0
+            file.seek(at)
+            added = file.read()
+    except FileNotFoundError:
+        added = b""
+    whole = added[:added.rfind(b"\n") + 1]
+    return inode, at + len(whole), whole.splitlines()
 
 
 class Case:
@@ -205,23 +236,16 @@ class Case:
 
     def wait_ledger(self, wanted, timeout_s=WAIT_S):
         """The first record for which wanted(record) is true, as soon as it stands there."""
-        inode, at = None, 0
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            try:
-                with open(self.out / "ledger.jsonl", "rb") as file:
-                    if (is_now := os.fstat(file.fileno()).st_ino) != inode:
-                        inode, at = is_now, 0  # the first one, or a compacted one
-                    file.seek(at)
-                    added = file.read()
-            except FileNotFoundError:
-                added = b""
-            whole = added[:added.rfind(b"\n") + 1]
-            at += len(whole)
-            for line in whole.splitlines():
-                if line.strip(b"\0") and wanted(record := json.loads(line.strip(b"\0"))):
-                    return record
-            time.sleep(.005)
+        self.out.mkdir(parents=True, exist_ok=True)
+        inode, at, deadline = None, 0, time.monotonic() + timeout_s
+        with changes_in(self.out) as changed:
+            while (left := deadline - time.monotonic()) > 0:
+                inode, at, lines = _lines_after(self.out / "ledger.jsonl", inode, at)
+                for line in lines:
+                    if line.strip(b"\0") and wanted(record := json.loads(line.strip(b"\0"))):
+                        return record
+                if select.select([changed], [], [], left)[0]:
+                    changed.read()
         raise AssertionError("the ledger never said so")
 
     def summary(self):
