@@ -237,6 +237,10 @@ static uint64_t pyramid_bytes(const struct footprint_pair *pair) {
     return sum;
 }
 
+uint64_t footprint_align_inputs(const struct footprint_pair *pair) {
+    return image_bytes(&pair->pre) + image_bytes(&pair->post);
+}
+
 uint64_t footprint_align_disk(const struct footprint_pair *pair) {
     /* JSON, TIFF tags and tile tables; what is drawn, and the reduced images that it is drawn from
      */

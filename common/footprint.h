@@ -39,6 +39,8 @@ enum {
 
 /* Peak RSS of the task. Never above cap_bytes when that is at least the least cap. */
 uint64_t footprint_align_memory(const struct footprint_pair *pair);
+/* Bytes of both images, uncompressed. */
+uint64_t footprint_align_inputs(const struct footprint_pair *pair);
 /* Bytes written below OUT at the worst instant: outputs, checkpoints, scratch. Compressed tiles
  * count in full, as they are reserved: noise does not shrink. */
 uint64_t footprint_align_disk(const struct footprint_pair *pair);

@@ -15,7 +15,10 @@ uint64_t enforce_limit(const struct enforce_facts *facts) {
             facts->reserved_bytes / (facts->is_uncertain ? 1 : ENFORCE_ROOM_DIVISOR);
         const uint64_t room =
             share > ENFORCE_LEAST_ROOM_BYTES ? share : (uint64_t)ENFORCE_LEAST_ROOM_BYTES;
-        limit = add(add(facts->reserved_bytes, room), facts->results_in_ram_bytes);
+        const uint64_t cache = facts->file_bytes < ENFORCE_CACHE_BYTES
+                                   ? facts->file_bytes
+                                   : (uint64_t)ENFORCE_CACHE_BYTES;
+        limit = add(add(facts->reserved_bytes, room), add(cache, facts->results_in_ram_bytes));
     }
     if (limit > INT64_MAX)
         return 0;

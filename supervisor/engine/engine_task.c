@@ -323,6 +323,7 @@ static uint64_t limit_of(const struct engine_slot *slot) {
         .is_uncertain =
             basis == FORECAST_HISTORY &&
             (slot->forecast.is_beyond || slot->forecast.n_attempts < ENFORCE_FEW_ATTEMPTS),
+        .file_bytes = forecast_file_bytes(&planned->need),
         .results_in_ram_bytes = planned->is_in_ram ? planned->disk_bytes : 0,
     });
 }

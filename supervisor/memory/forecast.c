@@ -168,6 +168,11 @@ uint64_t forecast_disk(const struct forecast_task *task) {
     return task->is_pair ? footprint_align_disk(&task->pair) : 0;
 }
 
+uint64_t forecast_file_bytes(const struct forecast_task *task) {
+    return task->is_pair ? footprint_align_inputs(&task->pair) + footprint_align_disk(&task->pair)
+                         : (uint64_t)fmin(task->size, 0x1p62);
+}
+
 const char *forecast_basis_name(enum forecast_basis basis) {
     static const char *const names[FORECAST_BASIS_COUNT] = {
         [FORECAST_UNKNOWN] = "unknown",   [FORECAST_ONE_SIZE] = "one-size",

@@ -59,6 +59,8 @@ struct forecast_task forecast_pair(const struct footprint_image *pre,
 struct forecast forecast_make(const struct forecast_task *task, const struct model *model,
                               int threads, uint64_t cap_bytes);
 uint64_t forecast_disk(const struct forecast_task *task);
+/* Bytes of files that it reads and writes. */
+uint64_t forecast_file_bytes(const struct forecast_task *task);
 
 /* "declared", "history", ... */
 const char *forecast_basis_name(enum forecast_basis basis);

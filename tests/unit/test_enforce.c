@@ -28,6 +28,10 @@ static void every_row(void **state) {
         {{.reserved_bytes = 400 * MIB, .is_uncertain = true}, 800 * MIB},
         {{.reserved_bytes = 1}, 64 * MIB + 1},
         {{.reserved_bytes = 400 * MIB, .results_in_ram_bytes = GIB}, 500 * MIB + GIB},
+        {{.reserved_bytes = 400 * MIB, .file_bytes = 30 * MIB}, 530 * MIB},
+        {{.reserved_bytes = 400 * MIB, .file_bytes = GIB}, 884 * MIB},
+        {{.reserved_bytes = 100 * MIB, .file_bytes = UINT64_MAX}, 548 * MIB},
+        {{.declared_bytes = 2 * GIB, .reserved_bytes = GIB, .file_bytes = GIB}, 2 * GIB},
         {{.reserved_bytes = UINT64_MAX}, 0},
         {{.reserved_bytes = UINT64_MAX / 2, .results_in_ram_bytes = UINT64_MAX}, 0},
         /* nothing known */

@@ -37,6 +37,7 @@ struct painter {
     struct parcel *parcel; /* in hand */
     float *difference;
     uint64_t overlap_pixels;
+    uint32_t expected_end; /* canvas px: of the strip of tiles that it is in */
 };
 
 static void subtract(const struct tile_render_tile *tile, double scale, float *ret) {
@@ -77,8 +78,21 @@ static int fill_parcel(struct painter *painter, const struct tile_render_tile *t
     return r;
 }
 
+/* Tiles come strip by strip (tile_walk.h). */
+static void expect(struct painter *painter, const struct tile_place *place) {
+    const struct tile_walk *walk = painter->crew->job->walk;
+    uint32_t first = place->x / walk->strip * walk->strip;
+    uint32_t end = first + walk->strip < walk->columns ? first + walk->strip : walk->columns;
+    uint32_t width = tile_render_canvas_width(painter->crew->job->task);
+    uint32_t end_x = end < walk->columns ? end * TILE_RENDER_PX : width;
+    if (end_x != painter->expected_end)
+        tile_render_expect(painter->render, first * TILE_RENDER_PX, end_x);
+    painter->expected_end = end_x;
+}
+
 static int paint(struct painter *painter, const struct tile_place *place, struct failure *failure) {
     const struct tile_render_tile *tile;
+    expect(painter, place);
     int r = tile_render_run(painter->render, place->x, place->y, &tile, failure);
     if (r < 0)
         return r;

@@ -16,6 +16,8 @@ enum {
     BLOCK_PX = 256 * 256, /* a piece whose source box has more pixels is halved */
     HELD_PX = 448 * 448,  /* a tile whose source box has more is read piece by piece */
     TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX,
+    MARGIN_PX = 256, /* on both sides of what a strip of tiles covers of the pre image */
+    STEEPEST = 50,   /* px across per row: hardly less than a row */
 };
 
 /* Pre pixels that a piece touches: [x0, x1) x [y0, y1), margins included, perhaps off the image. */
@@ -409,6 +411,53 @@ static void finish_signals(struct tile_render *render) {
             n_covered += tile->covered[at + i];
     }
     tile->n_covered = n_covered;
+}
+
+/* A column of the canvas as a line on the pre image: x = at + slope y. */
+struct line {
+    double at, slope;
+};
+
+/* False when it lies along the rows. */
+static bool line_of(const struct tile_render *render, uint32_t column, struct line *ret) {
+    double x[2], y[2];
+    uint32_t bottom = tile_render_canvas_height(&render->task) - 1;
+    placement_row(&render->placement, column, 0, 1, &x[0], &y[0]);
+    placement_row(&render->placement, column, bottom, 1, &x[1], &y[1]);
+    ret->slope = (x[1] - x[0]) / (y[1] - y[0]);
+    ret->at = x[0] - ret->slope * y[0];
+    return fabs(ret->slope) < STEEPEST && isfinite(ret->at); /* a horizon: neither */
+}
+
+/* What the columns cover of the pre image, and a margin for a map that bends; all when that is not
+ * bounded by two lines. */
+static struct image_swath swath_of(const struct tile_render *render, uint32_t first_x,
+                                   uint32_t end_x) {
+    struct line left, right;
+    if (!line_of(render, first_x, &left) || !line_of(render, end_x - 1, &right))
+        return image_whole_rows;
+    double middle = render->pre.height / 2.0;
+    if (left.at + left.slope * middle > right.at + right.slope * middle) { /* upside down */
+        struct line swapped = left;
+        left = right;
+        right = swapped;
+    }
+    return (struct image_swath){.left = left.at - MARGIN_PX * hypot(1, left.slope),
+                                .left_slope = left.slope,
+                                .right = right.at + MARGIN_PX * hypot(1, right.slope),
+                                .right_slope = right.slope};
+}
+
+void tile_render_expect(struct tile_render *render, uint32_t first_x, uint32_t end_x) {
+    bool is_all = first_x == 0 && end_x == tile_render_canvas_width(&render->task);
+    struct image_swath swath = is_all ? image_whole_rows : swath_of(render, first_x, end_x);
+    image_reader_expect(render->pre_reader, &swath);
+    if (!render->post_reader)
+        return;
+    if (!is_all)
+        swath = (struct image_swath){.left = (double)first_x - render->task.pad,
+                                     .right = (double)end_x - render->task.pad};
+    image_reader_expect(render->post_reader, &swath);
 }
 
 int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y,

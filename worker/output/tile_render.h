@@ -68,6 +68,9 @@ void tile_render_close(struct tile_render *render); /* NULL is fine */
 uint64_t tile_render_read_pre(const struct tile_render *render);
 uint64_t tile_render_read_post(const struct tile_render *render);
 
+/* A hint: the tiles to come will cover the canvas columns [first_x, end_x) (px) from top to bottom.
+ */
+void tile_render_expect(struct tile_render *render, uint32_t first_x, uint32_t end_x);
 /* Renders tile (tile_x, tile_y) of the canvas; *ret is borrowed from the renderer. */
 MUST_USE int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y,
                              const struct tile_render_tile **ret, struct failure *failure);

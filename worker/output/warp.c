@@ -83,6 +83,7 @@ static struct tiff_writer_options describe(const struct warp_options *options,
         .y_resolution = post->y_resolution,
         .resolution_unit = post->resolution_unit,
         .compression = options->compression,
+        .is_read_back = warp->n_levels > 0 || warp->fits_paths[0],
         .n_levels = warp->n_levels,
         .description = text,
     };

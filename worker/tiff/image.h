@@ -11,6 +11,7 @@
 
 #include "common/failure.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -92,6 +93,16 @@ void image_reader_close(struct image_reader *reader); /* NULL is fine */
 MUST_USE int image_reader_read(struct image_reader *reader, uint32_t x, uint32_t y, uint32_t width,
                                uint32_t height, void *pixels, size_t stride_bytes,
                                struct failure *failure);
+
+/* The part of an image between two lines: in row y from left + left_slope y to right + right_slope
+ * y (px). */
+struct image_swath {
+    double left, left_slope, right, right_slope;
+};
+static const struct image_swath image_whole_rows = {.left = -INFINITY, .right = INFINITY};
+/* A hint: the regions to come will cover most of the swath, neighbours soon after each other. Helps
+ * where uncompressed strips are read from a cold disk. */
+void image_reader_expect(struct image_reader *reader, const struct image_swath *swath);
 
 /* Pixel bytes that this reader decoded, or copied from uncompressed strips, so far. */
 uint64_t image_reader_read_bytes(const struct image_reader *reader);

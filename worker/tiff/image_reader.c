@@ -8,16 +8,15 @@
 #include "worker/tiff/block_cache.h"
 #include "worker/tiff/image_private.h"
 #include "worker/tiff/orientation.h"
+#include "worker/tiff/read_ahead.h"
 #include "worker/tiff/tiff_raw.h"
 #include "worker/tiff/tiff_tiles.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
-enum {
-    TURN_PX = 256,         /* side of the squares that are turned at once */
-    ANNOUNCED_ROWS = 4096, /* rows whose announcement to the kernel is remembered */
-};
+enum { TURN_PX = 256 /* side of the squares that are turned at once */ };
 
 struct image_reader {
     const struct image *image;  /* borrowed */
@@ -27,7 +26,7 @@ struct image_reader {
     void *spare; /* owned; for tiff_tiles_read */
     char *turn;  /* owned; NULL: orientation 1 */
     uint32_t block_width, block_height, columns;
-    uint32_t announced_from, announced_to; /* rows; uncompressed strips only */
+    struct read_ahead ahead; /* uncompressed strips only */
     size_t pixel_bytes;
     uint64_t read_bytes;
 };
@@ -72,6 +71,8 @@ static int acquire_source(struct image_reader *reader, const struct cache_source
                            image->file.path);
     int r = tiff_handle_open_directory(&image->file, false, layout->directory, &reader->handle,
                                        failure);
+    if (r == 0 && layout->raw) /* the kernel's own guesses read many times what is needed */
+        (void)posix_fadvise(image->file.fd, 0, 0, POSIX_FADV_RANDOM);
     if (r < 0 || layout->raw)
         return r;
     reader->block_width = layout->block_width;
@@ -177,36 +178,12 @@ static int read_blocks(struct image_reader *reader, struct orientation_rect rect
     return 0;
 }
 
-static void will_need(struct image_reader *reader, uint32_t from, uint32_t end) {
-    if (from < end)
-        tiff_raw_will_need(reader->handle, &reader->image->file, &reader->image->layout, from,
-                           end - from);
-}
-
-/* A region's rows lie far apart in the file, so reading them one by one from a cold disk takes an
- * access each: rows that come up for the first time are announced as a whole. */
-static void announce(struct image_reader *reader, uint32_t y, uint32_t height) {
-    const uint32_t end = y + height;
-    uint32_t low = reader->announced_from < y ? reader->announced_from : y;
-    uint32_t high = reader->announced_to > end ? reader->announced_to : end;
-    bool apart = y > reader->announced_to || end < reader->announced_from;
-    if (apart || high - low > ANNOUNCED_ROWS) { /* what was announced long ago may be gone again */
-        will_need(reader, y, end);
-        low = y;
-        high = end;
-    } else {
-        will_need(reader, low, reader->announced_from);
-        will_need(reader, reader->announced_to, high);
-    }
-    reader->announced_from = low;
-    reader->announced_to = high;
-}
-
 static int read_stored(struct image_reader *reader, struct orientation_rect rect, char *pixels,
                        size_t stride_bytes, struct failure *failure) {
     if (reader->cache)
         return read_blocks(reader, rect, pixels, stride_bytes, failure);
-    announce(reader, rect.y, rect.height);
+    read_ahead_region(&reader->ahead, reader->handle, &reader->image->file, &reader->image->layout,
+                      &rect);
     reader->read_bytes += (uint64_t)rect.width * rect.height * reader->pixel_bytes;
     return tiff_raw_read(reader->handle, &reader->image->file, &reader->image->layout, rect.x,
                          rect.y, rect.width, rect.height, pixels, stride_bytes, failure);
@@ -245,6 +222,12 @@ int image_reader_read(struct image_reader *reader, uint32_t x, uint32_t y, uint3
                            info->height);
     return reader->turn ? read_turned(reader, rect, pixels, stride_bytes, failure)
                         : read_stored(reader, rect, pixels, stride_bytes, failure);
+}
+
+void image_reader_expect(struct image_reader *reader, const struct image_swath *swath) {
+    /* a turned image's lines are not the file's */
+    reader->ahead =
+        (struct read_ahead){.swath = reader->turn ? image_whole_rows : *swath, .has_swath = true};
 }
 
 uint64_t image_reader_read_bytes(const struct image_reader *reader) { return reader->read_bytes; }

@@ -75,19 +75,21 @@ static void read_ahead(const struct tiff_file *file, uint64_t from, uint64_t end
 }
 
 void tiff_raw_will_need(struct tiff_handle *handle, const struct tiff_file *file,
-                        const struct tiff_layout *layout, uint32_t y, uint32_t height) {
-    uint64_t row_bytes = (uint64_t)layout->width * tiff_layout_stored_bytes(layout);
+                        const struct tiff_layout *layout, const struct orientation_rect *region) {
+    size_t stored = tiff_layout_stored_bytes(layout);
+    bool whole_rows = region->width == layout->width;
     for (uint32_t plane = 0; plane < (layout->planar ? layout->samples : 1); plane++) {
-        uint64_t from = 0, end = 0; /* a run of strips that follow each other */
-        for (uint32_t done = 0, rows; done < height; done += rows) {
-            uint32_t left_in_strip = layout->block_height - (y + done) % layout->block_height;
-            rows = height - done < left_in_strip ? height - done : left_in_strip;
-            uint64_t place = place_of(handle, layout, plane, 0, y + done);
+        uint64_t from = 0, end = 0; /* a run of pieces that follow each other */
+        for (uint32_t done = 0, rows; done < region->height; done += rows) {
+            uint32_t y = region->y + done, left = region->height - done;
+            uint32_t left_in_strip = layout->block_height - y % layout->block_height;
+            rows = !whole_rows ? 1 : left < left_in_strip ? left : left_in_strip;
+            uint64_t place = place_of(handle, layout, plane, region->x, y);
             if (place != end) {
                 read_ahead(file, from, end);
                 from = place;
             }
-            end = place + rows * row_bytes;
+            end = place + rows * (uint64_t)region->width * stored;
         }
         read_ahead(file, from, end);
     }

@@ -25,7 +25,7 @@ struct tiff_writer {
     char *path, *temporary; /* owned */
     int fd;                 /* owned */
     struct tiff_header header;
-    bool compressed;
+    bool compressed, is_read_back;
     uint64_t end; /* compressed: of the last tile */
     atomic_uint_fast64_t n_written;
 };
@@ -51,6 +51,7 @@ static int make(const char *path, const struct tiff_writer_options *options,
         return failure_set(failure, -ENOMEM, "%s: out of memory", path);
     writer->fd = -1;
     writer->compressed = options->compression != PARAMS_COMPRESSION_NONE;
+    writer->is_read_back = options->is_read_back;
     writer->path = strdup(path);
     writer->temporary = atomic_file_temporary_name(path);
     if (!writer->path || !writer->temporary) {
@@ -255,6 +256,8 @@ int tiff_writer_sync(struct tiff_writer *writer, struct failure *failure) {
     if (fdatasync(writer->fd) < 0)
         return failure_set_errno(failure, -errno, "%s cannot be written to disk",
                                  writer->temporary);
+    if (!writer->is_read_back) /* gigabytes would push out the images that are being read */
+        (void)posix_fadvise(writer->fd, 0, 0, POSIX_FADV_DONTNEED);
     return 0;
 }
 

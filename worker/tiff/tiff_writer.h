@@ -23,6 +23,7 @@ struct tiff_writer_options {
     uint32_t resolution_unit;
     const char *description; /* ImageDescription; NULL: none */
     enum params_compression compression;
+    bool is_read_back;                      /* soon: it stays in the page cache */
     uint32_t n_levels;                      /* reduced ones; in all images of a file as many */
     const struct tiff_writer_options *next; /* image of the file; NULL: none */
 };
@@ -73,7 +74,8 @@ MUST_USE int tiff_writer_append(struct tiff_writer *writer, const struct tiff_wr
 MUST_USE int tiff_writer_read(const struct tiff_writer *writer,
                               const struct tiff_writer_place *place, void *bytes, size_t room,
                               size_t *ret_size, struct failure *failure);
-/* What was put before is on disk when this returns. Safe from several threads. */
+/* What was put before is on disk when this returns, and no longer in RAM unless it is to be read
+ * back. Safe from several threads. */
 MUST_USE int tiff_writer_sync(struct tiff_writer *writer, struct failure *failure);
 /* Syncs, renames, frees. On an error nothing stands under the final name. */
 MUST_USE int tiff_writer_publish(struct tiff_writer *writer, struct failure *failure);
