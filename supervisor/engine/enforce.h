@@ -5,9 +5,9 @@
  * so it stands with room above: a quarter, twice the forecast where little speaks for it, and at
  * least as much as libraries, page tables and buffers of the kernel take. Page cache is dropped
  * before anybody is killed, but whoever has no room for it reads the same rows from the disk over
- * and over: it gets as much as a turned image's rows and fresh results take (tile_plan.c's
- * KERNEL_BYTES, and half of that). Files in RAM (tmpfs) count as memory of the task that writes
- * them. A figure that is merely assumed is no limit.
+ * and over: it gets three times what a turned image's rows take (tile_plan.c's KERNEL_BYTES), for
+ * the kernel keeps half for what was read twice, and there are the results. Files in RAM (tmpfs)
+ * count as memory of the task that writes them. A figure that is merely assumed is no limit.
  */
 #ifndef SUPERVISOR_ENGINE_ENFORCE_H
 #define SUPERVISOR_ENGINE_ENFORCE_H

@@ -8,7 +8,7 @@ enum {
     TILE_PIXELS = TILE_RENDER_PX * TILE_RENDER_PX,
     CACHED_TILES = 72,           /* two rows of a strip of 16 tiles, whatever the angle */
     LEAST_CACHE_BYTES = 4 << 20, /* with less, threads would decode all day */
-    KERNEL_BYTES = 256 << 20, /* of an image that is read as it lies, likely to be in RAM still */
+    KERNEL_BYTES = 128 << 20, /* of an image that is read as it lies, in RAM still; see enforce.h */
 };
 
 static uint64_t pixel_bytes(const struct image_info *info) {

@@ -5,7 +5,7 @@
 
 enum {
     AHEAD_ROWS = 256,       /* a row of output tiles: read while the one before is made */
-    REMEMBERED_ROWS = 4096, /* what was announced long ago may be gone again */
+    REMEMBERED_ROWS = 8192, /* what was announced long ago may be gone again */
 };
 
 struct source {

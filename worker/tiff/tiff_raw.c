@@ -10,7 +10,10 @@
 
 #include <fcntl.h>
 
-enum { PIECE_BYTES = 32 * 1024 }; /* on the stack */
+enum {
+    PIECE_BYTES = 32 * 1024,  /* on the stack */
+    AHEAD_BYTES = 128 * 1024, /* announced at once */
+};
 
 static uint64_t place_of(struct tiff_handle *handle, const struct tiff_layout *layout,
                          uint32_t plane, uint32_t x, uint32_t y) {
@@ -68,10 +71,13 @@ int tiff_raw_read(struct tiff_handle *handle, const struct tiff_file *file,
     return 0;
 }
 
-/* A hint. A length of 0 would mean the rest of the file. */
+/* A hint. A length of 0 would mean the rest of the file; of one call the kernel reads no more than
+ * the device's readahead (usually 128 KiB). */
 static void read_ahead(const struct tiff_file *file, uint64_t from, uint64_t end) {
-    if (from < end)
-        (void)posix_fadvise(file->fd, (off_t)from, (off_t)(end - from), POSIX_FADV_WILLNEED);
+    for (uint64_t n; from < end; from += n) {
+        n = end - from < AHEAD_BYTES ? end - from : AHEAD_BYTES;
+        (void)posix_fadvise(file->fd, (off_t)from, (off_t)n, POSIX_FADV_WILLNEED);
+    }
 }
 
 void tiff_raw_will_need(struct tiff_handle *handle, const struct tiff_file *file,
