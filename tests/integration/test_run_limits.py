@@ -243,7 +243,7 @@ def _(t):
         expect_gone(t, group)
 
 
-@test("a pair's images are read from a cold disk about once, in a tight group a few times")
+@test("a pair's images are read from a cold disk once or twice, in a tight group a few times")
 def _(t):
     if SANITIZED:
         skip("a sanitized worker takes long for images that do not fit the page cache")
@@ -252,7 +252,7 @@ def _(t):
     images = list(t.raw.rglob("*.tif"))
     size = sum(path.stat().st_size for path in images)
     # 20 times without room in the task's group, or when whole rows are read for narrow tiles
-    for limit, most in ((None, 2), (200 * MIB, 8)):
+    for limit, most in ((None, 4), (200 * MIB, 8)):
         group = in_group(t, limit)
         shutil.rmtree(t.out, ignore_errors=True)
         os.sync()
