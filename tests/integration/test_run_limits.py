@@ -251,7 +251,7 @@ def _(t):
     t.generate("S", "D", "--rgb", "--rotation", 7, "--size", "8000x6000")
     images = list(t.raw.rglob("*.tif"))
     size = sum(path.stat().st_size for path in images)
-    # 20 times without room in the task's group, or when whole rows are read for narrow tiles
+    # 6 times without room in the task's group; 20 when whole rows were read for narrow tiles too
     for limit, most in ((None, 4), (200 * MIB, 8)):
         group = in_group(t, limit)
         shutil.rmtree(t.out, ignore_errors=True)
