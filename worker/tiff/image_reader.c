@@ -13,7 +13,6 @@
 #include "worker/tiff/tiff_tiles.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 enum { TURN_PX = 256 /* side of the squares that are turned at once */ };
@@ -71,8 +70,6 @@ static int acquire_source(struct image_reader *reader, const struct cache_source
                            image->file.path);
     int r = tiff_handle_open_directory(&image->file, false, layout->directory, &reader->handle,
                                        failure);
-    if (r == 0 && layout->raw) /* the kernel's own guesses read many times what is needed */
-        (void)posix_fadvise(image->file.fd, 0, 0, POSIX_FADV_RANDOM);
     if (r < 0 || layout->raw)
         return r;
     reader->block_width = layout->block_width;

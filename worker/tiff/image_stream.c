@@ -15,7 +15,6 @@
 #include "worker/tiff/tiff_tiles.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 enum {
@@ -259,7 +258,6 @@ int image_stream(struct image *image, const char *scratch_path, image_band_cb ba
                            image->file.path);
     struct pass pass = {.image = image, .band = band, .context = context, .progress = progress};
     struct image_identity identity = {.size = image->file.size, .mtime_ns = image->file.mtime_ns};
-    (void)posix_fadvise(image->file.fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* a hint */
     int r = file_hash_open(&image->file, &pass.hash, failure);
     if (r == 0)
         r = stream(image, &pass, scratch_path, failure);
