@@ -37,6 +37,11 @@ def made_by(folder):
     return [entry["stage"] for entry in stages if not entry.get("shared")]
 
 
+def inodes_of(t, name):
+    """How many files stand behind that name in all variants."""
+    return len({(path / name).stat().st_ino for path in variants(t)})
+
+
 def variants(t):
     return sorted(path for path in (t.out / "S").iterdir())
 
@@ -109,8 +114,8 @@ def _(t):
     expect([path.name for path in variants(t)],
            [f"D@manual_scale={scale}" for scale in ("0.9", "1", "1.1")], "variants")
     expect_made(t, once=[*TO_MAP, "scale", "warp"], thrice=["qc"])
-    inodes = {(path / "aligned_pre.tiff").stat().st_ino for path in variants(t)}
-    expect(len(inodes), 1, "files behind the aligned pictures")
+    expect([inodes_of(t, f"{name}.tiff")
+            for name in ("aligned_pre", "difference_moffat", "difference")], [1, 1, 3], "files")
     expect_no_store(t)
     alone = t.folder / "alone"
     for scale in ("0.9", "1.1"):  # the second one takes over the first one's map
@@ -170,9 +175,37 @@ def _(t):
     images = pair(*PAIR, size=SIZE)
     sweep(t, images, *FIXED, "--jobs", 1, "--sweep", "compression=none,zstd", "--sweep",
           "manual_scale=0.9,1")
-    inodes = {(path / "aligned_pre.tiff").stat().st_ino for path in variants(t)}
-    expect((len(variants(t)), len(inodes)), (4, 2), "variants, files behind the aligned pictures")
+    expect((len(variants(t)), inodes_of(t, "aligned_pre.tiff")), (4, 2),
+           "variants, files behind the aligned pictures")
     expect_no_store(t)
+
+
+@test("side by side with two scales each: every difference is made once")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    sweep(t, images, *FIXED, "--jobs", 3, "--sweep", "manual_scale=0.9,1", "--sweep",
+          "scale_percentile=40,60")
+    names = ("aligned_pre", "difference", "difference_percentile", "difference_moffat")
+    expect([inodes_of(t, f"{name}.tiff") for name in names], [1, 2, 2, 1], "files")
+    scales = [json.loads((path / "result.json").read_text())["scale"] for path in variants(t)]
+    expect(scales, [0.9, 0.9, 1, 1], "scales")
+    expect_no_store(t)
+
+
+@test("where the map is the same no picture is made again; the bytes are those of single runs")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    sweep(t, images, *FIXED, "--jobs", 1, "--sweep", "max_residual=1.5,3")
+    expect([inodes_of(t, name) for name in ("aligned_pre.tiff", "difference.tiff")], [1, 1],
+           "files")
+    first, second = [json.loads((path / "result.json").read_text()) for path in variants(t)]
+    expect(first["statistics"], second["statistics"], "statistics")
+    warps = [result["stages"][STAGES.index("warp")] for result in (first, second)]
+    expect([stage["post_reads"] > 0 for stage in warps], [True, False], "who read post")
+    ran = t.run("run", raw_of(images), "-o", t.folder / "alone", *FIXED, "--set",
+                "max_residual=3", timeout_s=600)
+    expect(ran.returncode, 0, "exit status alone")
+    expect_same(t.out / "S/D@max_residual=3", t.folder / "alone/S/D", "max_residual 3")
 
 
 @test("workers side by side: each stage is made once, the others wait and take it")
@@ -364,8 +397,14 @@ def variant(out, images, scale, shared, **options):
     return Run(out, images, shared=shared, manual_scale=scale, **options)
 
 
-def lock_of(shared, stage):
+def locks_of(shared, stage):
     found = list(shared.glob(f"{stage}-*/lock"))
+    assert found, f"no folder of {stage} in {shared}"
+    return found
+
+
+def lock_of(shared, stage):
+    found = locks_of(shared, stage)
     expect(len(found), 1, f"folders of {stage}")
     return found[0]
 
@@ -414,9 +453,11 @@ def _(t):
             ("search", "stage.json", None), ("scale", "counts", None),
             ("warp", "aligned_pre.tiff", None), ("warp", "stage.json", None)):
         shutil.copytree(whole, shared)
-        for where in (stage, "pixels") if stage == "warp" else (stage,):
-            path = lock_of(shared, where).parent / name
-            path.write_bytes(path.read_bytes()[:-100])
+        for where in ("warp", "pixels", "difference") if stage == "warp" else (stage,):
+            for lock in locks_of(shared, where):
+                file = "difference.tiff" if (where, name[0]) == ("difference", "a") else name
+                path = lock.parent / file
+                path.write_bytes(path.read_bytes()[:-100])
         if unneeded:  # levels are looked at by who starts from them
             (lock_of(shared, unneeded).parent / "stage.json").unlink()
         variant(out, images, 2, shared).end()
@@ -437,6 +478,22 @@ def _(t):
     variant(out, images, 2, shared).end()
     expect(made_by(out), ["qc"], "made again")
     expect_same(out, t.folder / "alone", "aligned_pre.tiff")
+
+
+@test("a difference alone that is damaged is made again from the aligned picture of the store")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    shared, out = t.folder / "shared", t.folder / "second"
+    variant(t.folder / "first", images, 1, shared).end()
+    Run(t.folder / "alone", images, manual_scale=1).end()
+    for lock in locks_of(shared, "difference"):
+        path = lock.parent / "difference.tiff"
+        path.write_bytes(path.read_bytes()[:-100])
+    variant(out, images, 1, shared).end()
+    expect_same(out, t.folder / "alone", "difference.tiff")
+    taken = [name for name in ("aligned_pre", "difference", "difference_moffat")
+             if (out / f"{name}.tiff").stat().st_nlink > 2]  # the store's, and another variant's
+    expect(taken, ["aligned_pre"], "taken from the store")
 
 
 run_tests()

@@ -36,14 +36,12 @@ static void add(struct picture_set *set, const struct picture *picture) {
 }
 
 struct picture_set picture_set_make(enum params_format format, const struct tile_render_task *task,
-                                    bool is_ready,
                                     const struct background_scale_difference *differences,
                                     size_t n_differences) {
     const struct image_info *pre = image_get_info(task->pre), *post = image_get_info(task->post);
-    struct picture_set set = {.format = format, .is_ready = is_ready};
+    struct picture_set set = {.format = format};
     struct picture picture = describe(PICTURE_PRE, pre->samples, pre->bits);
-    if (!is_ready)
-        add(&set, &picture);
+    add(&set, &picture);
     if (format == PARAMS_FORMAT_OME_TIFF) {
         picture = describe(PICTURE_POST, post->samples, post->bits);
         add(&set, &picture);
@@ -54,6 +52,17 @@ struct picture_set picture_set_make(enum params_format format, const struct tile
         add(&set, &picture);
     }
     return set;
+}
+
+void picture_set_remove(struct picture_set *set, size_t i) {
+    set->n_files--;
+    for (size_t k = set->pictures[i].file; k < set->n_files; k++)
+        memcpy(set->files[k], set->files[k + 1], PICTURE_NAME_BYTES);
+    set->n--;
+    for (size_t k = i; k < set->n; k++) {
+        set->pictures[k] = set->pictures[k + 1];
+        set->pictures[k].file--;
+    }
 }
 
 bool picture_set_keeps_tiff(const struct picture_set *set) {
@@ -72,8 +81,6 @@ const char *picture_fits_name(const char *tiff_name, char name[PICTURE_NAME_BYTE
 
 json_t *picture_set_names(const struct picture_set *set) {
     CLEANUP_JSON json_t *names = json_array();
-    if (set->is_ready && json_array_append_new(names, json_string(PICTURE_ALIGNED_NAME)) < 0)
-        return NULL;
     for (size_t i = 0; i < set->n_files; i++) {
         char fits[PICTURE_NAME_BYTES];
         if (picture_set_keeps_tiff(set) &&

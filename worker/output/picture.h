@@ -35,15 +35,14 @@ struct picture_set {
     size_t n;
     char files[PICTURE_MOST][PICTURE_NAME_BYTES]; /* TIFFs that the warp writes */
     size_t n_files;
-    bool is_ready; /* the aligned picture, which is not in here */
 };
 
-/* Borrows the differences. is_ready: the aligned picture stands already; it is none of the set's
- * pictures, and the first of its names. Of TIFFs with differences only. */
+/* All of a task. Borrows the differences. */
 struct picture_set picture_set_make(enum params_format format, const struct tile_render_task *task,
-                                    bool is_ready,
                                     const struct background_scale_difference *differences,
                                     size_t n_differences);
+/* Takes out one that stands alone in its file, with the file. */
+void picture_set_remove(struct picture_set *set, size_t i);
 
 /* Whether the TIFFs are results, or only what these are made of. */
 bool picture_set_keeps_tiff(const struct picture_set *set);

@@ -27,7 +27,7 @@ struct warp {
     uint32_t n_levels; /* reduced ones */
     struct fits_library fits;
     char *fits_paths[PICTURE_MOST]; /* owned; NULL: none */
-    char *ready; /* path of an aligned picture that waits for its name; NULL: none does */
+    json_t *ready; /* paths of pictures that wait for their names; owned */
     struct tile_journal *journal;
     struct tile_walk walk;
     struct warp_counts counts;
@@ -135,20 +135,11 @@ static bool is_beginning(const struct warp *warp) {
     return true;
 }
 
-/* With another set of files, a journal is another one. */
-static const char *journal_key(const struct warp_options *options,
-                               char key[TILE_JOURNAL_KEY_BYTES]) {
-    (void)snprintf(key, TILE_JOURNAL_KEY_BYTES, "%s%s", options->key,
-                   *options->key && options->set->is_ready ? "-ready" : "");
-    return key;
-}
-
 /* What an earlier attempt left, when all of it is there. */
 static bool reopen(const struct warp_options *options, struct warp *warp) {
     struct failure failure = {0};
-    char key[TILE_JOURNAL_KEY_BYTES];
-    int r = tile_journal_open(options->journal, journal_key(options, key), warp->counts.tiles,
-                              &warp->journal, &failure);
+    int r = tile_journal_open(options->journal, options->key, warp->counts.tiles, &warp->journal,
+                              &failure);
     if (r == 0 && !is_beginning(warp))
         r = -ESTALE;
     if (r == 0)
@@ -160,7 +151,7 @@ static bool reopen(const struct warp_options *options, struct warp *warp) {
 
 static int create(const struct warp_options *options, struct warp *warp, struct failure *failure) {
     struct tile_journal_head head = {.n_tiles = warp->counts.tiles};
-    (void)journal_key(options, head.key);
+    (void)snprintf(head.key, sizeof(head.key), "%s", options->key);
     int r = tile_journal_remove(options->journal, failure);
     if (r == 0)
         r = open_writers(options, warp, failure);
@@ -271,11 +262,12 @@ static int prepare(const struct warp_options *options, struct warp *warp, struct
 
 int warp_run(const struct warp_options *options, struct warp **ret, struct failure *failure) {
     struct warp *warp = calloc(1, sizeof(*warp));
-    if (warp && options->set->is_ready)
-        warp->ready = strdup(image_path(options->task->ready));
-    if (!warp || (options->set->is_ready && !warp->ready)) {
-        warp_abandon(warp);
+    if (!warp)
         return failure_set(failure, -ENOMEM, "no memory to open the outputs");
+    warp->ready = json_incref(options->ready);
+    if (options->set->n == 0) {
+        *ret = warp;
+        return 0;
     }
     warp->walk = tile_plan_walk(
         options->task, (tile_render_canvas_width(options->task) - 1) / TILE_RENDER_PX + 1,
@@ -306,23 +298,18 @@ struct warp_counts warp_get_counts(const struct warp *warp) {
     return warp->counts;
 }
 
-/* "aligned_pre.tiff.tmp" loses its end. */
-static int publish_ready(const char *temporary, struct failure *failure) {
-    CLEANUP_FREE char *path = strndup(temporary, strlen(temporary) - strlen(".tmp"));
-    return path ? atomic_file_publish(temporary, path, failure)
-                : failure_set(failure, -ENOMEM, "no memory to publish %s", temporary);
-}
-
-static int publish_fits(const char *path, struct failure *failure) {
+static int publish_path(const char *path, struct failure *failure) {
     CLEANUP_FREE char *temporary = atomic_file_temporary_name(path);
     return temporary ? atomic_file_publish(temporary, path, failure)
                      : failure_set(failure, -ENOMEM, "no memory to publish %s", path);
 }
 
 int warp_publish(struct warp *warp, struct failure *failure) {
-    int r = warp->ready ? publish_ready(warp->ready, failure) : 0;
+    int r = 0;
+    for (size_t i = 0; i < json_array_size(warp->ready) && r == 0; i++)
+        r = publish_path(json_string_value(json_array_get(warp->ready, i)), failure);
     for (size_t i = 0; i < PICTURE_MOST && warp->fits_paths[i] && r == 0; i++)
-        r = publish_fits(warp->fits_paths[i], failure);
+        r = publish_path(warp->fits_paths[i], failure);
     for (size_t i = 0; i < warp->n_writers && r == 0 && warp->keeps_tiff; i++)
         r = tiff_writer_publish(STEAL_PTR(warp->writers[i]), failure);
     warp_abandon(warp);
@@ -345,7 +332,7 @@ void warp_abandon(struct warp *warp) {
     for (size_t i = 0; i < PICTURE_MOST; i++)
         remove_fits(warp->fits_paths[i]);
     tile_journal_close(warp->journal);
-    free(warp->ready);
+    json_decref(warp->ready);
     free(warp);
 }
 

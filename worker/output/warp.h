@@ -15,14 +15,14 @@
 
 struct warp_options {
     const struct tile_render_task *task; /* borrowed */
-    /* Borrowed. is_ready: task->ready is the aligned picture, under its temporary name, and only
-     * the differences are painted. */
-    const struct picture_set *set;
+    const struct picture_set *set; /* borrowed; those that are to be painted, perhaps none */
+    json_t *ready; /* borrowed: paths of pictures that stand already, under temporary names */
     const struct fits_export_source *source; /* borrowed */
     enum params_compression compression;
     const char *folder;
     const char *journal; /* path */
-    const char *key;     /* of all that the pictures depend on; "": nothing is taken over */
+    /* of all that the pictures depend on, whichever are painted; "": nothing is taken over */
+    const char *key;
     int threads;
     struct progress *progress;
 };

@@ -162,19 +162,21 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     int r = read_render_inputs(pipeline, &inputs, failure);
     if (r < 0)
         return r;
-    CLEANUP(pipeline_shared_picture_close)
-    struct pipeline_shared_picture picture;
-    r = pipeline_shared_picture_open(pipeline, &inputs.task, &picture, failure);
-    if (r < 0)
-        return r;
-    inputs.task.ready = picture.ready;
     const struct params *params = &pipeline->task->params;
     struct background_scale_difference differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
     size_t n = params->has_difference
                    ? background_scale_differences(pipeline->done[STAGE_SCALE].object, differences)
                    : 0;
-    const struct picture_set set =
-        picture_set_make(params->format, &inputs.task, picture.is_final, differences, n);
+    struct picture_set set = picture_set_make(params->format, &inputs.task, differences, n);
+    CLEANUP_JSON json_t *names = picture_set_names(&set);
+    CLEANUP_JSON json_t *files = json_array();
+    if (!names || !files)
+        return failure_set(failure, -ENOMEM, "no memory for the outputs' names");
+    CLEANUP(pipeline_shared_pictures_close) struct pipeline_shared_pictures shared;
+    r = pipeline_shared_pictures_open(pipeline, &inputs.task, &set, &shared, failure);
+    if (r < 0)
+        return r;
+    inputs.task.ready = shared.aligned;
     const struct fits_export_source source = {.name = pipeline->task->name,
                                               .verify = pipeline->done[STAGE_VERIFY].object,
                                               .scale = pipeline->done[STAGE_SCALE].object,
@@ -185,16 +187,13 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
                                               .pad = inputs.task.pad};
     struct warp_options options = {.task = &inputs.task,
                                    .set = &set,
+                                   .ready = shared.ready,
                                    .source = &source,
                                    .compression = params->compression,
                                    .folder = pipeline->task->out,
                                    .key = pipeline->key,
                                    .threads = pipeline->task->threads,
                                    .progress = pipeline->context.progress};
-    CLEANUP_JSON json_t *names = picture_set_names(&set);
-    CLEANUP_JSON json_t *files = json_array();
-    if (!names || !files)
-        return failure_set(failure, -ENOMEM, "no memory for the outputs' names");
     CLEANUP_FREE char *journal = NULL;
     if (asprintf(&journal, "%s/%s", pipeline->task->out, PIPELINE_WARP_JOURNAL) < 0)
         return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->out);
@@ -204,9 +203,11 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     if (r < 0)
         return r;
     struct warp_counts counts = warp_get_counts(warp);
+    if (set.n == 0)
+        counts.overlap_pixels = shared.overlap_pixels;
     r = publish(pipeline, warp, names, failure);
     if (r == 0)
-        pipeline_shared_picture_give(pipeline, &picture);
+        pipeline_shared_pictures_give(pipeline, &set, &shared, counts.overlap_pixels);
     for (size_t i = 0; i < json_array_size(names) && r == 0; i++)
         r = checkpoint_add_file(files, pipeline->task->out,
                                 json_string_value(json_array_get(names, i)), failure);

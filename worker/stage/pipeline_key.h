@@ -5,6 +5,7 @@
 #ifndef WORKER_STAGE_PIPELINE_KEY_H
 #define WORKER_STAGE_PIPELINE_KEY_H
 
+#include "worker/output/background_scale.h"
 #include "worker/stage/pipeline_state.h"
 
 enum pipeline_key_use {
@@ -17,6 +18,11 @@ enum pipeline_key_use {
 /* Returns key; "" when out of memory, which no checkpoint has. */
 const char *pipeline_key(const struct pipeline *pipeline, enum stage stage,
                          enum pipeline_key_use use, char key[CHECKPOINT_KEY_BYTES]);
+
+/* Of one difference image, whichever others a variant has. */
+const char *pipeline_key_difference(const struct pipeline *pipeline,
+                                    const struct background_scale_difference *difference,
+                                    char key[CHECKPOINT_KEY_BYTES]);
 
 const char *pipeline_key_stage_name(enum stage stage);
 

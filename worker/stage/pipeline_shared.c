@@ -2,7 +2,7 @@
  * name (another kernel's sandbox, a file system without links), each variant makes its own. */
 #include "worker/stage/pipeline_shared.h"
 
-#include "worker/output/warp.h"
+#include "common/atomic_file.h"
 #include "worker/stage/pipeline_finish.h"
 #include "worker/stage/pipeline_key.h"
 #include "worker/stage/shared_stage.h"
@@ -61,7 +61,48 @@ int pipeline_shared_count(struct pipeline *pipeline, const struct tile_render_ta
     return r;
 }
 
-/* ---- the picture ---- */
+/* ---- the pictures ---- */
+
+/* One in the store. */
+struct shared_picture {
+    const char *stage; /* as its checkpoint is called */
+    char key[CHECKPOINT_KEY_BYTES];
+    char *folder; /* owned */
+    const char *name;
+};
+
+static void free_shared(struct shared_picture *shared) { free(shared->folder); }
+
+static int find_aligned(const struct pipeline *pipeline, enum pipeline_key_use use,
+                        struct shared_picture *ret, struct failure *failure) {
+    ret->stage = pipeline_key_stage_name(STAGE_WARP);
+    (void)pipeline_key(pipeline, STAGE_WARP, use, ret->key);
+    ret->folder = folder_of(pipeline, STAGE_WARP, use);
+    ret->name = PICTURE_ALIGNED_NAME;
+    return ret->folder ? 0 : no_memory(pipeline, failure);
+}
+
+static int find(const struct pipeline *pipeline, const struct picture *picture,
+                struct shared_picture *ret, struct failure *failure) {
+    if (picture->kind == PICTURE_PRE)
+        return find_aligned(pipeline, PIPELINE_KEY_SHARED, ret, failure);
+    ret->stage = "difference";
+    (void)pipeline_key_difference(pipeline, picture->difference, ret->key);
+    ret->folder = shared_stage_folder(pipeline->task->shared, ret->stage, ret->key);
+    ret->name = "difference.tiff";
+    return ret->folder ? 0 : no_memory(pipeline, failure);
+}
+
+static bool stands(const struct shared_picture *shared, uint64_t *overlap_pixels) {
+    CLEANUP(checkpoint_clear) struct checkpoint done = {0};
+    CLEANUP_FREE char *path = join(shared->folder, SHARED_STAGE_CHECKPOINT);
+    if (!path || checkpoint_load(path, shared->stage, shared->key, &done, NULL) < 0 ||
+        !checkpoint_files_intact(done.files, shared->folder, shared->name))
+        return false;
+    *overlap_pixels =
+        (uint64_t)json_integer_value(json_object_get(done.object, "overlap_pixels"));
+    return true;
+}
 
 static bool is_alike(const struct image *image, const struct tile_render_task *task) {
     const struct image_info *info = image_get_info(image), *pre = image_get_info(task->pre);
@@ -70,119 +111,153 @@ static bool is_alike(const struct image *image, const struct tile_render_task *t
            info->bits == pre->bits && !info->needs_scratch;
 }
 
-/* The task's picture gets its own name first, so that it stays whatever becomes of the other. One
- * of the same pixels is only read, and stays where it is. */
-static int open_picture(const struct pipeline *pipeline, const char *folder, bool is_final,
-                        struct image **ret, struct failure *failure) {
-    CLEANUP_FREE char *from = join(folder, PICTURE_ALIGNED_NAME);
-    CLEANUP_FREE char *to = join(pipeline->task->out, PICTURE_ALIGNED_NAME ".tmp");
+static int open_aligned(const char *path, const struct tile_render_task *task, struct image **ret,
+                        struct failure *failure) {
+    struct image *image = NULL;
+    int r = image_open(path, &image, failure);
+    if (r == 0 && !is_alike(image, task))
+        r = failure_set(failure, -ESTALE, "%s is not the picture that is wanted", path);
+    if (r < 0)
+        image_close(image);
+    else
+        *ret = image;
+    return r;
+}
+
+/* The task's picture gets its own name first, so that it stays whatever becomes of the other. */
+static int link_picture(const struct pipeline *pipeline, const struct shared_picture *shared,
+                        const struct tile_render_task *task, const char *name, bool is_aligned,
+                        struct pipeline_shared_pictures *ret, struct failure *failure) {
+    CLEANUP_FREE char *from = join(shared->folder, shared->name);
+    CLEANUP_FREE char *path = join(pipeline->task->out, name);
+    CLEANUP_FREE char *to = path ? atomic_file_temporary_name(path) : NULL;
     if (!from || !to)
         return no_memory(pipeline, failure);
-    int r = is_final ? shared_stage_link(from, to, failure) : 0;
-    return r < 0 ? r : image_open(is_final ? to : from, ret, failure);
+    int r = shared_stage_link(from, to, failure);
+    if (r == 0 && is_aligned)
+        r = open_aligned(to, task, &ret->aligned, failure);
+    if (r == 0 && json_array_append_new(ret->ready, json_string(path)) < 0)
+        r = no_memory(pipeline, failure);
+    return r;
 }
 
-static bool has_picture(const struct pipeline *pipeline, enum pipeline_key_use use,
-                        const char *folder) {
-    char key[CHECKPOINT_KEY_BYTES];
-    CLEANUP(checkpoint_clear) struct checkpoint done = {0};
-    CLEANUP_FREE char *path = join(folder, SHARED_STAGE_CHECKPOINT);
-    return path &&
-           checkpoint_load(path, pipeline_key_stage_name(STAGE_WARP),
-                           pipeline_key(pipeline, STAGE_WARP, use, key), &done, NULL) == 0 &&
-           checkpoint_files_intact(done.files, folder, PICTURE_ALIGNED_NAME);
-}
-
-static bool take_picture(struct pipeline *pipeline, const struct tile_render_task *task,
-                         enum pipeline_key_use use, struct pipeline_shared_picture *ret) {
-    CLEANUP_FREE char *folder = folder_of(pipeline, STAGE_WARP, use);
+static bool take(struct pipeline *pipeline, const struct shared_picture *shared,
+                 const struct tile_render_task *task, const struct picture_set *set, size_t i,
+                 struct pipeline_shared_pictures *ret) {
     struct failure failure = {0};
-    struct image *image = NULL;
-    if (!folder || !has_picture(pipeline, use, folder))
+    bool is_aligned = set->pictures[i].kind == PICTURE_PRE;
+    if (!stands(shared, &ret->overlap_pixels))
         return false;
-    bool is_final = use == PIPELINE_KEY_SHARED;
-    int r = open_picture(pipeline, folder, is_final, &image, &failure);
-    if (r == 0 && !is_alike(image, task))
-        r = failure_set(&failure, -ESTALE, "the one in %s is not the picture that is wanted",
-                        folder);
-    if (r < 0) {
-        pipeline_say(pipeline, "the aligned picture of another variant is not used: %s",
-                     failure.text);
-        image_close(image);
+    if (link_picture(pipeline, shared, task, set->files[set->pictures[i].file], is_aligned, ret,
+                     &failure) < 0) {
+        pipeline_say(pipeline, "a picture of another variant is not used: %s", failure.text);
         return false;
     }
     pipeline->is_shared[STAGE_WARP] = true;
-    ret->ready = image;
-    ret->is_final = is_final;
     return true;
 }
 
-int pipeline_shared_picture_open(struct pipeline *pipeline, const struct tile_render_task *task,
-                                 struct pipeline_shared_picture *ret, struct failure *failure) {
-    *ret = (struct pipeline_shared_picture){.claim = -1};
-    const struct params *params = &pipeline->task->params;
-    if (!pipeline->task->shared || !pipeline->task->may_link ||
-        params->format != PARAMS_FORMAT_TIFF || !params->has_difference)
-        return 0;
-    CLEANUP_FREE char *folder = folder_of(pipeline, STAGE_WARP, PIPELINE_KEY_SHARED);
-    if (!folder)
-        return no_memory(pipeline, failure);
-    if (take_picture(pipeline, task, PIPELINE_KEY_SHARED, ret))
-        return 0;
-    int r = shared_stage_claim(folder, pipeline->context.progress, &ret->claim, failure);
-    if (r < 0)
-        return r;
-    if (take_picture(pipeline, task, PIPELINE_KEY_SHARED, ret)) {
-        (void)close(ret->claim); /* a lock */
-        ret->claim = -1;
-    } else {
-        (void)take_picture(pipeline, task, PIPELINE_KEY_PIXELS, ret); /* else it is rendered */
-    }
-    return 0;
+/* One of the same pixels is only read, and stays where it is. */
+static int read_same_pixels(struct pipeline *pipeline, const struct tile_render_task *task,
+                            struct pipeline_shared_pictures *ret, struct failure *failure) {
+    CLEANUP(free_shared) struct shared_picture shared = {0};
+    int r = find_aligned(pipeline, PIPELINE_KEY_PIXELS, &shared, failure);
+    CLEANUP_FREE char *path = r == 0 ? join(shared.folder, shared.name) : NULL;
+    if (r == 0 && path && stands(&shared, &ret->overlap_pixels) &&
+        open_aligned(path, task, &ret->aligned, NULL) == 0)
+        pipeline->is_shared[STAGE_WARP] = true;
+    return r; /* else it is rendered */
 }
 
-static int give(const struct pipeline *pipeline, enum pipeline_key_use use,
-                struct failure *failure) {
-    char key[CHECKPOINT_KEY_BYTES];
-    CLEANUP_FREE char *folder = folder_of(pipeline, STAGE_WARP, use);
-    CLEANUP_FREE char *path = folder ? join(folder, SHARED_STAGE_CHECKPOINT) : NULL;
-    CLEANUP_FREE char *to = folder ? join(folder, PICTURE_ALIGNED_NAME) : NULL;
-    CLEANUP_FREE char *from = join(pipeline->task->out, PICTURE_ALIGNED_NAME);
+/* Claims are taken in the pictures' order, which is the same for all, so that no two workers wait
+ * for each other. */
+static int take_or_claim(struct pipeline *pipeline, const struct tile_render_task *task,
+                         const struct picture_set *set, size_t i,
+                         struct pipeline_shared_pictures *ret, bool *taken,
+                         struct failure *failure) {
+    CLEANUP(free_shared) struct shared_picture shared = {0};
+    CLEANUP_CLOSE int claim = -1;
+    int r = find(pipeline, &set->pictures[i], &shared, failure);
+    if (r < 0 || (*taken = take(pipeline, &shared, task, set, i, ret)))
+        return r;
+    r = shared_stage_claim(shared.folder, pipeline->context.progress, &claim, failure);
+    if (r < 0 || (*taken = take(pipeline, &shared, task, set, i, ret)))
+        return r;
+    ret->claims[ret->n_claims++] = STEAL_FD(claim);
+    return set->pictures[i].kind == PICTURE_PRE ? read_same_pixels(pipeline, task, ret, failure)
+                                                : 0;
+}
+
+static bool may_share(const struct pipeline *pipeline) {
+    return pipeline->task->shared && pipeline->task->may_link &&
+           pipeline->task->params.format == PARAMS_FORMAT_TIFF &&
+           pipeline->task->params.has_difference;
+}
+
+int pipeline_shared_pictures_open(struct pipeline *pipeline, const struct tile_render_task *task,
+                                  struct picture_set *set, struct pipeline_shared_pictures *ret,
+                                  struct failure *failure) {
+    *ret = (struct pipeline_shared_pictures){.ready = json_array()};
+    int r = ret->ready ? 0 : no_memory(pipeline, failure);
+    for (size_t i = 0; r == 0 && may_share(pipeline) && i < set->n;) {
+        bool taken = false;
+        r = take_or_claim(pipeline, task, set, i, ret, &taken, failure);
+        if (taken)
+            picture_set_remove(set, i);
+        else
+            i++;
+    }
+    return r;
+}
+
+/* Of the task's folder to the store. */
+static int give(const struct pipeline *pipeline, const struct shared_picture *shared,
+                const char *name, uint64_t overlap_pixels, struct failure *failure) {
+    CLEANUP_FREE char *path = join(shared->folder, SHARED_STAGE_CHECKPOINT);
+    CLEANUP_FREE char *to = join(shared->folder, shared->name);
+    CLEANUP_FREE char *from = join(pipeline->task->out, name);
     CLEANUP(checkpoint_clear)
-    struct checkpoint done = {json_object(), json_array(), json_object()};
+    struct checkpoint done = {json_pack("{s:I}", "overlap_pixels", (json_int_t)overlap_pixels),
+                              json_array(), json_object()};
     if (!path || !to || !from || !done.object || !done.files || !done.measured)
         return no_memory(pipeline, failure);
     int r = shared_stage_link(from, to, failure);
     if (r == 0)
-        r = checkpoint_add_file(done.files, folder, PICTURE_ALIGNED_NAME, failure);
-    return r < 0 ? r
-                 : checkpoint_save(path, pipeline_key_stage_name(STAGE_WARP),
-                                   pipeline_key(pipeline, STAGE_WARP, use, key), &done, failure);
+        r = checkpoint_add_file(done.files, shared->folder, shared->name, failure);
+    return r < 0 ? r : checkpoint_save(path, shared->stage, shared->key, &done, failure);
 }
 
-static int give_pixels(const struct pipeline *pipeline, struct failure *failure) {
+static int give_pixels(const struct pipeline *pipeline, uint64_t overlap_pixels,
+                       struct failure *failure) {
     CLEANUP_CLOSE int claim = -1;
-    CLEANUP_FREE char *folder = folder_of(pipeline, STAGE_WARP, PIPELINE_KEY_PIXELS);
-    if (!folder)
-        return no_memory(pipeline, failure);
-    int r = shared_stage_claim(folder, pipeline->context.progress, &claim, failure);
-    return r < 0 ? r : give(pipeline, PIPELINE_KEY_PIXELS, failure);
+    CLEANUP(free_shared) struct shared_picture shared = {0};
+    int r = find_aligned(pipeline, PIPELINE_KEY_PIXELS, &shared, failure);
+    if (r == 0)
+        r = shared_stage_claim(shared.folder, pipeline->context.progress, &claim, failure);
+    return r < 0 ? r : give(pipeline, &shared, PICTURE_ALIGNED_NAME, overlap_pixels, failure);
 }
 
-void pipeline_shared_picture_give(const struct pipeline *pipeline,
-                                  const struct pipeline_shared_picture *picture) {
+void pipeline_shared_pictures_give(const struct pipeline *pipeline, const struct picture_set *set,
+                                   const struct pipeline_shared_pictures *pictures,
+                                   uint64_t overlap_pixels) {
     struct failure failure = {0};
-    if (picture->claim < 0)
-        return;
-    int r = give(pipeline, PIPELINE_KEY_SHARED, &failure);
-    if (r == 0 && !picture->ready)
-        r = give_pixels(pipeline, &failure);
+    int r = 0;
+    for (size_t i = 0; i < set->n && r == 0 && may_share(pipeline); i++) {
+        CLEANUP(free_shared) struct shared_picture shared = {0};
+        const struct picture *picture = &set->pictures[i];
+        r = find(pipeline, picture, &shared, &failure);
+        if (r == 0)
+            r = give(pipeline, &shared, set->files[picture->file], overlap_pixels, &failure);
+        if (r == 0 && picture->kind == PICTURE_PRE && !pictures->aligned)
+            r = give_pixels(pipeline, overlap_pixels, &failure);
+    }
     if (r < 0)
-        pipeline_say(pipeline, "the aligned picture is not shared: %s", failure.text);
+        pipeline_say(pipeline, "the pictures are not shared: %s", failure.text);
 }
 
-void pipeline_shared_picture_close(struct pipeline_shared_picture *picture) {
-    image_close(picture->ready);
-    if (picture->claim >= 0)
-        (void)close(picture->claim); /* a lock */
+void pipeline_shared_pictures_close(struct pipeline_shared_pictures *pictures) {
+    image_close(pictures->aligned);
+    json_decref(pictures->ready);
+    for (size_t i = 0; i < pictures->n_claims; i++)
+        (void)close(pictures->claims[i]); /* a lock */
 }

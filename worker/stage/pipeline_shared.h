@@ -1,32 +1,38 @@
 /* What scale and warp have in common with variants of the pair that differ in nothing before them:
- * the counts that the background scale is concluded from, and the aligned picture. Both are made by
- * whoever comes first; the picture then has a second name in the folder of each variant that only
- * uses another scale, and is read, not rendered, by one with another compression. Tasks without
- * variants make both for themselves. */
+ * the counts that the background scale is concluded from, and pictures: the aligned one, and each
+ * difference by a scale that they agree on. Each is made by whoever comes first; a picture then has
+ * a second name in the folder of every other variant. An aligned picture is read, not rendered, for
+ * one with another compression. Tasks without variants make all for themselves. */
 #ifndef WORKER_STAGE_PIPELINE_SHARED_H
 #define WORKER_STAGE_PIPELINE_SHARED_H
 
-#include "worker/output/background_scale.h"
+#include "worker/output/picture.h"
 #include "worker/stage/pipeline_state.h"
 
 /* Takes the counts from another variant or makes them. The caller owns *ret. */
 MUST_USE int pipeline_shared_count(struct pipeline *pipeline, const struct tile_render_task *task,
                                    struct background_counts **ret, struct failure *failure);
 
-struct pipeline_shared_picture {
-    struct image *ready; /* as another variant wrote it; NULL: it is to be rendered */
-    bool is_final;       /* `ready` has its temporary name here: nobody writes it again */
-    int claim;           /* -1: none; else it is to be made for others, who wait */
+struct pipeline_shared_pictures {
+    struct image *aligned; /* as another variant wrote it; NULL: it is to be rendered */
+    json_t *ready;         /* paths in the task's folder; each stands under its temporary name */
+    uint64_t overlap_pixels;  /* canvas pixels that both images cover; when a picture was taken */
+    int claims[PICTURE_MOST]; /* of those that are to be made for others, who wait */
+    size_t n_claims;
 };
 
-/* task: what the picture would be made from. The caller closes *ret. */
-MUST_USE int pipeline_shared_picture_open(struct pipeline *pipeline,
-                                          const struct tile_render_task *task,
-                                          struct pipeline_shared_picture *ret,
-                                          struct failure *failure);
-/* The picture stands in the task's folder: others may have it. */
-void pipeline_shared_picture_give(const struct pipeline *pipeline,
-                                  const struct pipeline_shared_picture *picture);
-void pipeline_shared_picture_close(struct pipeline_shared_picture *picture);
+/* task: what the pictures would be made from. Removes from the set what others have made. The
+ * caller closes *ret, after an error too. */
+MUST_USE int pipeline_shared_pictures_open(struct pipeline *pipeline,
+                                           const struct tile_render_task *task,
+                                           struct picture_set *set,
+                                           struct pipeline_shared_pictures *ret,
+                                           struct failure *failure);
+/* The pictures of the set, which were made here, stand in the task's folder: others may have them.
+ */
+void pipeline_shared_pictures_give(const struct pipeline *pipeline, const struct picture_set *set,
+                                   const struct pipeline_shared_pictures *pictures,
+                                   uint64_t overlap_pixels);
+void pipeline_shared_pictures_close(struct pipeline_shared_pictures *pictures);
 
 #endif
