@@ -1,5 +1,6 @@
 /* What of a file that is not in RAM gets there when a region of uncompressed strips is read: of a
- * lone region little more than itself, of an expected swath the rows ahead too, and no more. */
+ * lone region little more than itself, of an expected swath the rows ahead too, and no more; of
+ * tiles the same. */
 #include "tests/unit/image_files.h"
 
 #include <fcntl.h>
@@ -18,16 +19,19 @@ struct cold {
     struct image_reader *reader;
 };
 
-static int open_cold(void **state) {
-    static const struct image_file file = {.width = WIDTH,
-                                           .height = HEIGHT,
-                                           .samples = 1,
-                                           .bits = 8,
-                                           .photometric = PHOTOMETRIC_MINISBLACK,
-                                           .compression = COMPRESSION_NONE,
-                                           .planar = PLANARCONFIG_CONTIG,
-                                           .rows = 1,
-                                           .mode = "wl"};
+/* tile: 0: strips of a row each. */
+static int open_layout(void **state, uint32_t tile) {
+    const struct image_file file = {.width = WIDTH,
+                                    .height = HEIGHT,
+                                    .samples = 1,
+                                    .bits = 8,
+                                    .photometric = PHOTOMETRIC_MINISBLACK,
+                                    .compression = COMPRESSION_NONE,
+                                    .planar = PLANARCONFIG_CONTIG,
+                                    .tile_width = tile,
+                                    .tile_height = tile,
+                                    .rows = 1,
+                                    .mode = "wl"};
     static struct cold cold;
     struct failure failure = {0};
     struct stat status;
@@ -41,6 +45,10 @@ static int open_cold(void **state) {
     *state = &cold;
     return posix_fadvise(cold.fd, 0, 0, POSIX_FADV_DONTNEED);
 }
+
+static int open_strips(void **state) { return open_layout(state, 0); }
+
+static int open_tiles(void **state) { return open_layout(state, SIDE); }
 
 static int close_cold(void **state) {
     struct cold *cold = *state;
@@ -105,10 +113,37 @@ static void swath_ahead(void **state) {
     assert_int_equal(held(cold, SLOPE * 900, 4 * PAGE, 900), 0); /* not yet */
 }
 
+/* Pages of n tiles from (column, row) on, one after the other behind the header. */
+static size_t held_tiles(const struct cold *cold, uint32_t column, uint32_t row, uint32_t n) {
+    uint32_t at = (row * (WIDTH / SIDE) + column) * SIDE * SIDE;
+    return held(cold, at % WIDTH, n * SIDE * SIDE, at / WIDTH);
+}
+
+static void tiles_ahead(void **state) {
+    enum { TILE_PAGES = SIDE * SIDE / PAGE, FIRST = 40, END = 80 };
+    struct cold *cold = *state;
+    skip_in_ram(cold);
+    image_reader_expect(cold->reader,
+                        &(struct image_swath){.left = FIRST * SIDE + 10, .right = END * SIDE - 10});
+    size_t before = held(cold, 0, WIDTH * (HEIGHT - 1), 0);
+    read_region(cold, 50 * SIDE, SIDE);
+    char pixel;
+    assert_int_equal(posix_fadvise(cold->fd, 0, 0, POSIX_FADV_RANDOM), 0);
+    off_t last = (off_t)(2 * (WIDTH / SIDE) + END) * SIDE * SIDE - 2 * PAGE;
+    assert_int_equal(pread(cold->fd, &pixel, 1, last), 1);
+    for (uint32_t row = 1; row < 3; row++)
+        assert_int_equal(held_tiles(cold, FIRST + 1, row, END - FIRST - 2),
+                         (END - FIRST - 2) * TILE_PAGES);
+    size_t after = held(cold, 0, WIDTH * (HEIGHT - 1), 0);
+    assert_in_range(after - before, 2 * (END - FIRST - 1) * TILE_PAGES,
+                    2 * (END - FIRST + 8) * TILE_PAGES);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(lone_region, open_cold, close_cold),
-        cmocka_unit_test_setup_teardown(swath_ahead, open_cold, close_cold),
+        cmocka_unit_test_setup_teardown(lone_region, open_strips, close_cold),
+        cmocka_unit_test_setup_teardown(swath_ahead, open_strips, close_cold),
+        cmocka_unit_test_setup_teardown(tiles_ahead, open_tiles, close_cold),
     };
     return cmocka_run_group_tests(tests, image_make_folder, image_remove_folder);
 }

@@ -141,6 +141,14 @@ static bool is_covered(const struct placement *placement, double x, double y) {
            y < placement->pre_height - 0.5;
 }
 
+/* An inverse may have no value in the middle of the piece. */
+bool placement_is_inside(const struct placement *placement, const struct placement_piece *piece) {
+    struct placement_extent extent;
+    return !placement->inverse && placement_extent(placement, piece, &extent) && extent.low_x > 0 &&
+           extent.low_y > 0 && extent.high_x < placement->pre_width - 1 &&
+           extent.high_y < placement->pre_height - 1;
+}
+
 /* Pixels [at, end) of a row between two that are inverted; ret_xs[0] is that of pixel `from`.
  * Across the edge of the image the line is bent: there each pixel is inverted. */
 static void fill_between(const struct placement *placement, const struct map_point nodes[2],

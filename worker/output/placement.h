@@ -55,6 +55,9 @@ MUST_USE int placement_check(const struct placement *placement, struct failure *
 bool placement_extent(const struct placement *placement, const struct placement_piece *piece,
                       struct placement_extent *ret);
 
+/* True: all of the piece is covered. False: it may be. */
+bool placement_is_inside(const struct placement *placement, const struct placement_piece *piece);
+
 /* Places of canvas pixels (x, y), (x + 1, y), ... */
 void placement_row(const struct placement *placement, uint32_t x, uint32_t y, uint32_t count,
                    double *ret_xs, double *ret_ys);

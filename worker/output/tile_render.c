@@ -346,11 +346,15 @@ static int render_pieces(struct tile_render *render, struct failure *failure) {
     return r;
 }
 
-/* Its pixels come from the file; which of them are covered, from the map. */
-static int read_ready(struct tile_render *render, struct failure *failure) {
-    struct tile_render_tile *tile = &render->tile;
+/* As render_pieces does, from the map alone. */
+static void cover(struct tile_render *render) {
+    const struct tile_render_tile *tile = &render->tile;
+    struct placement_piece whole = {render->x, render->y, tile->width, tile->height};
     double *xs = render->positions, *ys = xs + TILE_RENDER_PX;
-    for (uint32_t row = 0; row < tile->height; row++)
+    bool is_inside = placement_is_inside(&render->placement, &whole);
+    for (uint32_t row = 0; row < tile->height && is_inside; row++)
+        memset(tile->covered + (size_t)row * TILE_RENDER_PX, 1, tile->width);
+    for (uint32_t row = 0; row < tile->height && !is_inside; row++)
         for (uint32_t x = 0; x < tile->width; x += PIECE_PX) { /* as they were when rendered */
             uint8_t *covered = tile->covered + (size_t)row * TILE_RENDER_PX + x;
             uint32_t width = min_u32(PIECE_PX, tile->width - x), first, end = 0;
@@ -358,6 +362,11 @@ static int read_ready(struct tile_render *render, struct failure *failure) {
             while (placement_next_run(&render->placement, xs, ys, end, width, &first, &end))
                 memset(covered + first, 1, end - first);
         }
+}
+
+static int read_ready(struct tile_render *render, struct failure *failure) {
+    const struct tile_render_tile *tile = &render->tile;
+    cover(render);
     return image_reader_read(render->ready_reader, render->x, render->y, tile->width, tile->height,
                              tile->aligned, TILE_RENDER_PX * pixel_bytes(&render->pre), failure);
 }
@@ -452,12 +461,13 @@ void tile_render_expect(struct tile_render *render, uint32_t first_x, uint32_t e
     bool is_all = first_x == 0 && end_x == tile_render_canvas_width(&render->task);
     struct image_swath swath = is_all ? image_whole_rows : swath_of(render, first_x, end_x);
     image_reader_expect(render->pre_reader, &swath);
-    if (!render->post_reader)
-        return;
-    if (!is_all)
-        swath = (struct image_swath){.left = (double)first_x - render->task.pad,
-                                     .right = (double)end_x - render->task.pad};
-    image_reader_expect(render->post_reader, &swath);
+    const struct image_swath canvas = {.left = first_x, .right = end_x};
+    if (render->ready_reader)
+        image_reader_expect(render->ready_reader, &canvas);
+    const struct image_swath post = {.left = canvas.left - render->task.pad,
+                                     .right = canvas.right - render->task.pad};
+    if (render->post_reader)
+        image_reader_expect(render->post_reader, is_all ? &image_whole_rows : &post);
 }
 
 int tile_render_run(struct tile_render *render, uint32_t tile_x, uint32_t tile_y,

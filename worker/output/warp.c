@@ -27,7 +27,7 @@ struct warp {
     uint32_t n_levels; /* reduced ones */
     struct fits_library fits;
     char *fits_paths[PICTURE_MOST]; /* owned; NULL: none */
-    json_t *ready; /* paths of pictures that wait for their names; owned */
+    json_t *ready;                  /* paths of pictures that wait for their names; owned */
     struct tile_journal *journal;
     struct tile_walk walk;
     struct warp_counts counts;

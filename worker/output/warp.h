@@ -15,7 +15,7 @@
 
 struct warp_options {
     const struct tile_render_task *task; /* borrowed */
-    const struct picture_set *set; /* borrowed; those that are to be painted, perhaps none */
+    const struct picture_set *set;       /* borrowed; those that are to be painted, perhaps none */
     json_t *ready; /* borrowed: paths of pictures that stand already, under temporary names */
     const struct fits_export_source *source; /* borrowed */
     enum params_compression compression;

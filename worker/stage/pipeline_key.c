@@ -102,10 +102,10 @@ const char *pipeline_key_difference(const struct pipeline *pipeline,
                                     const struct background_scale_difference *difference,
                                     char key[CHECKPOINT_KEY_BYTES]) {
     char aligned[CHECKPOINT_KEY_BYTES];
-    CLEANUP_JSON json_t *all = json_pack(
-        "{s:s,s:s,s:f}", "aligned",
-        pipeline_key(pipeline, STAGE_WARP, PIPELINE_KEY_SHARED, aligned), "kind",
-        difference->kind, "scale", difference->scale);
+    CLEANUP_JSON json_t *all =
+        json_pack("{s:s,s:s,s:f}", "aligned",
+                  pipeline_key(pipeline, STAGE_WARP, PIPELINE_KEY_SHARED, aligned), "kind",
+                  difference->kind, "scale", difference->scale);
     key[0] = '\0';
     return all ? checkpoint_key(all, key) : key;
 }

@@ -99,8 +99,7 @@ static bool stands(const struct shared_picture *shared, uint64_t *overlap_pixels
     if (!path || checkpoint_load(path, shared->stage, shared->key, &done, NULL) < 0 ||
         !checkpoint_files_intact(done.files, shared->folder, shared->name))
         return false;
-    *overlap_pixels =
-        (uint64_t)json_integer_value(json_object_get(done.object, "overlap_pixels"));
+    *overlap_pixels = (uint64_t)json_integer_value(json_object_get(done.object, "overlap_pixels"));
     return true;
 }
 

@@ -101,7 +101,7 @@ struct image_swath {
 };
 static const struct image_swath image_whole_rows = {.left = -INFINITY, .right = INFINITY};
 /* A hint: the regions to come will cover most of the swath, neighbours soon after each other. Helps
- * where uncompressed strips are read from a cold disk. */
+ * where they are read from a cold disk. */
 void image_reader_expect(struct image_reader *reader, const struct image_swath *swath);
 
 /* Pixel bytes that this reader decoded, or copied from uncompressed strips, so far. */

@@ -25,7 +25,7 @@ struct image_reader {
     void *spare; /* owned; for tiff_tiles_read */
     char *turn;  /* owned; NULL: orientation 1 */
     uint32_t block_width, block_height, columns;
-    struct read_ahead ahead; /* uncompressed strips only */
+    struct read_ahead ahead;
     size_t pixel_bytes;
     uint64_t read_bytes;
 };
@@ -177,10 +177,11 @@ static int read_blocks(struct image_reader *reader, struct orientation_rect rect
 
 static int read_stored(struct image_reader *reader, struct orientation_rect rect, char *pixels,
                        size_t stride_bytes, struct failure *failure) {
+    if (reader->handle && (!reader->cache || reader->ahead.has_swath)) /* else a copy; a tile */
+        read_ahead_region(&reader->ahead, reader->handle, &reader->image->file,
+                          &reader->image->layout, &rect);
     if (reader->cache)
         return read_blocks(reader, rect, pixels, stride_bytes, failure);
-    read_ahead_region(&reader->ahead, reader->handle, &reader->image->file, &reader->image->layout,
-                      &rect);
     reader->read_bytes += (uint64_t)rect.width * rect.height * reader->pixel_bytes;
     return tiff_raw_read(reader->handle, &reader->image->file, &reader->image->layout, rect.x,
                          rect.y, rect.width, rect.height, pixels, stride_bytes, failure);

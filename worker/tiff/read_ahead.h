@@ -1,9 +1,10 @@
-/* Telling the kernel which pieces of uncompressed strips will be read.
+/* Telling the kernel which pieces of uncompressed strips, or which tiles, will be read.
  *
  * A region's rows lie far apart in the file: read one by one from a cold disk they take an access
  * each, and whole rows are many times what is needed. So the pieces of all its rows are announced
  * at once: the region's own, or, where it is known what comes next (image_swath), so far as that
- * goes, each row when it comes up for the first time, and some rows ahead.
+ * goes, each row when it comes up for the first time, and some rows ahead. Of tiles it is the same
+ * with rows of tiles.
  */
 #ifndef WORKER_TIFF_READ_AHEAD_H
 #define WORKER_TIFF_READ_AHEAD_H
@@ -16,7 +17,7 @@
 struct read_ahead {
     struct image_swath swath;
     bool has_swath;
-    uint32_t from, to; /* rows that were announced */
+    uint32_t from, to; /* lines that were announced: rows, or rows of tiles */
 };
 
 /* The stored region will be read now. */

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { AHEAD_BYTES = 128 * 1024 }; /* announced at once */
+
 static int64_t mtime_ns_of(const struct stat *status) {
     return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
 }
@@ -110,6 +112,15 @@ int tiff_file_read(const struct tiff_file *file, uint64_t offset, void *bytes, s
         size -= (size_t)n;
     }
     return 0;
+}
+
+/* A length of 0 would mean the rest of the file; of one call the kernel reads no more than the
+ * device's readahead (usually 128 KiB). */
+void tiff_file_will_need(const struct tiff_file *file, uint64_t from, uint64_t end) {
+    for (uint64_t n; from < end; from += n) {
+        n = end - from < AHEAD_BYTES ? end - from : AHEAD_BYTES;
+        (void)posix_fadvise(file->fd, (off_t)from, (off_t)n, POSIX_FADV_WILLNEED);
+    }
 }
 
 int tiff_file_write(int fd, const char *path, uint64_t offset, const void *bytes, size_t size,

@@ -25,6 +25,9 @@ void tiff_file_close(struct tiff_file *file); /* a zeroed or closed one is fine 
 MUST_USE int tiff_file_read(const struct tiff_file *file, uint64_t offset, void *bytes, size_t size,
                             struct failure *failure);
 
+/* A hint: the bytes [from, end) will be read soon. */
+void tiff_file_will_need(const struct tiff_file *file, uint64_t from, uint64_t end);
+
 /* Exactly size bytes to offset of fd; path is for the sentence. Safe from several threads. */
 MUST_USE int tiff_file_write(int fd, const char *path, uint64_t offset, const void *bytes,
                              size_t size, struct failure *failure);

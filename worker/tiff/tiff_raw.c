@@ -8,11 +8,8 @@
 
 #include "worker/tiff/tiff_pixels.h"
 
-#include <fcntl.h>
-
 enum {
-    PIECE_BYTES = 32 * 1024,  /* on the stack */
-    AHEAD_BYTES = 128 * 1024, /* announced at once */
+    PIECE_BYTES = 32 * 1024, /* on the stack */
 };
 
 static uint64_t place_of(struct tiff_handle *handle, const struct tiff_layout *layout,
@@ -71,15 +68,6 @@ int tiff_raw_read(struct tiff_handle *handle, const struct tiff_file *file,
     return 0;
 }
 
-/* A hint. A length of 0 would mean the rest of the file; of one call the kernel reads no more than
- * the device's readahead (usually 128 KiB). */
-static void read_ahead(const struct tiff_file *file, uint64_t from, uint64_t end) {
-    for (uint64_t n; from < end; from += n) {
-        n = end - from < AHEAD_BYTES ? end - from : AHEAD_BYTES;
-        (void)posix_fadvise(file->fd, (off_t)from, (off_t)n, POSIX_FADV_WILLNEED);
-    }
-}
-
 void tiff_raw_will_need(struct tiff_handle *handle, const struct tiff_file *file,
                         const struct tiff_layout *layout, const struct orientation_rect *region) {
     size_t stored = tiff_layout_stored_bytes(layout);
@@ -92,11 +80,11 @@ void tiff_raw_will_need(struct tiff_handle *handle, const struct tiff_file *file
             rows = !whole_rows ? 1 : left < left_in_strip ? left : left_in_strip;
             uint64_t place = place_of(handle, layout, plane, region->x, y);
             if (place != end) {
-                read_ahead(file, from, end);
+                tiff_file_will_need(file, from, end);
                 from = place;
             }
             end = place + rows * (uint64_t)region->width * stored;
         }
-        read_ahead(file, from, end);
+        tiff_file_will_need(file, from, end);
     }
 }

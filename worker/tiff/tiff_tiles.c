@@ -45,3 +45,17 @@ int tiff_tiles_read(struct tiff_handle *handle, const struct tiff_layout *layout
     tiff_pixels_invert(layout, pixels, count);
     return 0;
 }
+
+void tiff_tiles_will_need(struct tiff_handle *handle, const struct tiff_file *file,
+                          const struct tiff_layout *layout, const struct orientation_rect *region) {
+    const uint32_t width = layout->block_width, height = layout->block_height;
+    TIFF *tiff = tiff_handle_tiff(handle);
+    for (uint32_t plane = 0; plane < (layout->planar ? layout->samples : 1); plane++)
+        for (uint32_t y = region->y / height * height; y < region->y + region->height; y += height)
+            for (uint32_t x = region->x / width * width; x < region->x + region->width;
+                 x += width) {
+                uint32_t tile = TIFFComputeTile(tiff, x, y, 0, (uint16_t)plane);
+                uint64_t at = TIFFGetStrileOffset(tiff, tile);
+                tiff_file_will_need(file, at, at + TIFFGetStrileByteCount(tiff, tile));
+            }
+}
