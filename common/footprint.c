@@ -218,14 +218,15 @@ static uint64_t means_bytes(const struct footprint_image *image) {
     return image->width * image->height * image->samples / 8;
 }
 
-/* Of the pictures at this level, the aligned one too or not; tiles are whole. */
-static uint64_t picture_bytes(const struct footprint_pair *pair, uint32_t level, bool aligned) {
+/* Of the pictures at this level, without those that another variant makes or with them; tiles are
+ * whole. */
+static uint64_t picture_bytes(const struct footprint_pair *pair, uint32_t level, bool is_shared) {
     uint64_t width = pair->post.width + 2 * (uint64_t)pair->pad;
     uint64_t height = pair->post.height + 2 * (uint64_t)pair->pad;
     uint64_t across = ((width - 1) >> level) / 256 + 1, down = ((height - 1) >> level) / 256 + 1;
-    uint64_t pixel = (aligned ? pixel_bytes(&pair->pre) : 0) +
-                     (has_post(pair) ? pixel_bytes(&pair->post) : 0) +
-                     sizeof(float) * pair->n_differences;
+    uint64_t differences = pair->n_differences - (is_shared && pair->n_differences > 0 ? 1 : 0);
+    uint64_t pixel = (is_shared ? 0 : pixel_bytes(&pair->pre)) +
+                     (has_post(pair) ? pixel_bytes(&pair->post) : 0) + sizeof(float) * differences;
     return across * down * TILE_PX * pixel;
 }
 
@@ -233,7 +234,7 @@ static uint64_t pyramid_bytes(const struct footprint_pair *pair) {
     uint64_t longest = max_u64(pair->post.width, pair->post.height) + 2 * (uint64_t)pair->pad;
     uint64_t sum = 0;
     for (uint32_t level = 1; (longest - 1) >> (level - 1) >= LEAST_LEVEL_PX; level++)
-        sum += picture_bytes(pair, level, true);
+        sum += picture_bytes(pair, level, false);
     return sum;
 }
 
@@ -249,11 +250,11 @@ uint64_t footprint_align_disk(const struct footprint_pair *pair) {
         sizeof(uint16_t) * (whole_level_area(&pair->pre) + whole_level_area(&pair->post));
     /* only TIFFs are shared */
     bool is_shared = pair->has_picture && pair->format == PARAMS_FORMAT_TIFF;
-    uint64_t pictures = picture_bytes(pair, 0, !is_shared);
+    uint64_t pictures = picture_bytes(pair, 0, is_shared);
     if (pair->format == PARAMS_FORMAT_OME_TIFF)
         pictures += pyramid_bytes(pair);
     if (has_fits(pair)) /* the TIFFs that they are made of go when they are there */
-        pictures += picture_bytes(pair, 0, true);
+        pictures += picture_bytes(pair, 0, false);
     if (pair->has_signal)
         return small_files + pictures;
     uint64_t means = max_u64(means_bytes(&pair->pre), means_bytes(&pair->post));

@@ -27,7 +27,7 @@ struct footprint_pair {
     /* Another variant of the pair makes these, which takes time and space once: */
     bool has_signal;  /* level and scratch files */
     bool has_map;     /* all up to the map */
-    bool has_picture; /* the aligned picture */
+    bool has_picture; /* the aligned picture, and the difference by the fitted scale */
 };
 
 enum {
