@@ -131,7 +131,7 @@ def _(t):
 @test("with another compression pre is not resampled again; the bytes are those of single runs")
 def _(t):
     images = pair(*PAIR, size=SIZE)
-    sweep(t, images, *FIXED, "--jobs", 1, "--sweep", "compression=none,deflate,zstd")
+    sweep(t, images, *FIXED, "--jobs", 3, "--sweep", "compression=none,deflate,zstd")
     reads = [json.loads((path / "result.json").read_text())["stages"][STAGES.index("warp")]
              ["pre_reads"] for path in variants(t)]
     expect([count > 0 for count in sorted(reads)], [False, False, True], "who read pre")

@@ -157,19 +157,33 @@ static bool take(struct pipeline *pipeline, const struct shared_picture *shared,
 }
 
 /* One of the same pixels is only read, and stays where it is. */
-static int read_same_pixels(struct pipeline *pipeline, const struct tile_render_task *task,
-                            struct pipeline_shared_pictures *ret, struct failure *failure) {
-    CLEANUP(free_shared) struct shared_picture shared = {0};
-    int r = find_aligned(pipeline, PIPELINE_KEY_PIXELS, &shared, failure);
-    CLEANUP_FREE char *path = r == 0 ? join(shared.folder, shared.name) : NULL;
-    if (r == 0 && path && stands(&shared, &ret->overlap_pixels) &&
-        open_aligned(path, task, &ret->aligned, NULL) == 0)
-        pipeline->is_shared[STAGE_WARP] = true;
-    return r; /* else it is rendered */
+static bool read_same_pixels(struct pipeline *pipeline, const struct shared_picture *shared,
+                             const struct tile_render_task *task,
+                             struct pipeline_shared_pictures *ret) {
+    CLEANUP_FREE char *path = join(shared->folder, shared->name);
+    if (!path || !stands(shared, &ret->overlap_pixels) ||
+        open_aligned(path, task, &ret->aligned, NULL) < 0)
+        return false;
+    pipeline->is_shared[STAGE_WARP] = true;
+    return true;
 }
 
-/* Claims are taken in the pictures' order, which is the same for all, so that no two workers wait
- * for each other. */
+/* Else it is rendered, for those with another compression too. */
+static int read_or_claim_pixels(struct pipeline *pipeline, const struct tile_render_task *task,
+                                struct pipeline_shared_pictures *ret, struct failure *failure) {
+    CLEANUP(free_shared) struct shared_picture shared = {0};
+    CLEANUP_CLOSE int claim = -1;
+    int r = find_aligned(pipeline, PIPELINE_KEY_PIXELS, &shared, failure);
+    if (r < 0 || read_same_pixels(pipeline, &shared, task, ret))
+        return r;
+    r = shared_stage_claim(shared.folder, pipeline->context.progress, &claim, failure);
+    if (r == 0 && !read_same_pixels(pipeline, &shared, task, ret))
+        ret->claims[ret->n_claims++] = STEAL_FD(claim);
+    return r;
+}
+
+/* Claims are taken in one order: the aligned picture, its pixels, the differences by kind. So no
+ * two workers wait for each other. */
 static int take_or_claim(struct pipeline *pipeline, const struct tile_render_task *task,
                          const struct picture_set *set, size_t i,
                          struct pipeline_shared_pictures *ret, bool *taken,
@@ -183,7 +197,7 @@ static int take_or_claim(struct pipeline *pipeline, const struct tile_render_tas
     if (r < 0 || (*taken = take(pipeline, &shared, task, set, i, ret)))
         return r;
     ret->claims[ret->n_claims++] = STEAL_FD(claim);
-    return set->pictures[i].kind == PICTURE_PRE ? read_same_pixels(pipeline, task, ret, failure)
+    return set->pictures[i].kind == PICTURE_PRE ? read_or_claim_pixels(pipeline, task, ret, failure)
                                                 : 0;
 }
 
@@ -228,11 +242,8 @@ static int give(const struct pipeline *pipeline, const struct shared_picture *sh
 
 static int give_pixels(const struct pipeline *pipeline, uint64_t overlap_pixels,
                        struct failure *failure) {
-    CLEANUP_CLOSE int claim = -1;
     CLEANUP(free_shared) struct shared_picture shared = {0};
     int r = find_aligned(pipeline, PIPELINE_KEY_PIXELS, &shared, failure);
-    if (r == 0)
-        r = shared_stage_claim(shared.folder, pipeline->context.progress, &claim, failure);
     return r < 0 ? r : give(pipeline, &shared, PICTURE_ALIGNED_NAME, overlap_pixels, failure);
 }
 

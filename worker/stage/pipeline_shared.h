@@ -14,10 +14,10 @@ MUST_USE int pipeline_shared_count(struct pipeline *pipeline, const struct tile_
                                    struct background_counts **ret, struct failure *failure);
 
 struct pipeline_shared_pictures {
-    struct image *aligned;    /* as another variant wrote it; NULL: it is to be rendered */
-    json_t *ready;            /* paths in the task's folder; each stands under its temporary name */
-    uint64_t overlap_pixels;  /* canvas pixels that both images cover; when a picture was taken */
-    int claims[PICTURE_MOST]; /* of those that are to be made for others, who wait */
+    struct image *aligned;   /* as another variant wrote it; NULL: it is to be rendered */
+    json_t *ready;           /* paths in the task's folder; each stands under its temporary name */
+    uint64_t overlap_pixels; /* canvas pixels that both images cover; when a picture was taken */
+    int claims[PICTURE_MOST + 1]; /* of what is to be made for others, who wait */
     size_t n_claims;
 };
 
