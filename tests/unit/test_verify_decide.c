@@ -359,13 +359,15 @@ static void doubts_of_a_measurement(void **state) {
 
     facts = good();
     facts.coarse_agreeing = 14;
+    facts.pattern.still = true;
     expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* the referee's tiles agreed */
     facts.refine.votes = 30;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
     facts.content = same;
-    expect(&facts, VERIFY_ALIGNED, "93 of 100");
-    facts.pattern.still = true;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
+    facts.content = good().content;
+    facts.pattern.still = false; /* what agrees was moved */
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
 }
 
 static void doubts_of_another_map(void **state) {
