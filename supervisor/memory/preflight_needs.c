@@ -100,9 +100,9 @@ static void find_shared(const struct task_list *tasks, const bool *wanted, size_
             continue;
         pair->has_signal |= params_agree(task->params, other->params, PARAMS_EFFECT_SIGNAL);
         pair->has_map |= params_agree(task->params, other->params, PARAMS_EFFECT_MAP);
-        /* a file with several parts in it, or alone, is written anew for each variant */
+        /* a file with several parts in it is written anew for each variant */
         pair->has_picture |= params_agree(task->params, other->params, PARAMS_EFFECT_PICTURE) &&
-                             pair->format == PARAMS_FORMAT_TIFF && pair->n_differences > 0;
+                             pair->format == PARAMS_FORMAT_TIFF;
     }
 }
 

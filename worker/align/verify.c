@@ -133,21 +133,30 @@ static int judge_held_out(const struct verifier *verifier, struct verify_facts *
     return 0;
 }
 
-static void count_sectors(const struct verify_sample *sample, struct verify_facts *facts) {
+/* Where all pixels made the map, few tiles agree anywhere: then half as many as on average are
+ * enough. */
+static void count_sectors(const struct verify_sample *sample, bool is_joined,
+                          struct verify_facts *facts) {
     enum { N = TILES_SECTORS * TILES_SECTORS };
-    int asked[N] = {0}, agreed[N] = {0};
+    int asked[N] = {0}, agreed[N] = {0}, all_asked = 0, all_agreed = 0;
     for (size_t i = 0; i < sample->grid.count; i++) {
         enum verify_answer answer = sample->answers[i];
-        asked[sample->grid.cells[i].sector] +=
-            answer == VERIFY_AGREES || answer == VERIFY_CONTRADICTS;
+        bool is_asked = answer == VERIFY_AGREES || answer == VERIFY_CONTRADICTS;
+        asked[sample->grid.cells[i].sector] += is_asked;
         agreed[sample->grid.cells[i].sector] += answer == VERIFY_AGREES;
+        all_asked += is_asked;
+        all_agreed += answer == VERIFY_AGREES;
     }
+    double share = SECTOR_AGREES;
+    if (is_joined)
+        share = fmin(share, 0.5 * all_agreed / fmax(all_asked, 1));
     for (int sector = 0; sector < N; sector++) {
         if (asked[sector] < LEAST_SECTOR_TILES)
             continue;
         facts->sectors++;
         facts->sectors_agreeing +=
-            agreed[sector] >= SECTOR_AGREES * asked[sector] || facts->content.coincides[sector];
+            (agreed[sector] > 0 && agreed[sector] >= share * asked[sector]) ||
+            facts->content.coincides[sector];
     }
 }
 
@@ -290,7 +299,7 @@ static int look_inside(struct verifier *verifier, struct verify_facts *facts,
         r = verify_content_measure(&verifier->scene, sample,
                                    is_whole ? &whole : verifier->scene.transform, &facts->content,
                                    failure);
-    count_sectors(sample, facts);
+    count_sectors(sample, verifier->whole.joined, facts);
     return r;
 }
 

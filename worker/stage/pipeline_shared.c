@@ -203,8 +203,7 @@ static int take_or_claim(struct pipeline *pipeline, const struct tile_render_tas
 
 static bool may_share(const struct pipeline *pipeline) {
     return pipeline->task->shared && pipeline->task->may_link &&
-           pipeline->task->params.format == PARAMS_FORMAT_TIFF &&
-           pipeline->task->params.has_difference;
+           pipeline->task->params.format == PARAMS_FORMAT_TIFF;
 }
 
 int pipeline_shared_pictures_open(struct pipeline *pipeline, const struct tile_render_task *task,
