@@ -359,14 +359,18 @@ static void doubts_of_a_measurement(void **state) {
 
     facts = good();
     facts.coarse_agreeing = 14;
-    facts.pattern.still = true;
+    facts.pattern.still = facts.pattern.shifted = true;
     expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* the referee's tiles agreed */
     facts.refine.votes = 30;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
     facts.content = same;
     expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
     facts.content = good().content;
-    facts.pattern.still = false; /* what agrees was moved */
+    facts.pattern.still = facts.pattern.shifted = false;
+    expect(&facts, VERIFY_ALIGNED, "93 of 100"); /* what agrees was turned */
+    facts.pattern.shifted = true;
+    expect(&facts, VERIFY_DOUBTFUL, "finest grain only");
+    facts.content = same;
     expect(&facts, VERIFY_ALIGNED, "93 of 100");
 }
 

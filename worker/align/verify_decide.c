@@ -51,8 +51,8 @@ enum { LEAST_GROUND_TILES = 8 };
 static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1,
                     SLOPE_TOLERANCE_WHOLE = 0.65, FOLLOWING_SHARE = 0.95;
 /* Where full resolution agrees, a reduced image does too; of those of its tiles that are heard. Not
- * asked where the map moves what agrees, as a camera's pattern stays, or where so many of the
- * referee's tiles, which are reduced still further, agreed. */
+ * asked where the map moves what agrees otherwise than a camera's pattern lies, or where so many of
+ * the referee's tiles, which are reduced still further, agreed. */
 static const double COARSE_SHARE = 0.3, VOTED_SHARE = 0.4;
 enum { LEAST_COARSE_TILES = 12 };
 /* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
@@ -363,8 +363,8 @@ static bool explain_shares(const struct verify_facts *facts, const struct params
                        facts->agreeing, facts->held_out);
         return true;
     }
-    bool may_be_pattern =
-        facts->pattern.still && facts->refine.votes <= VOTED_SHARE * facts->refine.tiles;
+    bool may_be_pattern = (facts->pattern.still || (facts->pattern.shifted && !same)) &&
+                          facts->refine.votes <= VOTED_SHARE * facts->refine.tiles;
     if (may_be_pattern && facts->coarse_heard >= LEAST_COARSE_TILES &&
         facts->coarse_agreeing < COARSE_SHARE * facts->coarse_heard) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,

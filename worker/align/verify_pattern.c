@@ -8,19 +8,25 @@
 
 enum { SIDE = 12, GROUND_TILES = 24 };
 
-static const double STILL_PX = 0.25, AGREE_PX = 1;
+/* Nearly no slide is put back to a quarter of a pixel, all over, or unturned to so much. */
+static const double STILL_PX = 0.25, SHIFTED_PX = 2, AGREE_PX = 1;
 
-/* Nearly no slide is put back to a quarter of a pixel, all over. */
-static bool is_still(const struct verify_scene *scene, const struct verify_sample *sample) {
+static void ask_motion(const struct verify_scene *scene, const struct verify_sample *sample,
+                       struct verify_pattern *pattern) {
+    double farthest = 0, low_x = HUGE_VAL, low_y = HUGE_VAL, high_x = -HUGE_VAL, high_y = -HUGE_VAL;
     for (size_t i = 0; i < sample->grid.count; i++) {
         const struct fit_match *match = &sample->matches[i];
         if (sample->answers[i] != VERIFY_AGREES)
             continue;
         struct map_point p = transform_apply(scene->transform, match->x, match->y);
-        if (hypot(p.x - match->x, p.y - match->y) > STILL_PX)
-            return false;
+        p.x -= match->x;
+        p.y -= match->y;
+        farthest = fmax(farthest, hypot(p.x, p.y));
+        low_x = fmin(low_x, p.x), high_x = fmax(high_x, p.x);
+        low_y = fmin(low_y, p.y), high_y = fmax(high_y, p.y);
     }
-    return true;
+    pattern->still = farthest <= STILL_PX;
+    pattern->shifted = high_x - low_x <= SHIFTED_PX && high_y - low_y <= SHIFTED_PX;
 }
 
 struct place {
@@ -104,7 +110,8 @@ static int ask_ground(const struct verify_scene *scene, const struct tiles_grid 
 int verify_pattern_measure(const struct verify_scene *scene, const struct verify_sample *sample,
                            struct tiles_span progress, struct verify_pattern *ret,
                            struct failure *failure) {
-    *ret = (struct verify_pattern){.still = is_still(scene, sample)};
+    *ret = (struct verify_pattern){0};
+    ask_motion(scene, sample, ret);
     if (!ret->still || verify_sample_count(sample, VERIFY_AGREES) == 0)
         return 0;
     CLEANUP_TRACKED double *scratch =

@@ -351,10 +351,12 @@ static void cover(struct tile_render *render) {
     const struct tile_render_tile *tile = &render->tile;
     struct placement_piece whole = {render->x, render->y, tile->width, tile->height};
     double *xs = render->positions, *ys = xs + TILE_RENDER_PX;
-    bool is_inside = placement_is_inside(&render->placement, &whole);
-    for (uint32_t row = 0; row < tile->height && is_inside; row++)
-        memset(tile->covered + (size_t)row * TILE_RENDER_PX, 1, tile->width);
-    for (uint32_t row = 0; row < tile->height && !is_inside; row++)
+    if (placement_is_inside(&render->placement, &whole)) {
+        for (uint32_t row = 0; row < tile->height; row++)
+            memset(tile->covered + (size_t)row * TILE_RENDER_PX, 1, tile->width);
+        return;
+    }
+    for (uint32_t row = 0; row < tile->height; row++)
         for (uint32_t x = 0; x < tile->width; x += PIECE_PX) { /* as they were when rendered */
             uint8_t *covered = tile->covered + (size_t)row * TILE_RENDER_PX + x;
             uint32_t width = min_u32(PIECE_PX, tile->width - x), first, end = 0;
@@ -459,13 +461,14 @@ static struct image_swath swath_of(const struct tile_render *render, uint32_t fi
 
 void tile_render_expect(struct tile_render *render, uint32_t first_x, uint32_t end_x) {
     bool is_all = first_x == 0 && end_x == tile_render_canvas_width(&render->task);
-    struct image_swath swath = is_all ? image_whole_rows : swath_of(render, first_x, end_x);
-    image_reader_expect(render->pre_reader, &swath);
     const struct image_swath canvas = {.left = first_x, .right = end_x};
-    if (render->ready_reader)
-        image_reader_expect(render->ready_reader, &canvas);
+    const struct image_swath pre = is_all ? image_whole_rows : swath_of(render, first_x, end_x);
     const struct image_swath post = {.left = canvas.left - render->task.pad,
                                      .right = canvas.right - render->task.pad};
+    if (render->ready_reader)
+        image_reader_expect(render->ready_reader, &canvas);
+    else
+        image_reader_expect(render->pre_reader, &pre);
     if (render->post_reader)
         image_reader_expect(render->post_reader, is_all ? &image_whole_rows : &post);
 }

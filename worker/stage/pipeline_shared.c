@@ -13,14 +13,6 @@ static int no_memory(const struct pipeline *pipeline, struct failure *failure) {
     return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->shared);
 }
 
-static char *folder_of(const struct pipeline *pipeline, enum stage stage,
-                       enum pipeline_key_use use) {
-    char key[CHECKPOINT_KEY_BYTES];
-    const char *name = use == PIPELINE_KEY_PIXELS ? "pixels" : pipeline_key_stage_name(stage);
-    return shared_stage_folder(pipeline->task->shared, name,
-                               pipeline_key(pipeline, stage, use, key));
-}
-
 static char *join(const char *folder, const char *name) {
     char *path = NULL;
     return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
@@ -45,7 +37,10 @@ int pipeline_shared_count(struct pipeline *pipeline, const struct tile_render_ta
                           struct background_counts **ret, struct failure *failure) {
     if (!pipeline->task->shared)
         return make_counts(pipeline, task, ret, failure);
-    CLEANUP_FREE char *folder = folder_of(pipeline, STAGE_SCALE, PIPELINE_KEY_SHARED);
+    char key[CHECKPOINT_KEY_BYTES];
+    CLEANUP_FREE char *folder =
+        shared_stage_folder(pipeline->task->shared, pipeline_key_stage_name(STAGE_SCALE),
+                            pipeline_key(pipeline, STAGE_SCALE, PIPELINE_KEY_SHARED, key));
     CLEANUP_FREE char *path = folder ? join(folder, "counts") : NULL;
     CLEANUP_CLOSE int claim = -1;
     if (!path)
@@ -77,7 +72,8 @@ static int find_aligned(const struct pipeline *pipeline, enum pipeline_key_use u
                         struct shared_picture *ret, struct failure *failure) {
     ret->stage = pipeline_key_stage_name(STAGE_WARP);
     (void)pipeline_key(pipeline, STAGE_WARP, use, ret->key);
-    ret->folder = folder_of(pipeline, STAGE_WARP, use);
+    ret->folder = shared_stage_folder(pipeline->task->shared,
+                                      use == PIPELINE_KEY_PIXELS ? "pixels" : ret->stage, ret->key);
     ret->name = PICTURE_ALIGNED_NAME;
     return ret->folder ? 0 : no_memory(pipeline, failure);
 }
@@ -125,15 +121,16 @@ static int open_aligned(const char *path, const struct tile_render_task *task, s
 
 /* The task's picture gets its own name first, so that it stays whatever becomes of the other. */
 static int link_picture(const struct pipeline *pipeline, const struct shared_picture *shared,
-                        const struct tile_render_task *task, const char *name, bool is_aligned,
-                        struct pipeline_shared_pictures *ret, struct failure *failure) {
+                        const struct tile_render_task *task, const struct picture_set *set,
+                        size_t i, struct pipeline_shared_pictures *ret, struct failure *failure) {
+    const struct picture *picture = &set->pictures[i];
     CLEANUP_FREE char *from = join(shared->folder, shared->name);
-    CLEANUP_FREE char *path = join(pipeline->task->out, name);
+    CLEANUP_FREE char *path = join(pipeline->task->out, set->files[picture->file]);
     CLEANUP_FREE char *to = path ? atomic_file_temporary_name(path) : NULL;
     if (!from || !to)
         return no_memory(pipeline, failure);
     int r = shared_stage_link(from, to, failure);
-    if (r == 0 && is_aligned)
+    if (r == 0 && picture->kind == PICTURE_PRE)
         r = open_aligned(to, task, &ret->aligned, failure);
     if (r == 0 && json_array_append_new(ret->ready, json_string(path)) < 0)
         r = no_memory(pipeline, failure);
@@ -144,11 +141,9 @@ static bool take(struct pipeline *pipeline, const struct shared_picture *shared,
                  const struct tile_render_task *task, const struct picture_set *set, size_t i,
                  struct pipeline_shared_pictures *ret) {
     struct failure failure = {0};
-    bool is_aligned = set->pictures[i].kind == PICTURE_PRE;
     if (!stands(shared, &ret->overlap_pixels))
         return false;
-    if (link_picture(pipeline, shared, task, set->files[set->pictures[i].file], is_aligned, ret,
-                     &failure) < 0) {
+    if (link_picture(pipeline, shared, task, set, i, ret, &failure) < 0) {
         pipeline_say(pipeline, "a picture of another variant is not used: %s", failure.text);
         return false;
     }

@@ -66,9 +66,11 @@ int shared_stage_claim(const char *folder, struct progress *progress, int *ret,
 }
 
 int shared_stage_link(const char *path, const char *second, struct failure *failure) {
-    if (unlink(second) < 0 && errno != ENOENT)
-        return failure_set_errno(failure, -errno, "cannot remove the outdated %s", second);
-    if (linkat(AT_FDCWD, path, AT_FDCWD, second, 0) < 0) /* the call that the sandbox allows */
+    /* the call that the sandbox allows */
+    int r = linkat(AT_FDCWD, path, AT_FDCWD, second, 0);
+    if (r < 0 && errno == EEXIST && unlink(second) == 0)
+        r = linkat(AT_FDCWD, path, AT_FDCWD, second, 0);
+    if (r < 0)
         return failure_set_errno(failure, -errno, "cannot give %s a second name", path);
     return atomic_file_sync_folder(second, failure);
 }

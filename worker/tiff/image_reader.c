@@ -13,6 +13,7 @@
 #include "worker/tiff/tiff_tiles.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 enum { TURN_PX = 256 /* side of the squares that are turned at once */ };
@@ -218,14 +219,18 @@ int image_reader_read(struct image_reader *reader, uint32_t x, uint32_t y, uint3
         return failure_set(failure, -EINVAL, "%s: %u x %u px at %u, %u are not inside %u x %u px",
                            reader->image->file.path, width, height, x, y, info->width,
                            info->height);
+    if (width == 0 || height == 0)
+        return 0;
     return reader->turn ? read_turned(reader, rect, pixels, stride_bytes, failure)
                         : read_stored(reader, rect, pixels, stride_bytes, failure);
 }
 
 void image_reader_expect(struct image_reader *reader, const struct image_swath *swath) {
     /* a turned image's lines are not the file's */
+    const struct image_swath *lines = reader->turn ? &image_whole_rows : swath;
+    /* whole rows of tiles are much, and not read one after the other */
     reader->ahead =
-        (struct read_ahead){.swath = reader->turn ? image_whole_rows : *swath, .has_swath = true};
+        (struct read_ahead){.swath = *lines, .has_swath = !reader->cache || !isinf(lines->left)};
 }
 
 uint64_t image_reader_read_bytes(const struct image_reader *reader) { return reader->read_bytes; }

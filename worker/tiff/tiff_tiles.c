@@ -49,6 +49,7 @@ int tiff_tiles_read(struct tiff_handle *handle, const struct tiff_layout *layout
 void tiff_tiles_will_need(struct tiff_handle *handle, const struct tiff_file *file,
                           const struct tiff_layout *layout, const struct orientation_rect *region) {
     const uint32_t width = layout->block_width, height = layout->block_height;
+    const uint64_t most = stored_block_bytes(layout);
     TIFF *tiff = tiff_handle_tiff(handle);
     for (uint32_t plane = 0; plane < (layout->planar ? layout->samples : 1); plane++)
         for (uint32_t y = region->y / height * height; y < region->y + region->height; y += height)
@@ -56,6 +57,7 @@ void tiff_tiles_will_need(struct tiff_handle *handle, const struct tiff_file *fi
                  x += width) {
                 uint32_t tile = TIFFComputeTile(tiff, x, y, 0, (uint16_t)plane);
                 uint64_t at = TIFFGetStrileOffset(tiff, tile);
-                tiff_file_will_need(file, at, at + TIFFGetStrileByteCount(tiff, tile));
+                uint64_t size = TIFFGetStrileByteCount(tiff, tile); /* as claimed */
+                tiff_file_will_need(file, at, at + (size < most ? size : most));
             }
 }

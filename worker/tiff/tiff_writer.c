@@ -94,9 +94,11 @@ int tiff_writer_open(const char *path, const struct tiff_writer_options *options
     return r;
 }
 
+/* One that has a second name by now is somebody else's too, and left alone. */
 static bool has_inode(const char *path, uint64_t inode) {
     struct stat status;
-    return lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_ino == inode;
+    return lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_ino == inode &&
+           status.st_nlink == 1;
 }
 
 static int read_entry(const struct tiff_writer *writer, uint64_t table, uint64_t index,
