@@ -115,6 +115,14 @@ static void doubts(void **state) {
     expect(&facts, VERIFY_DOUBTFUL, "repeats itself every 60 px");
 
     facts = good();
+    facts.confident = 19;
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
+    facts.confident = 18; /* a lattice: of the others, any fits anywhere */
+    expect(&facts, VERIFY_DOUBTFUL, "the structure is the same everywhere");
+    facts.content = same;
+    expect(&facts, VERIFY_ALIGNED, "93 of 100");
+
+    facts = good();
     facts.refine.runner_up_votes = 60;
     expect(&facts, VERIFY_DOUBTFUL, "another position fits nearly as well");
 

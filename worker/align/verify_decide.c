@@ -39,6 +39,9 @@ static const double SECTOR_SHARE = 0.75, SECTOR_SHARE_SAME = 0.4, SECTOR_SHARE_W
 static const double MORE_COMMON = 3;
 static const double AMBIGUOUS_SHARE = 0.5;
 enum { LEAST_REPEATS_TESTED = 5 };
+/* Of the tiles that agree, so many at least correlate better than strangers do. In a lattice, of
+ * which any tile fits anywhere, 0.06 did. */
+static const double OWN_SHARE = 0.2;
 /* px: along an edge or a fibre the next peak is as good, and says nothing of a period. */
 static const double LEAST_PERIOD_PX = 12;
 static const double LEAST_OVERLAP = 0.15;
@@ -125,6 +128,11 @@ static bool repeats(const struct verify_facts *facts) {
     return facts->repeats.tested >= LEAST_REPEATS_TESTED &&
            (facts->repeats.distance_px >= LEAST_PERIOD_PX || !shows_same(facts)) &&
            facts->repeats.ambiguous > AMBIGUOUS_SHARE * facts->repeats.tested;
+}
+
+/* Where the map puts tiles of such a structure is one place of many. */
+static bool fits_anywhere(const struct verify_facts *facts) {
+    return !shows_same(facts) && facts->confident < OWN_SHARE * facts->agreeing;
 }
 
 static void explain_repeats(const struct verify_facts *facts, char *reason) {
@@ -302,6 +310,14 @@ static bool explain_doubt_of_place(const struct verify_facts *facts, char *reaso
     }
     if (explain_rivals(facts, reason))
         return true;
+    if (fits_anywhere(facts)) {
+        (void)snprintf(reason, VERIFY_REASON_BYTES,
+                       "the structure is the same everywhere: of %d test tiles that agree with the "
+                       "map only %d fit better than tiles from other places do, so it may be off "
+                       "by whole periods; see whether something that is there only once coincides",
+                       facts->agreeing, facts->confident);
+        return true;
+    }
     if (facts->overlap < LEAST_OVERLAP) {
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "the images share only %.0f %% of the post image: too little to be sure of "
