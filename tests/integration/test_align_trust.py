@@ -35,8 +35,8 @@ def change_pixels(path, change):
             data = data[count:]
 
 
-def align(t):
-    task = {"v": 1, "task": "S/D", "out": str(t.out / "S" / "D"), "threads": 2, "params": NARROW,
+def align(t, params=NARROW):
+    task = {"v": 1, "task": "S/D", "out": str(t.out / "S" / "D"), "threads": 2, "params": params,
             "pre": str(t.raw / "S" / "S_pre_D.tif"), "post": str(t.raw / "S" / "S_post_D.tif")}
     ran = subprocess.run([WORKER, "align"], input=json.dumps(task), text=True, capture_output=True,
                          check=False)
@@ -119,6 +119,15 @@ def _(t):
              "--objects", "0.02")
         transform = align(t)
         expect(transform["status"], "doubtful", transform["reason"])
+
+
+@test("a lattice with a few holes, which fits a period on as well, is not aligned")
+def _(t):
+    draw(t, "--kind", "defects", "--seed", "920370204", "--size", "1600x1250", "--bits", "16",
+         "--rotation", "176.93", "--scale", "1.22861", "--shear", "-0.0045", "--perspective",
+         "-0.0049", "--shift", "13.77%,16.59%", "--gain", "0.3456", "--gamma", "1.135", "--offset",
+         "0.01", "--noise", "0", "--photons", "4190", "--read-noise", "0.0077", "--objects", "0.092")
+    expect_doubt(align(t, {}), "the same everywhere")
 
 
 @test("a pair that is in place already, without a pattern, is aligned")
