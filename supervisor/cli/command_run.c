@@ -169,6 +169,18 @@ static void remove_shared(const struct run *run) {
     }
 }
 
+/* A run that died as it wrote the memory.csv of a task that had ended. */
+static void remove_half_written(const struct run *run) {
+    for (size_t i = 0; i < run->tasks.count; i++) {
+        CLEANUP_FREE char *path =
+            run->finished[i]
+                ? names_format("%s/%s/memory.csv.tmp", run->options.out, run->tasks.items[i].id)
+                : NULL;
+        if (path)
+            (void)unlink(path); /* else its next attempt does */
+    }
+}
+
 static int check_preflight(struct run *run) {
     const struct options *options = &run->options;
     if (preflight_run(options, &run->tasks, run->wanted, run->worker, run->model, &run->preflight,
@@ -457,6 +469,7 @@ int command_run(int argc, char **argv) {
     if (status != 0)
         return status;
     remove_shared(&run);
+    remove_half_written(&run);
     if (run.n_wanted > 0)
         status = check_preflight(&run);
     if (status == 0 && run.n_wanted > 0)

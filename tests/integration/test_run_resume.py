@@ -37,6 +37,17 @@ def _(t):
     assert not stage.exists(), "--redo kept a finished stage"
 
 
+@test("what a run left half-written as it was killed after the task's end is removed")
+def _(t):
+    t.pair("A", "ok")
+    run(t)
+    half = t.out / "A" / "ok" / "memory.csv.tmp"
+    half.write_text("time")
+    expect(run(t).returncode, 0, "exit status")
+    expect(attempts_made(t), 1, "attempts")
+    assert not half.exists(), "memory.csv.tmp is left"
+
+
 @test("what crashed, stalled or lacked something runs again")
 def _(t):
     for dye in ("signal-11", "environment", "ok"):
