@@ -381,12 +381,13 @@ static const struct tiff_writer_options shared_options = {
     .width = 2048, .height = 1024, .samples = 3, .bits = 8};
 
 /* Suspended after some tiles, and once also "published" too early by a death: the rest is put and
- * all is there. A file that was replaced is refused. */
+ * all is there. A file that was replaced, or has a second name, is refused. */
 static void suspended_goes_on(void **state) {
     (void)state;
-    char path[PATH_BYTES], temporary[PATH_BYTES];
+    char path[PATH_BYTES], temporary[PATH_BYTES], second[PATH_BYTES];
     (void)in_folder("half.tif", path);
     (void)in_folder("half.tif.tmp", temporary);
+    (void)in_folder("second.tif", second);
     const struct tiff_writer_options *options = &shared_options;
     unsigned char *tile = malloc((size_t)TILE * TILE * 3);
     assert_non_null(tile);
@@ -404,6 +405,10 @@ static void suspended_goes_on(void **state) {
                     tiff_writer_reopen(path, options, inode + 1, 10, 9, &writer, &failure),
                     -ESTALE);
                 assert_non_null(strstr(failure.text, "is gone or was replaced"));
+                assert_int_equal(link(temporary, second), 0); /* somebody else's too */
+                assert_int_equal(tiff_writer_reopen(path, options, inode, 10, 9, &writer, &failure),
+                                 -ESTALE);
+                assert_int_equal(unlink(second), 0);
                 if (renamed)
                     assert_int_equal(rename(temporary, path), 0);
                 assert_int_equal(tiff_writer_reopen(path, options, inode, 10, 9, &writer, &failure),
