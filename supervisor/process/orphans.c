@@ -21,6 +21,7 @@ enum {
     ORPHANS_TOKEN_BYTES = 256,
     ORPHANS_LIST_TRIES = 3,
     ORPHANS_PAUSE_MS = 5,
+    ORPHANS_EXEC_MS = 250, /* for an exec to get as far as an environment, on a busy machine */
 };
 
 struct owner {
@@ -256,16 +257,26 @@ struct leftovers {
     const struct orphans_lost *lost;
     size_t n_lost;
     pid_t self;
-    int alive; /* seen in this round */
+    int alive;      /* seen in this round */
+    bool undecided; /* in this round one was seen that may be in the middle of exec */
     int ended;
 };
 
-static bool has_ledgers_token(const struct leftovers *leftovers, pid_t pid) {
+/* Kernel threads have no environment ever, and no session; a zombie has none any more. */
+static bool may_be_in_exec(pid_t pid) {
+    struct proc_read_stat stat;
+    return proc_read_stat(PROC_READ_ROOT, pid, &stat) == 0 && stat.session != 0 &&
+           stat.state != 'Z';
+}
+
+static bool has_ledgers_token(struct leftovers *leftovers, pid_t pid) {
     char token[ORPHANS_TOKEN_BYTES];
     size_t length = strlen(leftovers->ledger_id);
-    return proc_read_environment(PROC_READ_ROOT, pid, PROTOCOL_TOKEN_VARIABLE, token,
-                                 sizeof(token)) == 0 &&
-           strncmp(token, leftovers->ledger_id, length) == 0 && token[length] == ':';
+    int r =
+        proc_read_environment(PROC_READ_ROOT, pid, PROTOCOL_TOKEN_VARIABLE, token, sizeof(token));
+    if (r == -ENODATA && may_be_in_exec(pid))
+        leftovers->undecided = true;
+    return r == 0 && strncmp(token, leftovers->ledger_id, length) == 0 && token[length] == ':';
 }
 
 /* A session's number is not given anew while a member lives. So a member that started while the
@@ -307,13 +318,18 @@ int orphans_end_leftovers(const char *ledger_id, const struct orphans_lost *lost
                           int64_t limit_ms) {
     struct leftovers leftovers = {
         .ledger_id = ledger_id, .lost = lost, .n_lost = n_lost, .self = getpid()};
-    int64_t until = clock_monotonic_ms() + limit_ms;
+    const int64_t until = clock_monotonic_ms() + limit_ms;
+    int64_t now, patience = 0;
     do { /* rounds, because what we kill may have started more in the meantime */
         leftovers.alive = 0;
+        leftovers.undecided = false;
         if (proc_read_all(PROC_READ_ROOT, end_leftover, &leftovers) < 0)
             break; /* no /proc: nothing can be found */
-        if (leftovers.alive > 0)
+        if (leftovers.alive > 0 || leftovers.undecided)
             (void)poll(NULL, 0, ORPHANS_PAUSE_MS);
-    } while (leftovers.alive > 0 && clock_monotonic_ms() < until);
+        now = clock_monotonic_ms();
+        if (leftovers.alive > 0 || patience == 0)
+            patience = now + ORPHANS_EXEC_MS;
+    } while (now < until && (leftovers.alive > 0 || (leftovers.undecided && now < patience)));
     return leftovers.ended;
 }

@@ -215,6 +215,25 @@ static void leftovers_by_token(void **state) {
     orphans_close(orphans);
 }
 
+/* In exec a process shows no environment for an instant. This one is in exec all the time: a single
+ * look was seen to miss 4 of 100. */
+static void leftovers_in_exec(void **state) {
+    (void)state;
+    struct orphans *orphans = open_orphans();
+    for (int i = 0; i < 100; i++) {
+        struct attempt attempt;
+        start("export AGAIN='exec sh -c \"$AGAIN\"'; setsid sh -c 'echo $$; eval \"$AGAIN\"' &",
+              "ledger-a:1", &attempt);
+        reap_leader(&attempt);
+        int ended = orphans_end_leftovers("ledger-a", NULL, 0, 5000);
+        (void)kill(attempt.grandchild, SIGKILL); /* it would not end by itself */
+        assert_int_equal(ended, 1);
+        (void)close(attempt.pipe_fd);
+        orphans_reap(orphans);
+    }
+    orphans_close(orphans);
+}
+
 /* The session's number alone is not enough: it may have been given anew. */
 static void leftovers_by_session(void **state) {
     (void)state;
@@ -249,6 +268,7 @@ int main(void) {
         cmocka_unit_test(one_without_a_token),
         cmocka_unit_test(dead_helpers_are_reaped),
         cmocka_unit_test(leftovers_by_token),
+        cmocka_unit_test(leftovers_in_exec),
         cmocka_unit_test(leftovers_by_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
