@@ -22,6 +22,7 @@ struct footprint_pair {
     uint64_t cap_bytes; /* the task's memory cap (RSS) */
     uint32_t pad;       /* px on every side */
     uint32_t n_differences;
+    uint32_t n_ahead;          /* difference images written along with them for variants to come */
     bool compressed;           /* the pictures' tiles */
     enum params_format format; /* of the pictures */
     /* Another variant of the pair makes these, which takes time and space once: */

@@ -7,7 +7,9 @@
  * registrar-worker align, on stdin:
  *   {"v":1,"task":"S/D","attempt":1,"pre":"/abs","post":"/abs","out":"/abs/OUT/S/D",
  *    "params":{...},"threads":2,"memory_bytes":536870912,"sandbox":true,
- *    "shared":"/abs/OUT/S/D@shared"}    shared only where variants of the pair run too
+ *    "shared":"/abs/OUT/S/D@shared", "variants":[{...}, ...]}
+ *        shared only where variants of the pair run too; variants: params of those that are still
+ *        to come and want the same aligned picture, at most PROTOCOL_MOST_VARIANTS
  * reports:
  *   {"event":"progress","stage":"survey","fraction":0.25,"memory_bytes":n}
  *        fraction is of the whole task, 0 to 1, never falling; memory_bytes is the tracked total
@@ -75,6 +77,7 @@ enum {
     PROTOCOL_INPUT_FD = 4,
     PROTOCOL_LINE_BYTES = 64 * 1024,
     PROTOCOL_MEMORY_BUFFERS = 8,
+    PROTOCOL_MOST_VARIANTS = 8,
     PROTOCOL_NAME_BYTES = 64, /* of a stage or a label */
     PROTOCOL_CALL_BYTES = 32, /* of a system call's name */
     PROTOCOL_EXIT_ERROR = 1,

@@ -54,9 +54,10 @@ static json_t *image_to_json(const struct footprint_image *image) {
 static json_t *need_to_json(const struct forecast_task *need) {
     if (!need->is_pair)
         return json_pack("{s:f}", "size", need->size);
-    return json_pack("{s:o, s:o, s:b, s:b, s:b}", "pre", image_to_json(&need->pair.pre), "post",
-                     image_to_json(&need->pair.post), "has_signal", need->pair.has_signal,
-                     "has_map", need->pair.has_map, "has_picture", need->pair.has_picture);
+    return json_pack("{s:o, s:o, s:b, s:b, s:b, s:i}", "pre", image_to_json(&need->pair.pre),
+                     "post", image_to_json(&need->pair.post), "has_signal", need->pair.has_signal,
+                     "has_map", need->pair.has_map, "has_picture", need->pair.has_picture,
+                     "n_ahead", (int)need->pair.n_ahead);
 }
 
 json_t *task_json_make(const struct task *task, const struct forecast_task *need) {
@@ -273,6 +274,7 @@ static int read_need(const struct reader *reader, struct forecast_task *ret) {
     struct footprint_image pre, post;
     struct params params;
     double size = 0;
+    int64_t n_ahead = 0;
     *ret = (struct forecast_task){.declared_bytes = reader->task->memory_bytes};
     if (!need)
         return 0;
@@ -291,6 +293,10 @@ static int read_need(const struct reader *reader, struct forecast_task *ret) {
         r = params_parse(reader->task->params, &params, reader->failure);
     if (r == 0)
         *ret = forecast_pair(&pre, &post, &params);
+    if (r == 0)
+        r = json_read_optional_int(need, "n_ahead", reader->where, 0, INT32_MAX, &n_ahead,
+                                   reader->failure);
+    ret->pair.n_ahead = (uint32_t)n_ahead;
     ret->pair.has_signal = json_is_true(json_object_get(need, "has_signal"));
     ret->pair.has_map = json_is_true(json_object_get(need, "has_map"));
     ret->pair.has_picture = json_is_true(json_object_get(need, "has_picture"));

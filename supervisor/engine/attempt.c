@@ -286,16 +286,16 @@ static json_t *stat_inputs(const struct task *task, const struct credentials *cr
     return inputs;
 }
 
-static int start(struct attempt *attempt, uint64_t memory_limit_bytes) {
+static int start(struct attempt *attempt, const struct attempt_request *request) {
     static const struct child_callbacks callbacks = {
         .report = on_report, .breach = on_breach, .over = on_over};
     struct attempt_host *host = attempt->host;
     struct failure *failure = &attempt->start_failure;
     int r = launch_prepare(&host->launch, &attempt->line->launch, attempt->task, attempt->number,
-                           &attempt->launch, failure);
+                           request->variants, &attempt->launch, failure);
     if (r < 0)
         return r;
-    attempt->launch.request.memory_limit_bytes = memory_limit_bytes;
+    attempt->launch.request.memory_limit_bytes = request->memory_limit_bytes;
     r = child_start(&host->children, &attempt->launch.request, &callbacks, attempt, &attempt->child,
                     failure);
     if (r < 0)
@@ -304,17 +304,17 @@ static int start(struct attempt *attempt, uint64_t memory_limit_bytes) {
 }
 
 struct attempt *attempt_start(struct attempt_host *host, const struct attempt_line *line,
-                              const struct task *task, int number, uint64_t memory_limit_bytes,
-                              attempt_event_cb event, void *context) {
+                              const struct attempt_request *request) {
+    const struct task *task = request->task;
     struct attempt *attempt = calloc(1, sizeof(*attempt));
     if (!attempt)
         return NULL;
     attempt->host = host;
     attempt->line = line;
     attempt->task = task;
-    attempt->event = event;
-    attempt->context = context;
-    attempt->number = number;
+    attempt->event = request->event;
+    attempt->context = request->context;
+    attempt->number = request->number;
     attempt->fraction = -1;
     attempt->launch.log_fd = -1;
     attempt->inputs_before = stat_inputs(task, line->launch.credentials);
@@ -326,7 +326,7 @@ struct attempt *attempt_start(struct attempt_host *host, const struct attempt_li
     attempt->deadline_ms = now_ms + (task->timeout_ms > 0 ? task->timeout_ms : line->timeout_ms);
     (void)uv_timer_init(host->children.loop, &attempt->timer); /* cannot fail */
     attempt->timer.data = attempt;
-    if (start(attempt, memory_limit_bytes) == 0) {
+    if (start(attempt, request) == 0) {
         set_timer(attempt);
         start_trace(attempt);
     }

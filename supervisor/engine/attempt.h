@@ -36,12 +36,20 @@ struct attempt;
 
 typedef void (*attempt_event_cb)(void *context, enum task_event event);
 
-/* Starts it, held to memory_limit_bytes (0: to none) where the kernel can do that. One that could
- * not start is an attempt too: attempt_pid is 0, no event comes, and it is to be judged at once.
- * NULL when out of memory. Borrows host, line, task and context. */
+struct attempt_request {
+    const struct task *task;
+    int number;
+    json_t *variants;            /* as launch_prepare wants them */
+    uint64_t memory_limit_bytes; /* held to it where the kernel can do that; 0: to none */
+    attempt_event_cb event;
+    void *context;
+};
+
+/* One that could not start is an attempt too: attempt_pid is 0, no event comes, and it is to be
+ * judged at once. NULL when out of memory. Borrows host, line, and the request's task and context.
+ */
 struct attempt *attempt_start(struct attempt_host *host, const struct attempt_line *line,
-                              const struct task *task, int number, uint64_t memory_limit_bytes,
-                              attempt_event_cb event, void *context);
+                              const struct attempt_request *request);
 /* Lets go of it; what still runs is not waited for. NULL is fine. */
 void attempt_close(struct attempt *attempt);
 

@@ -337,8 +337,14 @@ static void start(struct engine_slot *slot) {
     slot->started++;
     line->n_waiting--;
     engine_memory_before(slot);
-    slot->attempt = attempt_start(&engine->host, &line->attempt, slot->task, slot->attempts,
-                                  limit_of(slot), on_attempt_event, slot);
+    CLEANUP_JSON json_t *variants = engine_variants_params(slot);
+    const struct attempt_request request = {.task = slot->task,
+                                            .number = slot->attempts,
+                                            .variants = variants,
+                                            .memory_limit_bytes = limit_of(slot),
+                                            .event = on_attempt_event,
+                                            .context = slot};
+    slot->attempt = attempt_start(&engine->host, &line->attempt, &request);
     if (!slot->attempt) {
         engine_fail(engine, "no memory to start a task");
         engine_line_return(slot, false); /* nothing was started; engine_go_on ends the run */

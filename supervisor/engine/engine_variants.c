@@ -1,6 +1,8 @@
 /* Variants of one pair that wait or run here, over all lines. What they share is removed when the
  * last of them has come to its end; where one comes back unfinished, the next run goes on with it.
  */
+#include "common/params.h"
+#include "common/protocol.h"
 #include "supervisor/engine/engine_state.h"
 #include "supervisor/engine/shared_store.h"
 
@@ -10,7 +12,8 @@
 struct engine_variants {
     struct engine_variants *next;
     char *out, *shared;
-    size_t n_tasks, n_running;
+    struct engine_slot **slots; /* in order of their joining */
+    size_t n_tasks, capacity, n_running;
     bool is_needed; /* one came back unfinished */
 };
 
@@ -22,6 +25,7 @@ static void remove_store(struct engine_slot *slot) {
 }
 
 static void free_one(struct engine_variants *variants) {
+    free(variants->slots);
     free(variants->out);
     free(variants->shared);
     free(variants);
@@ -36,29 +40,51 @@ static struct engine_variants *find(const struct engine *engine, const char *out
     return at;
 }
 
+static struct engine_variants *open_one(const struct engine_slot *slot) {
+    struct engine_variants *variants = calloc(1, sizeof(*variants));
+    if (!variants)
+        return NULL;
+    variants->out = strdup(slot->line->settings.out);
+    variants->shared = strdup(slot->task->shared);
+    if (variants->out && variants->shared)
+        return variants;
+    free_one(variants);
+    return NULL;
+}
+
+static int add(struct engine_variants *variants, struct engine_slot *slot) {
+    if (variants->n_tasks == variants->capacity) {
+        size_t capacity = variants->capacity ? 2 * variants->capacity : 4;
+        struct engine_slot **slots = realloc(variants->slots, capacity * sizeof(*slots));
+        if (!slots)
+            return -ENOMEM;
+        variants->slots = slots;
+        variants->capacity = capacity;
+    }
+    variants->slots[variants->n_tasks++] = slot;
+    slot->variants = variants;
+    return 0;
+}
+
 int engine_variants_join(struct engine_slot *slot) {
     struct engine *engine = engine_of(slot);
     const struct engine_line_settings *settings = &slot->line->settings;
     if (!slot->task->shared)
         return 0;
     struct engine_variants *variants = find(engine, settings->out, slot->task->shared);
-    if (!variants) {
-        variants = calloc(1, sizeof(*variants));
-        if (!variants)
-            return -ENOMEM;
-        variants->out = strdup(settings->out);
-        variants->shared = strdup(slot->task->shared);
-        if (!variants->out || !variants->shared) {
-            free_one(variants);
-            return -ENOMEM;
-        }
-        variants->next = engine->variants;
-        engine->variants = variants;
-        if (settings->is_redo) /* from the images on */
-            remove_store(slot);
+    if (variants)
+        return add(variants, slot);
+    variants = open_one(slot);
+    if (!variants)
+        return -ENOMEM;
+    if (add(variants, slot) < 0) {
+        free_one(variants);
+        return -ENOMEM;
     }
-    variants->n_tasks++;
-    slot->variants = variants;
+    variants->next = engine->variants;
+    engine->variants = variants;
+    if (settings->is_redo) /* from the images on */
+        remove_store(slot);
     return 0;
 }
 
@@ -69,7 +95,13 @@ void engine_variants_leave(struct engine_slot *slot, bool is_over) {
         return;
     variants->is_needed |= !is_over;
     slot->variants = NULL;
-    if (--variants->n_tasks > 0)
+    size_t i = 0;
+    while (variants->slots[i] != slot)
+        i++;
+    variants->n_tasks--;
+    memmove(&variants->slots[i], &variants->slots[i + 1],
+            (variants->n_tasks - i) * sizeof(struct engine_slot *));
+    if (variants->n_tasks > 0)
         return;
     if (!variants->is_needed)
         remove_store(slot);
@@ -84,6 +116,18 @@ void engine_variants_run(struct engine_slot *slot, bool is_running) {
         return;
     slot->variants->n_running += is_running ? 1 : (size_t)-1;
     engine_of(slot)->is_stale = true; /* the others' turn is another one now */
+}
+
+json_t *engine_variants_params(const struct engine_slot *slot) {
+    const struct engine_variants *variants = slot->variants;
+    json_t *list = variants && variants->n_tasks > 1 ? json_array() : NULL;
+    for (size_t i = 0; list && i < variants->n_tasks; i++) {
+        const struct task *other = variants->slots[i]->task;
+        if (other != slot->task && json_array_size(list) < PROTOCOL_MOST_VARIANTS &&
+            params_agree(other->params, slot->task->params, PARAMS_EFFECT_PICTURE))
+            (void)json_array_append(list, other->params); /* who is not named makes its own */
+    }
+    return list;
 }
 
 bool engine_variants_are_busy(const struct engine_slot *slot) {

@@ -98,21 +98,18 @@ static int make_environment(const struct launch_base *base, const struct credent
 }
 
 static int make_stdin(const struct launch_base *base, const struct launch_line *line,
-                      const struct task *task, int attempt, const char *folder,
+                      const struct task *task, int attempt, json_t *variants, const char *folder,
                       struct launch *launch, struct failure *failure) {
     CLEANUP_FREE char *shared =
         task->shared ? names_format("%s/%s", line->out, task->shared) : NULL;
     if (task->shared && !shared)
         return no_memory(task, failure);
-    CLEANUP_JSON json_t *request = json_pack(
-        "{s:i, s:s, s:i, s:s, s:s, s:s, s:O, s:i, s:I, s:b}", "v", PROTOCOL_VERSION, "task",
-        task->id, "attempt", attempt, "pre", task->inputs[0], "post", task->inputs[1], "out",
-        folder, "params", task->params, "threads", line->threads, "memory_bytes",
-        (json_int_t)line->worker_memory_bytes, "sandbox", !base->is_unconfined);
-    if (request && shared && json_object_set_new(request, "shared", json_string(shared)) < 0) {
-        json_decref(request);
-        request = NULL;
-    }
+    CLEANUP_JSON json_t *request =
+        json_pack("{s:i, s:s, s:i, s:s, s:s, s:s, s:O, s:i, s:I, s:b, s:s*, s:O*}", "v",
+                  PROTOCOL_VERSION, "task", task->id, "attempt", attempt, "pre", task->inputs[0],
+                  "post", task->inputs[1], "out", folder, "params", task->params, "threads",
+                  line->threads, "memory_bytes", (json_int_t)line->worker_memory_bytes, "sandbox",
+                  !base->is_unconfined, "shared", shared, "variants", variants);
     if (!request) /* names come from the file system and may be no UTF-8, which JSON cannot hold */
         return failure_set(failure, -EILSEQ,
                            "cannot hand over %s: a name is not valid UTF-8; rename the file",
@@ -154,7 +151,7 @@ static int make_files(const struct launch_line *line, const struct task *task, i
 }
 
 int launch_prepare(struct launch_base *base, const struct launch_line *line,
-                   const struct task *task, int attempt, struct launch *ret,
+                   const struct task *task, int attempt, json_t *variants, struct launch *ret,
                    struct failure *failure) {
     *ret = (struct launch){.log_fd = -1};
     CLEANUP_FREE char *folder = NULL;
@@ -171,7 +168,7 @@ int launch_prepare(struct launch_base *base, const struct launch_line *line,
     r = make_environment(base, line->credentials, task, ret, failure);
     bool is_command = task->kind == TASK_COMMAND;
     if (r == 0 && !is_command)
-        r = make_stdin(base, line, task, attempt, folder, ret, failure);
+        r = make_stdin(base, line, task, attempt, variants, folder, ret, failure);
     if (r < 0)
         return r;
     ret->worker_argv[0] = base->worker;

@@ -47,11 +47,11 @@ struct launch {
     const char **envp;
 };
 
-/* Creates OUT/<id>, opens the log with a line for this attempt, and fills the request. On error
- * *ret is to be freed too. */
+/* Creates OUT/<id>, opens the log with a line for this attempt, and fills the request. variants:
+ * as common/protocol.h has them; NULL: none. On error *ret is to be freed too. */
 MUST_USE int launch_prepare(struct launch_base *base, const struct launch_line *line,
-                            const struct task *task, int attempt, struct launch *ret,
-                            struct failure *failure);
+                            const struct task *task, int attempt, json_t *variants,
+                            struct launch *ret, struct failure *failure);
 void launch_free(struct launch *launch);
 
 /* Removes what OUT/<id>/checkpoints holds, so that the task's stages are all done again (--redo).

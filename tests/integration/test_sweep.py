@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # timeout: 1800
 """registrar run --sweep: variants side by side, with what they share made once."""
-import fcntl
 import os
 import random
 import shutil
@@ -10,7 +9,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
 from service_daemon import Daemon
-from worker_run import Run, pair, PAIR, NARROW, STAGES, expect_same
+from worker_run import pair, made_by, PAIR, NARROW, STAGES, expect_same
 
 SIZE = (512, 400)
 FIXED = [word for name, value in NARROW.items() for word in ("--set", f"{name}={value}")]
@@ -31,10 +30,9 @@ def sweep(t, images, *options, status=0):
     return ran
 
 
-def made_by(folder):
-    """Stages of a result of which no part is another variant's."""
-    stages = json.loads((folder / "result.json").read_text())["stages"]
-    return [entry["stage"] for entry in stages if not entry.get("shared")]
+def warp_of(folder):
+    """What a result tells of the stage."""
+    return json.loads((folder / "result.json").read_text())["stages"][STAGES.index("warp")]
 
 
 def inodes_of(t, name):
@@ -116,6 +114,8 @@ def _(t):
     expect_made(t, once=[*TO_MAP, "scale", "warp"], thrice=["qc"])
     expect([inodes_of(t, f"{name}.tiff")
             for name in ("aligned_pre", "difference_moffat", "difference")], [1, 1, 3], "files")
+    expect([warp_of(path)["tiles"] > 0 for path in variants(t)], [True, False, False],
+           "who painted: the first one, for all")
     expect_no_store(t)
     alone = t.folder / "alone"
     for scale in ("0.9", "1.1"):  # the second one takes over the first one's map
@@ -128,12 +128,21 @@ def _(t):
     expect_in("nothing was left to do", again.stdout, "the same again")
 
 
+@test("of ten scales the first variant writes nine, as many as one pass does, and the last one its own")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    scales = [1 + i / 10 for i in range(10)]
+    sweep(t, images, *FIXED, "--jobs", 2, "--sweep", "manual_scale=" + ",".join(map(str, scales)))
+    painted = {json.loads((path / "result.json").read_text())["scale"] for path in variants(t)
+               if warp_of(path)["tiles"] > 0}
+    expect(painted, {1.0, 1.9}, "scales of those that painted")
+
+
 @test("with another compression pre is not resampled again; the bytes are those of single runs")
 def _(t):
     images = pair(*PAIR, size=SIZE)
     sweep(t, images, *FIXED, "--jobs", 3, "--sweep", "compression=none,deflate,zstd")
-    reads = [json.loads((path / "result.json").read_text())["stages"][STAGES.index("warp")]
-             ["pre_reads"] for path in variants(t)]
+    reads = [warp_of(path)["pre_reads"] for path in variants(t)]
     expect([count > 0 for count in sorted(reads)], [False, False, True], "who read pre")
     alone = t.folder / "alone"
     for name in ("none", "deflate", "zstd"):
@@ -391,110 +400,6 @@ def _(t):
 
 
 # ---- the worker alone ----
-
-
-def variant(out, images, scale, shared, **options):
-    """A worker of that variant; reads its reports."""
-    return Run(out, images, shared=shared, manual_scale=scale, **options)
-
-
-def locks_of(shared, stage):
-    found = list(shared.glob(f"{stage}-*/lock"))
-    assert found, f"no folder of {stage} in {shared}"
-    return found
-
-
-def lock_of(shared, stage):
-    found = locks_of(shared, stage)
-    expect(len(found), 1, f"folders of {stage}")
-    return found[0]
-
-
-def hold(t, images, stage, shared):
-    """Makes a store whose stage `stage` is to be made again, and claims it. Returns the claim."""
-    variant(t.folder / "first", images, 1, shared).end()
-    path = lock_of(shared, stage)
-    (path.parent / "stage.json").unlink()
-    claim = open(path, "rb")
-    fcntl.flock(claim, fcntl.LOCK_EX)
-    return claim
-
-
-def until_waiting(run):
-    while report := run.read():
-        if report["event"] == "waiting":
-            return report["stage"]
-    raise AssertionError(f"it never waited: {run.reports[-3:]}")
-
-
-@test("who waits says so, ends at SIGTERM, and goes on when the other one is dead")
-def _(t):
-    images = pair(*PAIR, size=SIZE)
-    shared = t.folder / "shared"
-    with hold(t, images, "refine", shared) as claim:
-        run = variant(t.folder / "second", images, 2, shared)
-        expect(until_waiting(run), "refine", "waits for")
-        run.process.send_signal(signal.SIGTERM)
-        run.end(75)
-        run = variant(t.folder / "second", images, 2, shared)
-        until_waiting(run)
-        fcntl.flock(claim, fcntl.LOCK_UN)  # as the kernel does when the holder dies
-        run.end()
-    expect(made_by(t.folder / "second"), ["refine", "qc"], "made by the second")
-
-
-@test("what is damaged in the store is made again, with the same bytes")
-def _(t):
-    images = pair(*PAIR, size=SIZE)
-    whole, shared, out = t.folder / "whole", t.folder / "shared", t.folder / "second"
-    variant(t.folder / "first", images, 1, whole).end()
-    Run(t.folder / "alone", images, manual_scale=2).end()
-    for stage, name, unneeded in (
-            ("survey-pre", "stage.json", None), ("survey-post", "post.levels", "verify"),
-            ("search", "stage.json", None), ("scale", "counts", None),
-            ("warp", "aligned_pre.tiff", None), ("warp", "stage.json", None)):
-        shutil.copytree(whole, shared)
-        for where in ("warp", "pixels", "difference") if stage == "warp" else (stage,):
-            for lock in locks_of(shared, where):
-                file = "difference.tiff" if (where, name[0]) == ("difference", "a") else name
-                path = lock.parent / file
-                path.write_bytes(path.read_bytes()[:-100])
-        if unneeded:  # levels are looked at by who starts from them
-            (lock_of(shared, unneeded).parent / "stage.json").unlink()
-        variant(out, images, 2, shared).end()
-        expect(made_by(out), [each for each in STAGES if each in (stage, unneeded, "qc")],
-               f"made again without {name}")
-        expect_same(out, t.folder / "alone", f"{name} of {stage}")
-        shutil.rmtree(shared)
-        shutil.rmtree(out)
-
-
-@test("a picture that is damaged is written again from what has the same pixels")
-def _(t):
-    images = pair(*PAIR, size=SIZE)
-    shared, out = t.folder / "shared", t.folder / "second"
-    variant(t.folder / "first", images, 1, shared).end()
-    Run(t.folder / "alone", images, manual_scale=2).end()
-    (lock_of(shared, "warp").parent / "aligned_pre.tiff").unlink()
-    variant(out, images, 2, shared).end()
-    expect(made_by(out), ["qc"], "made again")
-    expect_same(out, t.folder / "alone", "aligned_pre.tiff")
-
-
-@test("a difference alone that is damaged is made again from the aligned picture of the store")
-def _(t):
-    images = pair(*PAIR, size=SIZE)
-    shared, out = t.folder / "shared", t.folder / "second"
-    variant(t.folder / "first", images, 1, shared).end()
-    Run(t.folder / "alone", images, manual_scale=1).end()
-    for lock in locks_of(shared, "difference"):
-        path = lock.parent / "difference.tiff"
-        path.write_bytes(path.read_bytes()[:-100])
-    variant(out, images, 1, shared).end()
-    expect_same(out, t.folder / "alone", "difference.tiff")
-    taken = [name for name in ("aligned_pre", "difference", "difference_moffat")
-             if (out / f"{name}.tiff").stat().st_nlink > 2]  # the store's, and another variant's
-    expect(taken, ["aligned_pre"], "taken from the store")
 
 
 run_tests()

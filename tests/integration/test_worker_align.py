@@ -312,6 +312,9 @@ def _(t):
         (json.dumps({**good, "params": {"pad": -1}}), "pad is -1"),
         (json.dumps({**good, "params": {"padd": 1}}), 'unknown parameter "padd"'),
         (json.dumps({**good, "params": 3}), '"params" must be an object'),
+        (json.dumps({**good, "variants": {"pad": 1}}), '"variants" of the task on stdin is no list'),
+        (json.dumps({**good, "variants": [{}] * 9}), "no list of at most 8"),
+        (json.dumps({**good, "variants": [{"padd": 1}]}), 'unknown parameter "padd"'),
         ("x" * (2 << 20), "bytes or more"),
     ]
     for text, message in cases:

@@ -148,6 +148,25 @@ def _(t):
         kill_again_and_again(Warp(compression), t.folder / compression)
 
 
+@test("a difference that is written for a variant to come is gone on with too, and is its own")
+def _(t):
+    warp = Warp()
+    alone, store = t.folder / "alone", t.folder / "store"
+    warp.begin(alone, manual_scale=2).end()
+    for fraction in (0.85, 0.75):
+        shutil.rmtree(t.out, ignore_errors=True)
+        shutil.rmtree(store, ignore_errors=True)
+        first = {"shared": store, "variants": [{"manual_scale": 2}], "manual_scale": 1}
+        if stop_at(warp.begin(t.out, threads=1, **first), fraction, signal.SIGKILL):
+            break
+    kept = journal(t.out)
+    assert 0 < len(kept) < TILES, f"{len(kept)} tiles in the journal"
+    expect(warp.begin(t.out, **first).end().stage("warp")["tiles_resumed"], len(kept), "taken over")
+    second = warp.begin(t.folder / "second", shared=store, manual_scale=2).end()
+    expect(second.stage("warp")["tiles"], 0, "painted by the second")
+    expect_same(second.out, alone, "the second")
+
+
 def kill_again_and_again(warp, out):
     dice = random.Random(2)
     before, kills = [], 0

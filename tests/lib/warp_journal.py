@@ -1,7 +1,7 @@
 """The warp's journal, read from outside (worker/output/tile_journal.h): which tiles are finished."""
 import struct
 
-HEAD_BYTES, RECORD_BYTES = 88, 16
+HEAD_BYTES, RECORD_BYTES = 152, 16
 
 
 def journal(out):

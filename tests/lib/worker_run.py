@@ -39,12 +39,15 @@ def pair(*options, size=SIZE):
 class Run:
     """One worker process; reports come on stdout since descriptor 3 is closed."""
 
-    def __init__(self, out, images, memory=512 << 20, threads=2, shared=None, **params):
+    def __init__(self, out, images, memory=512 << 20, threads=2, shared=None, variants=None,
+                 **params):
         task = {"v": 1, "task": "S/D", "pre": str(images.pre), "post": str(images.post),
                 "out": str(out), "threads": threads, "memory_bytes": memory,
                 "params": {**NARROW, **params}}
         if shared:
             task["shared"] = str(shared)
+        if variants:
+            task["variants"] = [{**NARROW, **variant} for variant in variants]
         self.out = Path(out)
         self.process = subprocess.Popen([WORKER, "align"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -103,6 +106,12 @@ def align(out, images, **options):
     run = Run(out, images, **options).end()
     expect(run.last("result")["status"], "aligned", f"status ({run.last('result')['reason']})")
     return run
+
+
+def made_by(folder):
+    """Stages of a result of which no part is another variant's."""
+    stages = json.loads((folder / "result.json").read_text())["stages"]
+    return [entry["stage"] for entry in stages if not entry.get("shared")]
 
 
 def begin(out, images, whole=None):

@@ -46,7 +46,7 @@ static int prepare(const struct place *place, const struct credentials *credenti
     const struct launch_line line = {.out = place->out, .credentials = credentials};
     struct launch_base base = {.ledger_id = "test"};
     assert_int_equal(launch_base_init(&base), 0);
-    int r = launch_prepare(&base, &line, &task, 1, ret, failure);
+    int r = launch_prepare(&base, &line, &task, 1, NULL, ret, failure);
     if (r < 0)
         launch_free(ret);
     launch_base_free(&base);

@@ -64,6 +64,7 @@ static void a_pair_comes_back(void **state) {
     const struct footprint_image post = {29000, 24000, 1, 16, 0, 0, true};
     struct forecast_task need = forecast_pair(&pre, &post, &parsed);
     need.pair.has_map = true;
+    need.pair.n_ahead = 3;
     CLEANUP_JSON json_t *object = task_json_make(&task, &need);
     CLEANUP(task_free) struct task back = {0};
     struct forecast_task needed = {0};
@@ -78,6 +79,7 @@ static void a_pair_comes_back(void **state) {
     assert_true(needed.pair.post.scratch);
     assert_true(needed.size == need.size);
     assert_string_equal(back.shared, "S1/DAPI@shared");
+    assert_int_equal(needed.pair.n_ahead, 3);
     assert_true(needed.pair.has_map && !needed.pair.has_signal && !needed.pair.has_picture);
 }
 

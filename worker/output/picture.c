@@ -54,6 +54,17 @@ struct picture_set picture_set_make(enum params_format format, const struct tile
     return set;
 }
 
+void picture_set_add_ahead(struct picture_set *set,
+                           const struct background_scale_difference *difference, const char *folder,
+                           const char *name) {
+    struct picture *added = &set->pictures[set->n++];
+    *added = describe(PICTURE_DIFFERENCE, 1, 32);
+    added->difference = difference;
+    added->file = set->n_files;
+    set->folders[set->n_files] = folder;
+    (void)snprintf(set->files[set->n_files++], PICTURE_NAME_BYTES, "%s", name);
+}
+
 void picture_set_remove(struct picture_set *set, size_t i) {
     set->n_files--;
     for (size_t k = set->pictures[i].file; k < set->n_files; k++)

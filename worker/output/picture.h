@@ -13,7 +13,8 @@
 #include "worker/tiff/tiff_writer.h"
 
 enum {
-    PICTURE_MOST = 2 + BACKGROUND_SCALE_MAX_DIFFERENCES,
+    PICTURE_MOST_AHEAD = 8,
+    PICTURE_MOST = 2 + BACKGROUND_SCALE_MAX_DIFFERENCES + PICTURE_MOST_AHEAD,
     PICTURE_NAME_BYTES = 64,
 };
 
@@ -34,6 +35,7 @@ struct picture_set {
     struct picture pictures[PICTURE_MOST];
     size_t n;
     char files[PICTURE_MOST][PICTURE_NAME_BYTES]; /* TIFFs that the warp writes */
+    const char *folders[PICTURE_MOST]; /* where they come to stand; borrowed; NULL: the task's */
     size_t n_files;
 };
 
@@ -41,6 +43,10 @@ struct picture_set {
 struct picture_set picture_set_make(enum params_format format, const struct tile_render_task *task,
                                     const struct background_scale_difference *differences,
                                     size_t n_differences);
+/* One more difference image, that another task will want. Borrows both. */
+void picture_set_add_ahead(struct picture_set *set,
+                           const struct background_scale_difference *difference, const char *folder,
+                           const char *name);
 /* Takes out one that stands alone in its file, with the file. */
 void picture_set_remove(struct picture_set *set, size_t i);
 

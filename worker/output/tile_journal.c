@@ -13,7 +13,7 @@
 
 enum { RECORDS_AT_ONCE = 256 };
 
-static const char magic[8] = "tiles-2\n";
+static const char magic[8] = "tiles-3\n";
 
 /* As on disk. */
 struct record {

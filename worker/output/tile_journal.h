@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TILE_JOURNAL_FILES = 4, TILE_JOURNAL_KEY_BYTES = 40 };
+enum { TILE_JOURNAL_FILES = 12, TILE_JOURNAL_KEY_BYTES = 40 };
 
 /* As on disk; what is not used is zero. */
 struct tile_journal_head {

@@ -14,8 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(1 + (int)BACKGROUND_SCALE_MAX_DIFFERENCES <= (int)TILE_JOURNAL_FILES,
-               "the journal names every file");
+_Static_assert((int)PICTURE_MOST - 1 <= (int)TILE_JOURNAL_FILES,
+               "the journal names every file: pre and post are never two");
 
 /* Of the stage's time; the rest is for what is made of the pictures. Measured. */
 static const double painted_share = 0.85;
@@ -42,13 +42,13 @@ static uint64_t tile_at(const struct warp *warp, uint64_t position) {
 }
 
 /* With a journal: the file that it speaks of. */
-static int open_writer(const struct warp_options *options, const char *name,
-                       const struct tiff_writer_options *tiff, struct warp *warp,
-                       struct failure *failure) {
+static int open_writer(const struct warp_options *options, const struct tiff_writer_options *tiff,
+                       struct warp *warp, struct failure *failure) {
+    const size_t i = warp->n_writers++;
+    const char *folder = options->set->folders[i], *name = options->set->files[i];
     CLEANUP_FREE char *path = NULL;
-    if (asprintf(&path, "%s/%s", options->folder, name) < 0)
+    if (asprintf(&path, "%s/%s", folder ? folder : options->folder, name) < 0)
         return failure_set(failure, -ENOMEM, "no memory to open %s", name);
-    size_t i = warp->n_writers++;
     if (!warp->journal)
         return tiff_writer_open(path, tiff, &warp->writers[i], failure);
     uint64_t n_had = tile_journal_n_had(warp->journal);
@@ -116,7 +116,7 @@ static int open_writers(const struct warp_options *options, struct warp *warp,
         labels.options[i] = describe(options, warp, &set->pictures[i], labels.texts[i]);
     int r = set->format == PARAMS_FORMAT_OME_TIFF ? chain(options, &labels, failure) : 0;
     for (size_t i = 0; i < set->n_files && r == 0; i++)
-        r = open_writer(options, set->files[i], &labels.options[i], warp, failure);
+        r = open_writer(options, &labels.options[i], warp, failure);
     return r;
 }
 

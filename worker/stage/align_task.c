@@ -13,6 +13,7 @@ static const char where[] = "the task on stdin";
 
 void align_task_clear(struct align_task *task) {
     json_decref(task->document);
+    json_decref(task->variants);
     json_decref(task->params_json);
     *task = (struct align_task){0};
 }
@@ -44,10 +45,32 @@ static int read_params(struct align_task *task, struct failure *failure) {
     return r < 0 ? r : params_parse(task->params_json, &task->params, failure);
 }
 
+static int read_variants(struct align_task *task, struct failure *failure) {
+    const json_t *given = json_object_get(task->document, "variants");
+    if (given && (!json_is_array(given) || json_array_size(given) > PROTOCOL_MOST_VARIANTS))
+        return failure_set(failure, -EINVAL, "\"variants\" of %s is no list of at most %d", where,
+                           PROTOCOL_MOST_VARIANTS);
+    task->variants = json_array();
+    for (size_t i = 0; task->variants && i < json_array_size(given); i++) {
+        struct params checked;
+        json_t *params = params_defaults();
+        if (json_array_append_new(task->variants, params) < 0)
+            break;
+        int r = params_merge(params, json_array_get(given, i), where, failure);
+        if (r == 0)
+            r = params_parse(params, &checked, failure);
+        if (r < 0)
+            return r;
+    }
+    return json_array_size(task->variants) == json_array_size(given)
+               ? 0
+               : failure_set(failure, -ENOMEM, "no memory for the parameters");
+}
+
 static int read_members(struct align_task *task, struct failure *failure) {
-    static const char *const keys[] = {"v",      "task",   "attempt", "pre",          "post",
-                                       "out",    "params", "threads", "memory_bytes", "sandbox",
-                                       "shared", NULL};
+    static const char *const keys[] = {"v",      "task",     "attempt", "pre",          "post",
+                                       "out",    "params",   "threads", "memory_bytes", "sandbox",
+                                       "shared", "variants", NULL};
     const json_t *document = task->document;
     int64_t version = PROTOCOL_VERSION, attempt = 1, threads = 1, memory = DEFAULT_MEMORY_BYTES;
     const json_t *sandbox = json_object_get(document, "sandbox");
@@ -77,6 +100,8 @@ static int read_members(struct align_task *task, struct failure *failure) {
         r = failure_set(failure, -EINVAL, "\"sandbox\" of %s is neither true nor false", where);
     if (r == 0)
         r = read_params(task, failure);
+    if (r == 0)
+        r = read_variants(task, failure);
     task->is_unconfined = json_is_false(sandbox);
     task->attempt = (int)attempt;
     task->threads = (int)threads;

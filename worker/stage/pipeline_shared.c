@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#define COUNTS_NAME "counts"
+
 static int no_memory(const struct pipeline *pipeline, struct failure *failure) {
     return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->shared);
 }
@@ -19,6 +21,13 @@ static char *join(const char *folder, const char *name) {
 }
 
 /* ---- the counts ---- */
+
+/* Where they stand. The caller owns it; NULL: out of memory. */
+static char *counts_folder(const struct pipeline *pipeline) {
+    char key[CHECKPOINT_KEY_BYTES];
+    return shared_stage_folder(pipeline->task->shared, pipeline_key_stage_name(STAGE_SCALE),
+                               pipeline_key(pipeline, STAGE_SCALE, PIPELINE_KEY_SHARED, key));
+}
 
 static int take_counts(struct pipeline *pipeline, const char *path,
                        struct background_counts **ret) {
@@ -37,11 +46,8 @@ int pipeline_shared_count(struct pipeline *pipeline, const struct tile_render_ta
                           struct background_counts **ret, struct failure *failure) {
     if (!pipeline->task->shared)
         return make_counts(pipeline, task, ret, failure);
-    char key[CHECKPOINT_KEY_BYTES];
-    CLEANUP_FREE char *folder =
-        shared_stage_folder(pipeline->task->shared, pipeline_key_stage_name(STAGE_SCALE),
-                            pipeline_key(pipeline, STAGE_SCALE, PIPELINE_KEY_SHARED, key));
-    CLEANUP_FREE char *path = folder ? join(folder, "counts") : NULL;
+    CLEANUP_FREE char *folder = counts_folder(pipeline);
+    CLEANUP_FREE char *path = folder ? join(folder, COUNTS_NAME) : NULL;
     CLEANUP_CLOSE int claim = -1;
     if (!path)
         return no_memory(pipeline, failure);
@@ -201,6 +207,66 @@ static bool may_share(const struct pipeline *pipeline) {
            pipeline->task->params.format == PARAMS_FORMAT_TIFF;
 }
 
+/* ---- of variants to come ---- */
+
+/* The background scales that they will come to. None where that cannot be told: then each makes its
+ * own pictures. */
+static json_t *scales_to_come(const struct pipeline *pipeline) {
+    CLEANUP_FREE char *folder = counts_folder(pipeline);
+    CLEANUP_FREE char *path = folder ? join(folder, COUNTS_NAME) : NULL;
+    struct background_counts *counts = NULL;
+    json_t *scales = json_array();
+    if (path && background_counts_load(path, &counts, NULL) < 0)
+        counts = NULL;
+    for (size_t i = 0; counts && i < json_array_size(pipeline->task->variants); i++) {
+        const json_t *variant = json_array_get(pipeline->task->variants, i);
+        struct params params;
+        json_t *scale = NULL;
+        if (params_agree(variant, pipeline->task->params_json, PARAMS_EFFECT_PICTURE) &&
+            params_parse(variant, &params, NULL) == 0 &&
+            background_scale_conclude(counts, &params, &scale, NULL) == 0)
+            (void)json_array_append_new(scales, scale);
+    }
+    background_counts_free(counts);
+    return scales;
+}
+
+/* Unless it stands, or somebody makes it: this task itself, perhaps. Nobody is waited for. */
+static int add_ahead(const struct pipeline *pipeline,
+                     const struct background_scale_difference *difference, struct picture_set *set,
+                     struct pipeline_shared_pictures *ret, struct failure *failure) {
+    const struct picture picture = {.kind = PICTURE_DIFFERENCE, .difference = difference};
+    CLEANUP(free_shared) struct shared_picture shared = {0};
+    uint64_t overlap_pixels;
+    int r = find(pipeline, &picture, &shared, failure);
+    if (r < 0 || stands(&shared, &overlap_pixels))
+        return r;
+    r = shared_stage_try_claim(shared.folder, &ret->claims[ret->n_claims], failure);
+    if (r < 0)
+        return r == -EWOULDBLOCK ? 0 : r;
+    ret->n_claims++;
+    ret->ahead[ret->n_ahead] = *difference;
+    ret->folders[ret->n_ahead] = STEAL_PTR(shared.folder);
+    picture_set_add_ahead(set, &ret->ahead[ret->n_ahead], ret->folders[ret->n_ahead], shared.name);
+    ret->n_ahead++;
+    return 0;
+}
+
+static int add_all_ahead(const struct pipeline *pipeline, struct picture_set *set,
+                         struct pipeline_shared_pictures *ret, struct failure *failure) {
+    int r = 0;
+    ret->scales = scales_to_come(pipeline);
+    for (size_t i = 0; i < json_array_size(ret->scales) && r == 0; i++) {
+        struct background_scale_difference differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
+        size_t n = background_scale_differences(json_array_get(ret->scales, i), differences);
+        for (size_t k = 0; k < n && r == 0 && ret->n_ahead < PICTURE_MOST_AHEAD; k++)
+            r = add_ahead(pipeline, &differences[k], set, ret, failure);
+    }
+    return r;
+}
+
+/* ---- the set ---- */
+
 int pipeline_shared_pictures_open(struct pipeline *pipeline, const struct tile_render_task *task,
                                   struct picture_set *set, struct pipeline_shared_pictures *ret,
                                   struct failure *failure) {
@@ -214,31 +280,42 @@ int pipeline_shared_pictures_open(struct pipeline *pipeline, const struct tile_r
         else
             i++;
     }
+    /* with nothing to be written it is not worth a pass */
+    if (r == 0 && set->n > 0 && may_share(pipeline) && pipeline->task->params.has_difference)
+        r = add_all_ahead(pipeline, set, ret, failure);
     return r;
 }
 
-/* Of the task's folder to the store. */
+/* The picture stands in the store, and is right. */
 static int give(const struct pipeline *pipeline, const struct shared_picture *shared,
-                const char *name, uint64_t overlap_pixels, struct failure *failure) {
+                uint64_t overlap_pixels, struct failure *failure) {
     CLEANUP_FREE char *path = join(shared->folder, SHARED_STAGE_CHECKPOINT);
-    CLEANUP_FREE char *to = join(shared->folder, shared->name);
-    CLEANUP_FREE char *from = join(pipeline->task->out, name);
     CLEANUP(checkpoint_clear)
     struct checkpoint done = {json_pack("{s:I}", "overlap_pixels", (json_int_t)overlap_pixels),
                               json_array(), json_object()};
-    if (!path || !to || !from || !done.object || !done.files || !done.measured)
+    if (!path || !done.object || !done.files || !done.measured)
+        return no_memory(pipeline, failure);
+    int r = checkpoint_add_file(done.files, shared->folder, shared->name, failure);
+    return r < 0 ? r : checkpoint_save(path, shared->stage, shared->key, &done, failure);
+}
+
+/* The picture stands in the task's folder. */
+static int link_and_give(const struct pipeline *pipeline, const struct shared_picture *shared,
+                         const char *name, uint64_t overlap_pixels, struct failure *failure) {
+    CLEANUP_FREE char *to = join(shared->folder, shared->name);
+    CLEANUP_FREE char *from = join(pipeline->task->out, name);
+    if (!to || !from)
         return no_memory(pipeline, failure);
     int r = shared_stage_link(from, to, failure);
-    if (r == 0)
-        r = checkpoint_add_file(done.files, shared->folder, shared->name, failure);
-    return r < 0 ? r : checkpoint_save(path, shared->stage, shared->key, &done, failure);
+    return r < 0 ? r : give(pipeline, shared, overlap_pixels, failure);
 }
 
 static int give_pixels(const struct pipeline *pipeline, uint64_t overlap_pixels,
                        struct failure *failure) {
     CLEANUP(free_shared) struct shared_picture shared = {0};
     int r = find_aligned(pipeline, PIPELINE_KEY_PIXELS, &shared, failure);
-    return r < 0 ? r : give(pipeline, &shared, PICTURE_ALIGNED_NAME, overlap_pixels, failure);
+    return r < 0 ? r
+                 : link_and_give(pipeline, &shared, PICTURE_ALIGNED_NAME, overlap_pixels, failure);
 }
 
 void pipeline_shared_pictures_give(const struct pipeline *pipeline, const struct picture_set *set,
@@ -251,7 +328,10 @@ void pipeline_shared_pictures_give(const struct pipeline *pipeline, const struct
         const struct picture *picture = &set->pictures[i];
         r = find(pipeline, picture, &shared, &failure);
         if (r == 0)
-            r = give(pipeline, &shared, set->files[picture->file], overlap_pixels, &failure);
+            r = set->folders[picture->file]
+                    ? give(pipeline, &shared, overlap_pixels, &failure)
+                    : link_and_give(pipeline, &shared, set->files[picture->file], overlap_pixels,
+                                    &failure);
         if (r == 0 && picture->kind == PICTURE_PRE && !pictures->aligned)
             r = give_pixels(pipeline, overlap_pixels, &failure);
     }
@@ -262,6 +342,9 @@ void pipeline_shared_pictures_give(const struct pipeline *pipeline, const struct
 void pipeline_shared_pictures_close(struct pipeline_shared_pictures *pictures) {
     image_close(pictures->aligned);
     json_decref(pictures->ready);
+    json_decref(pictures->scales);
+    for (size_t i = 0; i < pictures->n_ahead; i++)
+        free(pictures->folders[i]);
     for (size_t i = 0; i < pictures->n_claims; i++)
         (void)close(pictures->claims[i]); /* a lock */
 }

@@ -28,8 +28,12 @@ static bool is_there(int fd, const char *path) {
            opened.st_ino == named.st_ino;
 }
 
-/* -EWOULDBLOCK: somebody has it. */
-static int try_claim(const char *folder, const char *path, int *ret, struct failure *failure) {
+int shared_stage_try_claim(const char *folder, int *ret, struct failure *failure) {
+    CLEANUP_FREE char *path = NULL;
+    if (asprintf(&path, "%s/lock", folder) < 0) {
+        path = NULL;
+        return failure_set(failure, -ENOMEM, "no memory for a path below %s", folder);
+    }
     int r = atomic_file_make_folders(folder, failure);
     if (r < 0)
         return r;
@@ -49,13 +53,8 @@ static int try_claim(const char *folder, const char *path, int *ret, struct fail
 
 int shared_stage_claim(const char *folder, struct progress *progress, int *ret,
                        struct failure *failure) {
-    CLEANUP_FREE char *path = NULL;
-    if (asprintf(&path, "%s/lock", folder) < 0) {
-        path = NULL;
-        return failure_set(failure, -ENOMEM, "no memory for a path below %s", folder);
-    }
     for (;;) {
-        int r = try_claim(folder, path, ret, failure);
+        int r = shared_stage_try_claim(folder, ret, failure);
         if (r != -EWOULDBLOCK)
             return r;
         r = progress_wait(progress);

@@ -25,6 +25,9 @@ char *shared_stage_folder(const char *shared, const char *stage, const char *key
 MUST_USE int shared_stage_claim(const char *folder, struct progress *progress, int *ret,
                                 struct failure *failure);
 
+/* As that, but does not wait. -EWOULDBLOCK: somebody has it. */
+MUST_USE int shared_stage_try_claim(const char *folder, int *ret, struct failure *failure);
+
 /* A second name for a file, in place of what has that name; both are on the same file system. */
 MUST_USE int shared_stage_link(const char *path, const char *second, struct failure *failure);
 
