@@ -21,6 +21,7 @@ static const uint64_t CACHE_BYTES = 12 << 20;
 
 static const double AGREE_FACTOR = 2; /* times max_residual: where the map puts it */
 static const double LEAST_AGREE_PX = 2;
+static const double FAR_SHARE = 0.5; /* times max_residual: the map is another one */
 static const double COARSE_AGREE_PX = 2.5; /* of the level, as the referee's votes */
 enum { STAY_PX = 2 };                      /* how far a tile is followed that is not searched for */
 /* As polish has it: below it the images show different things. */
@@ -323,6 +324,19 @@ static int look_closely(struct verifier *verifier, struct verify_facts *facts,
     return r == 0 ? look_inside(verifier, facts, failure) : r;
 }
 
+/* A join that leads far from the map that was judged is judged itself. Its tiles had a part in it,
+ * which tells little where hundreds of them hold a handful of figures. */
+static int judge_joined(struct verifier *verifier, struct verify_facts *facts,
+                        struct failure *failure) {
+    verifier->refine.transform.map = verifier->whole.map.map;
+    verifier->refine.model = verifier->whole.map.model;
+    verify_sample_free(&verifier->held_out);
+    verify_whole_free(&verifier->whole);
+    json_decref(verifier->test_tiles);
+    verifier->test_tiles = NULL;
+    return look_closely(verifier, facts, failure);
+}
+
 static int look_from_afar(struct verifier *verifier, struct verify_facts *facts,
                           struct failure *failure) {
     const struct verify_scene *scene = &verifier->scene;
@@ -357,6 +371,9 @@ static int gather_facts(struct verifier *verifier, struct verify_facts *facts,
     if (verifier->refine.reason[0])
         return 0;
     int r = look_closely(verifier, facts, failure);
+    if (r == 0 && verifier->whole.joined &&
+        facts->error_bar.offset_px > FAR_SHARE * verifier->context->params->max_residual_px)
+        r = judge_joined(verifier, facts, failure);
     if (r == 0)
         r = look_from_afar(verifier, facts, failure);
     facts->joined = verifier->whole.joined;
