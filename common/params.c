@@ -9,7 +9,7 @@
 #include <zlib.h>
 
 /* Raised whenever the same input and parameters give other results than before. */
-#define PARAMS_METHOD_VERSION "12"
+#define PARAMS_METHOD_VERSION "13"
 
 enum value_kind { VALUE_INT, VALUE_NUMBER, VALUE_NUMBER_OR_NONE, VALUE_CHOICE, VALUE_CHANNEL };
 

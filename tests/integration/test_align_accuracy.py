@@ -96,6 +96,21 @@ def _(t):
     assert transform["residual_px"]["median"] > 1, transform["residual_px"]
 
 
+@test("blobs in noise: all pixels together may lead to another map, which is judged then")
+def _(t):
+    options = ("--seed 3898834848 --size 3547x2680 --scene blobs --rotation 6.567 --scale 1.04785 "
+               "--shear 0.0173 --perspective -0.0014 --shift -14.73%,8.42% --bright-field --bits 16 "
+               "--gain 2.8614 --gamma 0.976 --offset 0.016 --noise 0 --photons 258 "
+               "--read-noise 0.0022 --blur 1.16 --objects 0.114 --missing 0.348 --torn").split()
+    subprocess.run([GENERATE, *options, "--truth", t.folder / "truth.json", t.raw, "S", "D"],
+                   check=True)
+    transform = align(t, "S", "D")
+    expect(transform["status"], "aligned", transform["reason"])
+    assert transform["error_px"]["offset"] < 0.1, f"not judged: {transform['error_px']}"
+    off = errors(transform, json.loads((t.folder / "truth.json").read_text()))
+    assert off[-1] < 1, f"worst {off[-1]} px"
+
+
 @test("the same bytes from one thread and from three")
 def _(t):
     generate(t, "S", "D", "--rotation", "3")

@@ -21,7 +21,7 @@ static const uint64_t CACHE_BYTES = 12 << 20;
 
 static const double AGREE_FACTOR = 2; /* times max_residual: where the map puts it */
 static const double LEAST_AGREE_PX = 2;
-static const double FAR_SHARE = 0.5; /* times max_residual: the map is another one */
+static const double FAR_SHARE = 0.5;       /* times max_residual: what verify_decide doubts */
 static const double COARSE_AGREE_PX = 2.5; /* of the level, as the referee's votes */
 enum { STAY_PX = 2 };                      /* how far a tile is followed that is not searched for */
 /* As polish has it: below it the images show different things. */

@@ -59,7 +59,7 @@ static const double SLOPE_TOLERANCE = 0.05, SLOPE_TOLERANCE_SAME = 0.1,
 static const double COARSE_SHARE = 0.3, VOTED_SHARE = 0.4;
 enum { LEAST_COARSE_TILES = 12 };
 /* Times max_residual: how far unseen tiles may put the tissue from where the map does. */
-static const double OFFSET_SHARE = 0.5, OFFSET_SHARE_WHOLE = 0.8;
+static const double OFFSET_SHARE = 0.5;
 /* Times max_residual: how far the map may be off, to be called known. */
 static const double KNOWN_SHARE = 0.5;
 /* Times max_residual: where the images show the same and the map is known, the rest of a tile's
@@ -404,8 +404,7 @@ static bool explain_error(const struct verify_facts *facts, const struct params 
                        "parts of the images match to fit it; it is good to some pixels at best");
         return true;
     }
-    double most_share = whole_decides(facts) ? OFFSET_SHARE_WHOLE : OFFSET_SHARE;
-    if (bar->tiles > 0 && bar->offset_px > most_share * params->max_residual_px) {
+    if (bar->tiles > 0 && bar->offset_px > OFFSET_SHARE * params->max_residual_px) {
         (void)snprintf(
             reason, VERIFY_REASON_BYTES,
             "the test tiles put some of the tissue %.1f px from where the map does: the "

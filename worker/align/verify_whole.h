@@ -3,7 +3,8 @@
  * Once the held-out tiles have judged the map that the other half made, nothing forbids them to
  * make it better: a fit to all tiles is known nearly twice as well where tiles are few. It starts
  * at the map that was judged, and how far it leads from there is asked (error_bar), so that
- * what was judged and what is handed out are the same thing.
+ * what was judged and what is handed out are the same thing. One of all pixels that leads too far
+ * is judged itself (verify.c).
  */
 #ifndef WORKER_ALIGN_VERIFY_WHOLE_H
 #define WORKER_ALIGN_VERIFY_WHOLE_H
