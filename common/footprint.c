@@ -4,8 +4,6 @@
  * tests/integration/test_footprint.py. */
 #include "common/footprint.h"
 
-#include "common/protocol.h"
-
 #include <math.h>
 
 enum {
@@ -175,7 +173,7 @@ static uint64_t render_bytes(const struct footprint_pair *pair) {
     uint64_t pre = pixel_bytes(&pair->pre), post = pixel_bytes(&pair->post);
     uint64_t lanes = pair->pre.samples == 1 ? 1 : 4;
     uint64_t tile = pre + post + 1 + 2 * sizeof(float), block = lanes * sizeof(float);
-    uint64_t differences = pair->n_differences + min_u64(pair->n_ahead, PROTOCOL_MOST_VARIANTS);
+    uint64_t differences = pair->n_differences + min_u64(pair->n_ahead, FOOTPRINT_MOST_AHEAD);
     uint64_t written = pre + (has_post(pair) ? post : 0) + differences * sizeof(float);
     uint64_t warp =
         TILE_PX * (sizeof(float) + PARCELS * written) +

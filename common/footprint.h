@@ -22,7 +22,7 @@ struct footprint_pair {
     uint64_t cap_bytes; /* the task's memory cap (RSS) */
     uint32_t pad;       /* px on every side */
     uint32_t n_differences;
-    uint32_t n_ahead;          /* difference images written along with them for variants to come */
+    uint32_t n_ahead;          /* of variants to come, which it may write along with its own */
     bool compressed;           /* the pictures' tiles */
     enum params_format format; /* of the pictures */
     /* Another variant of the pair makes these, which takes time and space once: */
@@ -34,6 +34,7 @@ struct footprint_pair {
 enum {
     /* RSS of the worker before any image: code, libraries (OpenCV, BLAS), stacks. Measured. */
     FOOTPRINT_BASE_BYTES = 64 << 20,
+    FOOTPRINT_MOST_AHEAD = 8, /* difference images of variants to come, written in one pass */
     /* The least cap that align accepts. */
     FOOTPRINT_LEAST_CAP_BYTES = 192 << 20,
 };

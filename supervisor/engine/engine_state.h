@@ -139,7 +139,7 @@ MUST_USE int engine_variants_join(struct engine_slot *slot); /* -ENOMEM */
 /* The task is handed back; is_over: it will not be done again. */
 void engine_variants_leave(struct engine_slot *slot, bool is_over);
 void engine_variants_run(struct engine_slot *slot, bool is_running);
-/* Parameters of those that are still to come and want the same aligned picture: what the task is
+/* Parameters of those that come after it and want the same aligned picture: what the task is
  * started with. NULL: there are none. */
 json_t *engine_variants_params(const struct engine_slot *slot);
 /* Another variant of its pair runs, and may be making what this one needs too. */

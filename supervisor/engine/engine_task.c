@@ -337,7 +337,8 @@ static void start(struct engine_slot *slot) {
     slot->started++;
     line->n_waiting--;
     engine_memory_before(slot);
-    CLEANUP_JSON json_t *variants = engine_variants_params(slot);
+    /* results in RAM count towards the limit, and those for others are not planned for */
+    CLEANUP_JSON json_t *variants = slot->planned->is_in_ram ? NULL : engine_variants_params(slot);
     const struct attempt_request request = {.task = slot->task,
                                             .number = slot->attempts,
                                             .variants = variants,

@@ -121,11 +121,15 @@ void engine_variants_run(struct engine_slot *slot, bool is_running) {
 json_t *engine_variants_params(const struct engine_slot *slot) {
     const struct engine_variants *variants = slot->variants;
     json_t *list = variants && variants->n_tasks > 1 ? json_array() : NULL;
-    for (size_t i = 0; list && i < variants->n_tasks; i++) {
-        const struct task *other = variants->slots[i]->task;
-        if (other != slot->task && json_array_size(list) < PROTOCOL_MOST_VARIANTS &&
-            params_agree(other->params, slot->task->params, PARAMS_EFFECT_PICTURE))
-            (void)json_array_append(list, other->params); /* who is not named makes its own */
+    size_t i = 0;
+    while (list && variants->slots[i] != slot)
+        i++;
+    for (i++; list && i < variants->n_tasks && json_array_size(list) < PROTOCOL_MOST_VARIANTS;
+         i++) {
+        const struct engine_slot *other = variants->slots[i];
+        if (!other->attempt &&
+            params_agree(other->task->params, slot->task->params, PARAMS_EFFECT_PICTURE))
+            (void)json_array_append(list, other->task->params); /* else it makes its own */
     }
     return list;
 }

@@ -91,7 +91,7 @@ static int describe(const struct task *task, struct probe_result **pair, struct 
 static void find_shared(const struct task_list *tasks, const bool *wanted, size_t i,
                         struct preflight_needs *needs) {
     const struct task *task = &tasks->items[i];
-    struct footprint_pair *pair = &needs->items[i].need.pair, *maker = NULL;
+    struct footprint_pair *pair = &needs->items[i].need.pair;
     for (size_t k = i; task->shared && k-- > 0;) {
         const struct task *other = &tasks->items[k];
         if (!other->shared || strcmp(other->shared, task->shared) != 0)
@@ -101,13 +101,13 @@ static void find_shared(const struct task_list *tasks, const bool *wanted, size_
         pair->has_signal |= params_agree(task->params, other->params, PARAMS_EFFECT_SIGNAL);
         pair->has_map |= params_agree(task->params, other->params, PARAMS_EFFECT_MAP);
         /* a file with several parts in it is written anew for each variant */
-        if (params_agree(task->params, other->params, PARAMS_EFFECT_PICTURE) &&
-            pair->format == PARAMS_FORMAT_TIFF)
-            maker = &needs->items[k].need.pair; /* the first one in the end */
+        if (!params_agree(task->params, other->params, PARAMS_EFFECT_PICTURE) ||
+            pair->format != PARAMS_FORMAT_TIFF)
+            continue;
+        pair->has_picture = true;
+        if (pair->n_differences > 1) /* but the one by the fitted scale, which both have */
+            needs->items[k].need.pair.n_ahead += pair->n_differences - 1;
     }
-    pair->has_picture = maker;
-    if (maker && pair->n_differences > 1) /* but the one by the fitted scale, which is its own */
-        maker->n_ahead += pair->n_differences - 1;
 }
 
 int preflight_needs_gather(const struct task_list *tasks, const bool *wanted, const char *worker,

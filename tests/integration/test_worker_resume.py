@@ -153,17 +153,34 @@ def _(t):
     warp = Warp()
     alone, store = t.folder / "alone", t.folder / "store"
     warp.begin(alone, manual_scale=2).end()
-    for fraction in (0.85, 0.75):
+    first = {"shared": store, "variants": [{"manual_scale": 2}], "manual_scale": 1}
+    for fraction, number in ((0.85, signal.SIGKILL), (0.85, signal.SIGTERM),
+                             (WARP_BEGINS, signal.SIGTERM)):
         shutil.rmtree(t.out, ignore_errors=True)
         shutil.rmtree(store, ignore_errors=True)
-        first = {"shared": store, "variants": [{"manual_scale": 2}], "manual_scale": 1}
-        if stop_at(warp.begin(t.out, threads=1, **first), fraction, signal.SIGKILL):
+        stop_at(warp.begin(t.out, threads=1, **first), fraction, number)
+        kept = journal(t.out)
+        if 0 < len(kept) < TILES:
             break
-    kept = journal(t.out)
     assert 0 < len(kept) < TILES, f"{len(kept)} tiles in the journal"
     expect(warp.begin(t.out, **first).end().stage("warp")["tiles_resumed"], len(kept), "taken over")
     second = warp.begin(t.folder / "second", shared=store, manual_scale=2).end()
     expect(second.stage("warp")["tiles"], 0, "painted by the second")
+    expect_same(second.out, alone, "the second")
+
+
+@test("tiles that were painted without a picture are painted again when it is wanted again")
+def _(t):
+    warp = Warp()
+    alone, store = t.folder / "alone", t.folder / "store"
+    warp.begin(alone, manual_scale=2).end()
+    first = {"shared": store, "manual_scale": 1}
+    more = {**first, "variants": [{"manual_scale": 2}]}
+    for options, fraction in ((more, 0.74), (first, 0.8)):
+        stop_at(warp.begin(t.out, threads=1, **options), fraction, signal.SIGTERM)
+        assert 0 < len(journal(t.out)) < TILES, f"{len(journal(t.out))} tiles in the journal"
+    warp.begin(t.out, **more).end()
+    second = warp.begin(t.folder / "second", shared=store, manual_scale=2).end()
     expect_same(second.out, alone, "the second")
 
 

@@ -116,4 +116,36 @@ def _(t):
     expect(taken, ["aligned_pre"], "taken from the store")
 
 
+@test("where no file can have two names, nothing is written for others")
+def _(t):
+    images = pair(*PAIR, size=SIZE)
+    shared, out = t.folder / "shared", t.folder / "first"
+    (out / "checkpoints" / "counts.tmp" / "in the way").mkdir(parents=True)
+    variant(out, images, 1, shared, variants=[{"manual_scale": 2}]).end()
+    expect(len(list(shared.glob("difference-*"))), 2, "of the store: its own alone")
+    shutil.rmtree(out / "checkpoints" / "counts.tmp")
+    variant(out, images, 3, shared, variants=[{"manual_scale": 2}]).end()
+    expect(len(list(shared.glob("difference-*"))), 4, "with that of the variant to come")
+
+
+@test("on a full disk a variant makes its own pictures, and none for others")
+def _(t):
+    if os.geteuid() != 0:
+        skip("needs root to mount a small tmpfs")
+    images = pair(*PAIR, size=SIZE)
+    small = t.folder / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "none", small],
+                      check=False, capture_output=True).returncode:
+        skip("cannot mount a tmpfs here")
+    try:
+        run = variant(small / "out", images, 1, small / "shared",
+                      variants=[{"manual_scale": scale} for scale in range(2, 10)]).end()
+        expect(run.last("result")["status"], "aligned", "status")
+        made = [path.parent.name for path in (small / "shared").glob("difference-*/*.tiff*")]
+        expect(len(made), 2, f"differences in the store ({made})")
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
 run_tests()

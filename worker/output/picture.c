@@ -65,6 +65,11 @@ void picture_set_add_ahead(struct picture_set *set,
     (void)snprintf(set->files[set->n_files++], PICTURE_NAME_BYTES, "%s", name);
 }
 
+void picture_set_drop_ahead(struct picture_set *set, size_t n) {
+    set->n -= n;
+    set->n_files -= n;
+}
+
 void picture_set_remove(struct picture_set *set, size_t i) {
     set->n_files--;
     for (size_t k = set->pictures[i].file; k < set->n_files; k++)

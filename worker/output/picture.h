@@ -9,11 +9,12 @@
 #ifndef WORKER_OUTPUT_PICTURE_H
 #define WORKER_OUTPUT_PICTURE_H
 
+#include "common/footprint.h"
 #include "worker/output/background_scale.h"
 #include "worker/tiff/tiff_writer.h"
 
 enum {
-    PICTURE_MOST_AHEAD = 8,
+    PICTURE_MOST_AHEAD = FOOTPRINT_MOST_AHEAD,
     PICTURE_MOST = 2 + BACKGROUND_SCALE_MAX_DIFFERENCES + PICTURE_MOST_AHEAD,
     PICTURE_NAME_BYTES = 64,
 };
@@ -43,10 +44,13 @@ struct picture_set {
 struct picture_set picture_set_make(enum params_format format, const struct tile_render_task *task,
                                     const struct background_scale_difference *differences,
                                     size_t n_differences);
-/* One more difference image, that another task will want. Borrows both. */
+/* One more difference image, that another task will want; no other is removed afterwards. Borrows
+ * difference and folder. */
 void picture_set_add_ahead(struct picture_set *set,
                            const struct background_scale_difference *difference, const char *folder,
                            const char *name);
+/* Takes out the last n, which were added so. */
+void picture_set_drop_ahead(struct picture_set *set, size_t n);
 /* Takes out one that stands alone in its file, with the file. */
 void picture_set_remove(struct picture_set *set, size_t i);
 

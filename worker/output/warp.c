@@ -127,8 +127,12 @@ static void suspend(struct warp *warp) {
     tile_journal_close(STEAL_PTR(warp->journal));
 }
 
-/* Tiles are finished in the walk's order. */
-static bool is_beginning(const struct warp *warp) {
+/* Of these files and no others: what is painted without one would be missing in it. Tiles are
+ * finished in the walk's order. */
+static bool is_beginning(const struct warp *warp, const struct picture_set *set) {
+    if (set->n_files < TILE_JOURNAL_FILES &&
+        tile_journal_get_head(warp->journal)->inodes[set->n_files] != 0)
+        return false;
     for (uint64_t i = 0; i < tile_journal_n_had(warp->journal); i++)
         if (!tile_journal_had(warp->journal, tile_at(warp, i)))
             return false;
@@ -140,7 +144,7 @@ static bool reopen(const struct warp_options *options, struct warp *warp) {
     struct failure failure = {0};
     int r = tile_journal_open(options->journal, options->key, warp->counts.tiles, &warp->journal,
                               &failure);
-    if (r == 0 && !is_beginning(warp))
+    if (r == 0 && !is_beginning(warp, options->set))
         r = -ESTALE;
     if (r == 0)
         r = open_writers(options, warp, &failure);

@@ -200,6 +200,10 @@ int pipeline_finish_warp(struct pipeline *pipeline, json_t **ret, struct failure
     options.journal = journal;
     struct warp *warp = NULL;
     r = warp_run(&options, &warp, failure);
+    if ((r == -ENOSPC || r == -EDQUOT) && shared.n_ahead > 0) {
+        pipeline_shared_pictures_drop_ahead(&set, &shared);
+        r = warp_run(&options, &warp, failure);
+    }
     if (r < 0)
         return r;
     struct warp_counts counts = warp_get_counts(warp);
@@ -304,11 +308,15 @@ int pipeline_finish(struct pipeline *pipeline, struct failure *failure) {
 }
 
 uint64_t pipeline_finish_disk_bytes(const struct pipeline *pipeline) {
-    struct footprint_pair pair = {.threads = (uint32_t)pipeline->task->threads,
-                                  .cap_bytes = pipeline->task->memory_bytes,
-                                  .pad = (uint32_t)pipeline->task->params.pad,
-                                  .n_differences = pipeline->task->params.has_difference ? 1 : 0,
-                                  .format = pipeline->task->params.format};
+    struct background_scale_difference differences[BACKGROUND_SCALE_MAX_DIFFERENCES];
+    const json_t *scale = pipeline->done[STAGE_SCALE].object;
+    size_t n_differences = scale ? background_scale_differences(scale, differences) : 1;
+    struct footprint_pair pair = {
+        .threads = (uint32_t)pipeline->task->threads,
+        .cap_bytes = pipeline->task->memory_bytes,
+        .pad = (uint32_t)pipeline->task->params.pad,
+        .n_differences = pipeline->task->params.has_difference ? (uint32_t)n_differences : 0,
+        .format = pipeline->task->params.format};
     struct footprint_image *const images[2] = {&pair.pre, &pair.post};
     struct image *const opened[2] = {pipeline->context.pre, pipeline->context.post};
     for (int i = 0; i < 2 && opened[i]; i++) {

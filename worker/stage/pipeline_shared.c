@@ -9,8 +9,6 @@
 
 #include <errno.h>
 
-#define COUNTS_NAME "counts"
-
 static int no_memory(const struct pipeline *pipeline, struct failure *failure) {
     return failure_set(failure, -ENOMEM, "no memory for a path below %s", pipeline->task->shared);
 }
@@ -22,11 +20,16 @@ static char *join(const char *folder, const char *name) {
 
 /* ---- the counts ---- */
 
-/* Where they stand. The caller owns it; NULL: out of memory. */
+/* Where they stand, and the file. The caller owns both; NULL: out of memory. */
 static char *counts_folder(const struct pipeline *pipeline) {
     char key[CHECKPOINT_KEY_BYTES];
     return shared_stage_folder(pipeline->task->shared, pipeline_key_stage_name(STAGE_SCALE),
                                pipeline_key(pipeline, STAGE_SCALE, PIPELINE_KEY_SHARED, key));
+}
+
+static char *counts_path(const struct pipeline *pipeline) {
+    CLEANUP_FREE char *folder = counts_folder(pipeline);
+    return folder ? join(folder, "counts") : NULL;
 }
 
 static int take_counts(struct pipeline *pipeline, const char *path,
@@ -47,9 +50,9 @@ int pipeline_shared_count(struct pipeline *pipeline, const struct tile_render_ta
     if (!pipeline->task->shared)
         return make_counts(pipeline, task, ret, failure);
     CLEANUP_FREE char *folder = counts_folder(pipeline);
-    CLEANUP_FREE char *path = folder ? join(folder, COUNTS_NAME) : NULL;
+    CLEANUP_FREE char *path = counts_path(pipeline);
     CLEANUP_CLOSE int claim = -1;
-    if (!path)
+    if (!folder || !path)
         return no_memory(pipeline, failure);
     if (take_counts(pipeline, path, ret) == 0)
         return 0;
@@ -209,21 +212,28 @@ static bool may_share(const struct pipeline *pipeline) {
 
 /* ---- of variants to come ---- */
 
+/* A file system may not give a file a second name; then nobody could take what is made here. */
+static bool can_link(const struct pipeline *pipeline, const char *path) {
+    CLEANUP_FREE char *second = join(pipeline->task->out, "checkpoints/counts.tmp");
+    bool linked = second && shared_stage_link(path, second, NULL) == 0;
+    if (linked)
+        (void)unlink(second); /* small, and the next one takes its place */
+    return linked;
+}
+
 /* The background scales that they will come to. None where that cannot be told: then each makes its
  * own pictures. */
 static json_t *scales_to_come(const struct pipeline *pipeline) {
-    CLEANUP_FREE char *folder = counts_folder(pipeline);
-    CLEANUP_FREE char *path = folder ? join(folder, COUNTS_NAME) : NULL;
+    CLEANUP_FREE char *path = counts_path(pipeline);
     struct background_counts *counts = NULL;
     json_t *scales = json_array();
-    if (path && background_counts_load(path, &counts, NULL) < 0)
+    if (!path || !can_link(pipeline, path) || background_counts_load(path, &counts, NULL) < 0)
         counts = NULL;
     for (size_t i = 0; counts && i < json_array_size(pipeline->task->variants); i++) {
         const json_t *variant = json_array_get(pipeline->task->variants, i);
         struct params params;
         json_t *scale = NULL;
-        if (params_agree(variant, pipeline->task->params_json, PARAMS_EFFECT_PICTURE) &&
-            params_parse(variant, &params, NULL) == 0 &&
+        if (params_parse(variant, &params, NULL) == 0 &&
             background_scale_conclude(counts, &params, &scale, NULL) == 0)
             (void)json_array_append_new(scales, scale);
     }
@@ -245,9 +255,10 @@ static int add_ahead(const struct pipeline *pipeline,
     if (r < 0)
         return r == -EWOULDBLOCK ? 0 : r;
     ret->n_claims++;
-    ret->ahead[ret->n_ahead] = *difference;
-    ret->folders[ret->n_ahead] = STEAL_PTR(shared.folder);
-    picture_set_add_ahead(set, &ret->ahead[ret->n_ahead], ret->folders[ret->n_ahead], shared.name);
+    ret->ahead[ret->n_ahead].difference = *difference;
+    ret->ahead[ret->n_ahead].folder = STEAL_PTR(shared.folder);
+    picture_set_add_ahead(set, &ret->ahead[ret->n_ahead].difference,
+                          ret->ahead[ret->n_ahead].folder, shared.name);
     ret->n_ahead++;
     return 0;
 }
@@ -263,6 +274,15 @@ static int add_all_ahead(const struct pipeline *pipeline, struct picture_set *se
             r = add_ahead(pipeline, &differences[k], set, ret, failure);
     }
     return r;
+}
+
+void pipeline_shared_pictures_drop_ahead(struct picture_set *set,
+                                         struct pipeline_shared_pictures *pictures) {
+    picture_set_drop_ahead(set, pictures->n_ahead);
+    for (; pictures->n_ahead > 0; pictures->n_ahead--) {
+        free(pictures->ahead[pictures->n_ahead - 1].folder);
+        (void)close(pictures->claims[--pictures->n_claims]); /* a lock */
+    }
 }
 
 /* ---- the set ---- */
@@ -304,8 +324,10 @@ static int link_and_give(const struct pipeline *pipeline, const struct shared_pi
                          const char *name, uint64_t overlap_pixels, struct failure *failure) {
     CLEANUP_FREE char *to = join(shared->folder, shared->name);
     CLEANUP_FREE char *from = join(pipeline->task->out, name);
-    if (!to || !from)
+    CLEANUP_FREE char *unfinished = to ? atomic_file_temporary_name(to) : NULL;
+    if (!unfinished || !from)
         return no_memory(pipeline, failure);
+    (void)unlink(unfinished); /* of one who died as it made this ahead; there is seldom any */
     int r = shared_stage_link(from, to, failure);
     return r < 0 ? r : give(pipeline, shared, overlap_pixels, failure);
 }
@@ -344,7 +366,7 @@ void pipeline_shared_pictures_close(struct pipeline_shared_pictures *pictures) {
     json_decref(pictures->ready);
     json_decref(pictures->scales);
     for (size_t i = 0; i < pictures->n_ahead; i++)
-        free(pictures->folders[i]);
+        free(pictures->ahead[i].folder);
     for (size_t i = 0; i < pictures->n_claims; i++)
         (void)close(pictures->claims[i]); /* a lock */
 }

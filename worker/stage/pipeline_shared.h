@@ -20,10 +20,12 @@ struct pipeline_shared_pictures {
     json_t *ready;           /* paths in the task's folder; each stands under its temporary name */
     uint64_t overlap_pixels; /* canvas pixels that both images cover; when a picture was taken */
     json_t *scales;          /* of the variants to come */
-    struct background_scale_difference ahead[PICTURE_MOST_AHEAD]; /* theirs, to be written here */
-    char *folders[PICTURE_MOST_AHEAD];                            /* of the store; owned */
+    struct {
+        struct background_scale_difference difference;
+        char *folder;            /* of the store; owned */
+    } ahead[PICTURE_MOST_AHEAD]; /* theirs, to be written here */
     size_t n_ahead;
-    int claims[PICTURE_MOST + 1]; /* of what is to be made for others, who wait */
+    int claims[PICTURE_MOST + 1]; /* of what is to be made for others, who wait; those last */
     size_t n_claims;
 };
 
@@ -34,6 +36,9 @@ MUST_USE int pipeline_shared_pictures_open(struct pipeline *pipeline,
                                            struct picture_set *set,
                                            struct pipeline_shared_pictures *ret,
                                            struct failure *failure);
+/* No room for them: they are left to those that need them. */
+void pipeline_shared_pictures_drop_ahead(struct picture_set *set,
+                                         struct pipeline_shared_pictures *pictures);
 /* The pictures of the set, which were made here, stand in the task's folder: others may have them.
  */
 void pipeline_shared_pictures_give(const struct pipeline *pipeline, const struct picture_set *set,
