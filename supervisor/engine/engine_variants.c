@@ -55,7 +55,8 @@ static struct engine_variants *open_one(const struct engine_slot *slot) {
 static int add(struct engine_variants *variants, struct engine_slot *slot) {
     if (variants->n_tasks == variants->capacity) {
         size_t capacity = variants->capacity ? 2 * variants->capacity : 4;
-        struct engine_slot **slots = realloc(variants->slots, capacity * sizeof(*slots));
+        struct engine_slot **slots =
+            realloc(variants->slots, capacity * sizeof(struct engine_slot *));
         if (!slots)
             return -ENOMEM;
         variants->slots = slots;

@@ -272,6 +272,32 @@ static void a_folder_in_ram_counts_as_memory(void **state) {
     assert_in("Note: /dev/shm is in RAM (tmpfs): results there count as memory too.", fixture.text);
 }
 
+/* Whichever of them comes to it first writes the differences of those after it. */
+static void variants_write_for_those_after_them(void **state) {
+    CLEANUP(fixture_free) struct fixture fixture = make_fixture(*state);
+    CLEANUP_FREE char *worker = make_worker(*state);
+    add_pairs(&fixture, 4, "/a");
+    for (int i = 0; i < 4; i++) {
+        struct task *task = &fixture.tasks.items[i];
+        task->shared = strdup("S/D@shared");
+        json_decref(task->params);
+        task->params = params_defaults();
+        assert_int_equal(json_object_set_new(task->params, "manual_scale", json_real(1 + i)), 0);
+    }
+    json_object_set_new(fixture.tasks.items[2].params, "pad",
+                        json_integer(9)); /* another picture */
+    run(&fixture, NULL, worker);
+    static const struct {
+        uint32_t n_ahead;
+        bool has_picture;
+    } expected[] = {{2, false}, {1, true}, {0, false}, {0, true}};
+    for (int i = 0; i < 4; i++) {
+        const struct footprint_pair *pair = &fixture.preflight.tasks[i].need.pair;
+        assert_int_equal(pair->n_ahead, expected[i].n_ahead);
+        assert_int_equal(pair->has_picture, expected[i].has_picture);
+    }
+}
+
 static void what_is_left_out_needs_nothing(void **state) {
     CLEANUP(fixture_free) struct fixture fixture = make_fixture(*state);
     CLEANUP_FREE char *worker = make_worker(*state);
@@ -317,6 +343,7 @@ int main(void) {
         WITH_FOLDER(a_disk_that_is_too_small),
         cmocka_unit_test_setup_teardown(a_folder_in_ram_counts_as_memory, folder_setup,
                                         folder_teardown),
+        WITH_FOLDER(variants_write_for_those_after_them),
         WITH_FOLDER(what_is_left_out_needs_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
