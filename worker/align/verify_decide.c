@@ -33,7 +33,7 @@ static const double LARGE_MEDIAN = 0.5, LARGE_MEDIAN_SHARE = 0.8;
 /* Those that one image shows nothing of are not asked, but they must not be nearly all. */
 static const double LEAST_SHARE = 0.3;
 /* Of min_tiles. */
-static const double MIN_TILES_SHARE_WHOLE = 0.5;
+static const double MIN_TILES_SHARE_WHOLE = 1.0 / 3;
 static const double SECTOR_SHARE = 0.75, SECTOR_SHARE_SAME = 0.4, SECTOR_SHARE_WHOLE = 0.2;
 /* Times what the images have in common at the next best place. */
 static const double MORE_COMMON = 3;
@@ -433,7 +433,7 @@ static bool explain_doubt_of_fit(const struct verify_facts *facts, const struct 
         (void)snprintf(reason, VERIFY_REASON_BYTES,
                        "too little common structure to be sure: %d test tiles agree, %smin_tiles "
                        "asks for %.0f",
-                       facts->agreeing, is_whole ? "half of " : "", ceil(asked));
+                       facts->agreeing, is_whole ? "a third of " : "", ceil(asked));
         return true;
     }
     bool is_known = facts->error_bar.tiles > 0 &&
