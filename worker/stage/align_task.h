@@ -13,7 +13,7 @@ struct align_task {
     const char *pre, *post; /* image files */
     const char *out;        /* the task's output folder */
     const char *shared;     /* folder of what variants of this pair share; NULL: nothing is */
-    json_t *variants;       /* owned: arrays' items are complete params of variants to come */
+    json_t *variants;       /* owned: an array of complete params, of variants to come */
     json_t *params_json;    /* owned: complete, in the table's order */
     struct params params;
     int threads;

@@ -301,7 +301,8 @@ int pipeline_shared_pictures_open(struct pipeline *pipeline, const struct tile_r
             i++;
     }
     /* with nothing to be written it is not worth a pass */
-    if (r == 0 && set->n > 0 && may_share(pipeline) && pipeline->task->params.has_difference)
+    if (r == 0 && set->n > 0 && may_share(pipeline) && pipeline->task->params.has_difference &&
+        json_array_size(pipeline->task->variants) > 0)
         r = add_all_ahead(pipeline, set, ret, failure);
     return r;
 }
