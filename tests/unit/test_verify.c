@@ -172,24 +172,33 @@ static void the_right_map_is_aligned(void **state) {
     assert_true(fabs(number_in(found, "planted_shift", "slope_y") - 1) < 0.01);
 }
 
-/* What is handed out is nearer to the truth than what was judged. */
-static void all_tiles_together_correct_the_map(void **state) {
-    const struct pair *pair = *state;
-    struct map start = wrong_map(pair, 0.5, -0.4, 0, 1), map;
+/* Of the map that is handed out, from the true one; at the frame's worst corner. */
+static double error_px(const struct pair *pair, const json_t *found) {
+    struct map map;
     struct failure failure;
-    CLEANUP_JSON json_t *found = verify(pair, &start);
-    assert_string_equal(json_string_value(json_object_get(found, "status")), "aligned");
+    double most = 0;
     assert_int_equal(map_json_read(json_object_get(found, "post_to_pre"), "here", &map, &failure),
                      0);
     for (int corner = 0; corner < 4; corner++) {
         double x = corner & 1 ? WIDTH : 0, y = corner & 2 ? HEIGHT : 0;
         struct map_point there = map_apply(&pair->truth, x, y), at = map_apply(&map, x, y);
-        assert_true(hypot(at.x - there.x, at.y - there.y) < 0.1);
+        most = fmax(most, hypot(at.x - there.x, at.y - there.y));
     }
+    return most;
+}
+
+/* What is handed out is nearer to the truth than what was judged. */
+static void all_tiles_together_correct_the_map(void **state) {
+    const struct pair *pair = *state;
+    struct map start = wrong_map(pair, 0.5, -0.4, 0, 1);
+    CLEANUP_JSON json_t *found = verify(pair, &start);
+    assert_string_equal(json_string_value(json_object_get(found, "status")), "aligned");
+    assert_true(error_px(pair, found) < 0.1);
     assert_true(fabs(number_in(found, "error_px", "offset") - hypot(0.5, 0.4)) < 0.1);
     assert_true(number_in(found, "residual_px", "median") > 0.5); /* of the map before */
 }
 
+/* All pixels may lead from it to the true one, which is another map then. */
 static void no_wrong_map_is_aligned(void **state) {
     static const struct {
         double dx, dy, turn_deg, scale;
@@ -202,7 +211,8 @@ static void no_wrong_map_is_aligned(void **state) {
         struct map map =
             wrong_map(pair, wrong[i].dx, wrong[i].dy, wrong[i].turn_deg, wrong[i].scale);
         CLEANUP_JSON json_t *found = verify(pair, &map);
-        if (strcmp(json_string_value(json_object_get(found, "status")), "aligned") == 0)
+        if (strcmp(json_string_value(json_object_get(found, "status")), "aligned") == 0 &&
+            error_px(pair, found) > 0.1)
             fail_msg("aligned although off by (%g, %g) px, %g degrees, scale %g", wrong[i].dx,
                      wrong[i].dy, wrong[i].turn_deg, wrong[i].scale);
     }
