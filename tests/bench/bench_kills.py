@@ -73,7 +73,8 @@ class Toll:
         """After the resume: what of that was done again?"""
         finished, tiles, ended = before
         stages = {stage["stage"]: stage for stage in load(out / "S/D/result.json")["stages"]}
-        again = [name for name in finished if not stages[name]["resumed"]]
+        # killed after the task's end: the result is still that of the first run (ends_again)
+        again = [] if ended else [name for name in finished if not stages[name]["resumed"]]
         self.stages += len(finished)
         self.stages_again += len(again)
         if "warp" not in finished:
