@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # timeout: 600
-"""registrar-worker align with a folder that variants of the pair share: waiting, and what is damaged."""
+"""registrar-worker align with a folder that variants of the pair share: waiting, and damage."""
 import fcntl
 import os
 import shutil
