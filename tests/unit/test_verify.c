@@ -211,6 +211,7 @@ static void no_wrong_map_is_aligned(void **state) {
         struct map map =
             wrong_map(pair, wrong[i].dx, wrong[i].dy, wrong[i].turn_deg, wrong[i].scale);
         CLEANUP_JSON json_t *found = verify(pair, &map);
+        assert_true(number_in(found, "evidence", "sectors") <= TILES_SECTORS * TILES_SECTORS);
         if (strcmp(json_string_value(json_object_get(found, "status")), "aligned") == 0 &&
             error_px(pair, found) > 0.1)
             fail_msg("aligned although off by (%g, %g) px, %g degrees, scale %g", wrong[i].dx,

@@ -149,6 +149,7 @@ static void count_sectors(const struct verify_sample *sample, bool is_joined,
         all_agreed += answer == VERIFY_AGREES;
     }
     double share = SECTOR_AGREES;
+    facts->sectors = facts->sectors_agreeing = 0; /* of another map, perhaps */
     if (is_joined)
         share = fmin(share, 0.5 * all_agreed / fmax(all_asked, 1));
     for (int sector = 0; sector < N; sector++) {
