@@ -133,19 +133,12 @@ def _(t):
 
 @test("a disk that is full when the FITS files' turn comes is named; with room the task goes on")
 def _(t):
-    if os.geteuid() != 0:
-        skip("needs root to mount a small tmpfs")
     images = pair(*PAIR, size=SMALL)
     begin(t.folder / "measured", images)
     used = sum(path.stat().st_size for path in (t.folder / "measured").rglob("*"))
     tiles = -(-SMALL[0] // 256) * -(-SMALL[1] // 256) * 256 * 256
     room = used + 5 * tiles + (3 << 20)  # the TIFFs, and more, but no float image
-    small = t.folder / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "none", small],
-                      check=False, capture_output=True).returncode:
-        skip("cannot mount a tmpfs here")
-    try:
+    with small_tmpfs(t, room) as small:
         out = begin(small / "out", images)
         error = Run(out, images, format="fits").end(1).last("error")
         expect(error["cause"], "environment", "cause")
@@ -156,8 +149,6 @@ def _(t):
         subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
         align(out, images, format="fits")
         expect(sorted(pictures(out)), ["aligned_pre.fits", "difference.fits"], "pictures")
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 run_tests()

@@ -271,15 +271,8 @@ def _(t):
 
 @test("a full disk is named, with what is missing, and leaves nothing half done")
 def _(t):
-    if os.geteuid() != 0:
-        skip("needs root to mount a small tmpfs")
     images = pair(*PAIR, "--rgb")
-    small = t.folder / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", small],
-                      check=False, capture_output=True).returncode:
-        skip("cannot mount a tmpfs here")
-    try:
+    with small_tmpfs(t, "3m") as small:
         run = Run(small / "out", images).end(1)
         error = run.last("error")
         expect(error["cause"], "environment", "cause")
@@ -292,8 +285,6 @@ def _(t):
         expect(pictures(small / "out"), {}, "pictures")
         subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
         align(small / "out", images)
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 @test("a task that makes no sense is refused in one sentence, with exit status 2")

@@ -7,7 +7,7 @@ import shutil
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from registrar_test import *
-from worker_run import Run, pair, made_by, PAIR, STAGES, expect_same
+from worker_run import Run, pair, made_by, small_tmpfs, PAIR, STAGES, expect_same
 
 SIZE = (512, 400)
 
@@ -130,22 +130,13 @@ def _(t):
 
 @test("on a full disk a variant makes its own pictures, and none for others")
 def _(t):
-    if os.geteuid() != 0:
-        skip("needs root to mount a small tmpfs")
     images = pair(*PAIR, size=SIZE)
-    small = t.folder / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "none", small],
-                      check=False, capture_output=True).returncode:
-        skip("cannot mount a tmpfs here")
-    try:
+    with small_tmpfs(t, "9m") as small:
         run = variant(small / "out", images, 1, small / "shared",
                       variants=[{"manual_scale": scale} for scale in range(2, 10)]).end()
         expect(run.last("result")["status"], "aligned", "status")
         made = [path.parent.name for path in (small / "shared").glob("difference-*/*.tiff*")]
         expect(len(made), 2, f"differences in the store ({made})")
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 run_tests()

@@ -1,5 +1,6 @@
 """Generated pairs and worker processes for the tests of registrar-worker align."""
 import atexit
+import contextlib
 import os
 import shutil
 import sys
@@ -112,6 +113,22 @@ def made_by(folder):
     """Stages of a result of which no part is another variant's."""
     stages = json.loads((folder / "result.json").read_text())["stages"]
     return [entry["stage"] for entry in stages if not entry.get("shared")]
+
+
+@contextlib.contextmanager
+def small_tmpfs(t, size):
+    """A folder with that much room."""
+    if os.geteuid() != 0:
+        skip("needs root to mount a small tmpfs")
+    small = t.folder / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", small],
+                      check=False, capture_output=True).returncode:
+        skip("cannot mount a tmpfs here")
+    try:
+        yield small
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 def begin(out, images, whole=None):
